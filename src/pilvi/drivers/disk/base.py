@@ -1,0 +1,62 @@
+"""What Pilvi asks of the place where guests' disks are kept: the interface of every disk driver.
+
+Verbs are synchronous and idempotent, and leave either the whole thing or nothing.
+`tests/contracts/test_disk.py` is the contract; every driver passes it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+
+class DiskError(Exception):
+    """A verb failed; the message says which disk, what was tried and what the tool answered."""
+
+
+class Image(msgspec.Struct, frozen=True):
+    """The image that a disk starts from, as a file that this host can read."""
+
+    id: str
+    path: str
+    format: str  # qcow2 | raw
+
+
+class DiskInfo(msgspec.Struct, frozen=True):
+    path: str
+    format: str
+    size_bytes: int  # what the guest sees
+    allocated_bytes: int  # what it takes on the host
+
+
+class DiskStore(Protocol):
+    """The disks of one host's guests."""
+
+    def ensure_from_image(self, disk_id: str, image: Image, size_bytes: int) -> DiskInfo:
+        """A copy-on-write disk over a cached copy of the image; as large as the image where `size_bytes` is less.
+
+        An existing disk of this id is returned as it is. The cached copy stays usable when the image's own
+        file is deleted. Raises DiskError."""
+
+    def ensure_file(self, disk_id: str, content: bytes) -> DiskInfo:
+        """A small read-only raw disk with this content (a config drive). Raises DiskError."""
+
+    def info(self, disk_id: str) -> DiskInfo | None:
+        """None for a disk that is not there."""
+
+    def disks(self) -> list[str]:
+        """The ids of all disks in this store."""
+
+    def absent(self, disk_id: str) -> None:
+        """Deletes it; one that is not there is fine."""
+
+    def prune(self) -> list[str]:
+        """Deletes cached images that no disk is based on, and says which (their image ids)."""
+
+    def capacity_bytes(self) -> int:
+        """Size of the file system that holds the disks."""
+
+    def root(self) -> Path:
+        """The folder that holds everything of this store."""
