@@ -1,0 +1,149 @@
+"""The database: one transaction a request, named locks, and after-commit calls.
+
+SQLite (WAL) in the embedded cloud, PostgreSQL in a cluster. Nothing may rest on SQLite's single writer: whatever
+must not happen twice is kept apart by a constraint, a conditional UPDATE, or `Tx.lock`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from pilvi.engine.clock import Clock
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Time = sa.BigInteger  # microseconds since 1970, UTC
+
+
+def on_constraint(error: sa.exc.IntegrityError, name: str, *columns: str) -> bool:
+    """Was it this unique constraint? PostgreSQL names the constraint, SQLite its columns ("table.column")."""
+    text = str(error.orig)
+    return name in text or bool(columns) and all(column in text for column in columns)
+
+
+class Tx:
+    """One transaction. `now` is its moment: every time it writes."""
+
+    __slots__ = ("_after", "_postgresql", "connection", "now")
+
+    def __init__(self, connection: sa.Connection, now: int, postgresql: bool):
+        self.connection = connection
+        self.now = now
+        self._postgresql = postgresql
+        self._after: list[Callable[[], None]] = []
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult:
+        return self.connection.execute(statement, parameters)
+
+    def one(self, statement: sa.Executable, parameters: Any = None) -> sa.Row | None:
+        """The first row, or None."""
+        return self.connection.execute(statement, parameters).first()
+
+    def all(self, statement: sa.Executable, parameters: Any = None) -> Sequence[sa.Row]:
+        return self.connection.execute(statement, parameters).fetchall()
+
+    def scalar(self, statement: sa.Executable, parameters: Any = None) -> Any:
+        return self.connection.execute(statement, parameters).scalar()
+
+    def lock(self, *name: str) -> None:
+        """Waits until no other transaction holds this name; held until the end of this transaction.
+
+        SQLite's write transactions exclude each other as it is. Take names in one order everywhere:
+        quota, then placement, then network."""
+        if self._postgresql:
+            digest = hashlib.blake2b("/".join(name).encode(), digest_size=8).digest()
+            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest, "big", signed=True))))
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Called once the transaction is durable; not called when it is rolled back."""
+        self._after.append(callback)
+
+    def committed(self) -> None:
+        for callback in self._after:
+            callback()
+
+
+class Database:
+    """`url` is SQLAlchemy's: sqlite:////path/to/pilvi.db, postgresql+psycopg://user@host/name."""
+
+    def __init__(self, url: str, clock: Clock, pool_size: int = 32):
+        self.url, self._clock = url, clock
+        self.postgresql = url.startswith("postgresql")
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 16}
+        if not self.postgresql:
+            options["connect_args"] = {"timeout": 30, "check_same_thread": False}
+        self.engine = sa.create_engine(url, **options)
+        # Writers of one process queue here, in order, instead of polling SQLite's file lock.
+        self._writer: contextlib.AbstractContextManager = (
+            contextlib.nullcontext() if self.postgresql else threading.Lock()
+        )
+        if not self.postgresql:
+            event.listen(self.engine, "connect", _sqlite_connect)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Tx]:
+        """A transaction that writes; commits at the end, rolls back when an exception leaves it."""
+        with self._writer, self.engine.connect() as connection:
+            if self.postgresql:
+                connection.begin()
+            else:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            tx = Tx(connection, self._clock.now(), self.postgresql)
+            try:
+                yield tx
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+        tx.committed()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A transaction that only reads: one consistent view, and no writer waits for it."""
+        with self.engine.connect() as connection:
+            if not self.postgresql:
+                connection.exec_driver_sql("BEGIN")
+            yield Tx(connection, self._clock.now(), self.postgresql)
+            connection.rollback()
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[list[str]]:
+        """Collects the statements that are executed meanwhile (by all threads), for tests that bound them."""
+        seen: list[str] = []
+
+        def note(_connection, _cursor, statement, *_rest):
+            if not statement.startswith(("BEGIN", "PRAGMA")):
+                seen.append(statement)
+
+        event.listen(self.engine, "before_cursor_execute", note)
+        try:
+            yield seen
+        finally:
+            event.remove(self.engine, "before_cursor_execute", note)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _sqlite_connect(connection, _record) -> None:
+    connection.isolation_level = None  # transactions are begun by us
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA cache_size=-8000")
+    cursor.close()

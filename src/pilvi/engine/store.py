@@ -1,0 +1,150 @@
+"""All SQL of the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.engine.tables import events, leases, operations, reconcilers
+
+UNFINISHED = ("running", "undoing")
+
+
+def insert(tx: Tx, **values: Any) -> int:
+    result = tx.execute(operations.insert(), {"created_at": tx.now, "updated_at": tx.now, **values})
+    return result.inserted_primary_key[0]
+
+
+def cancel_unfinished(tx: Tx, object_id: str, but: list[str]) -> None:
+    """Asks whatever is under way for this object, but for these kinds, to undo itself."""
+    tx.execute(
+        operations.update()
+        .where(operations.c.object_id == object_id, operations.c.state.in_(UNFINISHED), operations.c.kind.not_in(but))
+        .values(cancelled=True, not_before=0)
+    )
+
+
+_FIRST_UNFINISHED = (
+    sa.select(operations)
+    .where(operations.c.object_id == sa.bindparam("object_id"), operations.c.state.in_(UNFINISHED))
+    .order_by(operations.c.seq)
+    .limit(1)
+)
+
+
+def claim_first(tx: Tx, object_id: str, owner: str, until: int) -> sa.Row | None:
+    """The oldest unfinished operation of an object, now `owner`'s; None when there is none, another
+    controller holds it, or it is not due yet."""
+    row = tx.one(_FIRST_UNFINISHED, {"object_id": object_id})
+    if row is None or row.not_before > tx.now:
+        return None
+    if row.owner not in (None, owner) and row.lease_until > tx.now:
+        return None
+    taken = tx.execute(
+        operations.update()
+        .where(operations.c.seq == row.seq,
+               sa.or_(operations.c.owner.is_(None), operations.c.owner == owner, operations.c.lease_until <= tx.now))
+        .values(owner=owner, lease_until=until)
+    )
+    return row if taken.rowcount else None
+
+
+def update(tx: Tx, seq: int, owner: str, **values: Any) -> bool:
+    """Writes progress; False when the operation is no longer `owner`'s (its lease ran out)."""
+    return bool(tx.execute(
+        operations.update()
+        .where(operations.c.seq == seq, operations.c.owner == owner)
+        .values(updated_at=tx.now, **values)
+    ).rowcount)
+
+
+def is_cancelled(tx: Tx, seq: int) -> bool:
+    return bool(tx.scalar(sa.select(operations.c.cancelled).where(operations.c.seq == seq)))
+
+
+def renew(tx: Tx, owner: str, until: int) -> None:
+    tx.execute(
+        operations.update()
+        .where(operations.c.owner == owner, operations.c.state.in_(UNFINISHED))
+        .values(lease_until=until)
+    )
+
+
+def waiting_objects(tx: Tx, owner: str) -> list[str]:
+    """Objects with an unfinished operation that is due and that nobody else holds."""
+    statement = (
+        sa.select(operations.c.object_id)
+        .where(operations.c.state.in_(UNFINISHED), operations.c.not_before <= tx.now,
+               sa.or_(operations.c.owner.is_(None), operations.c.owner == owner, operations.c.lease_until <= tx.now))
+        .order_by(operations.c.seq)
+    )
+    return list(dict.fromkeys(row.object_id for row in tx.all(statement)))
+
+
+def unfinished(tx: Tx, object_id: str) -> sa.Row | None:
+    return tx.one(_FIRST_UNFINISHED, {"object_id": object_id})
+
+
+def release_all(tx: Tx) -> None:
+    """Takes every lease back: for a controller that knows it is alone (the embedded cloud, at its start)."""
+    tx.execute(operations.update().where(operations.c.state.in_(UNFINISHED)).values(owner=None, lease_until=0))
+    tx.execute(leases.delete())
+
+
+def add_event(tx: Tx, **values: Any) -> None:
+    tx.execute(events.insert(), values)
+
+
+def operations_of(tx: Tx, object_id: str, *, limit: int | None = None, since: int | None = None,
+                  until: int | None = None) -> list[sa.Row]:
+    """Newest first; `since` and `until` bound the time of the last change (microseconds)."""
+    statement = sa.select(operations).where(operations.c.object_id == object_id).order_by(operations.c.seq.desc())
+    if since is not None:
+        statement = statement.where(operations.c.updated_at >= since)
+    if until is not None:
+        statement = statement.where(operations.c.updated_at <= until)
+    return list(tx.all(statement.limit(limit)))
+
+
+def operation_by_request(tx: Tx, object_id: str, request_id: str) -> sa.Row | None:
+    return tx.one(
+        sa.select(operations)
+        .where(operations.c.object_id == object_id, operations.c.request_id == request_id)
+        .order_by(operations.c.seq.desc())
+    )
+
+
+def events_of(tx: Tx, operation_id: str) -> list[sa.Row]:
+    return list(tx.all(sa.select(events).where(events.c.operation_id == operation_id).order_by(events.c.seq)))
+
+
+def forget_finished(tx: Tx, before: int) -> int:
+    """Deletes the trail of operations that ended before this moment; returns how many."""
+    old = sa.select(operations.c.id).where(operations.c.updated_at < before, operations.c.state.not_in(UNFINISHED))
+    tx.execute(events.delete().where(events.c.operation_id.in_(old)))
+    return tx.execute(operations.delete().where(
+        operations.c.updated_at < before, operations.c.state.not_in(UNFINISHED))).rowcount
+
+
+def take_lease(tx: Tx, name: str, owner: str, until: int) -> bool:
+    """True when this owner holds the lease now."""
+    tx.lock("lease", name)
+    row = tx.one(sa.select(leases).where(leases.c.name == name))
+    if row is None:
+        tx.execute(leases.insert(), {"name": name, "owner": owner, "until": until})
+    elif row.owner != owner and row.until > tx.now:
+        return False
+    else:
+        tx.execute(leases.update().where(leases.c.name == name).values(owner=owner, until=until))
+    return True
+
+
+def save_status(tx: Tx, name: str, **values: Any) -> None:
+    if not tx.execute(reconcilers.update().where(reconcilers.c.name == name).values(**values)).rowcount:
+        tx.execute(reconcilers.insert(), {"name": name, **values})
+
+
+def statuses(tx: Tx) -> list[sa.Row]:
+    return list(tx.all(sa.select(reconcilers).order_by(reconcilers.c.name)))

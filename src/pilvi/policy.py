@@ -1,0 +1,59 @@
+"""Who may do what: each domain's `policy.py` is a table from an action to one of these rules.
+
+Roles imply each other: admin > manager > member > reader. Whose things a rule lets one touch is not decided here but by
+the domain's queries, which look at the caller's project only, unless the caller is an administrator.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Rule(enum.Enum):
+    ANYONE = "anyone with a token"
+    READER = "reader"
+    MEMBER = "member"
+    ADMIN = "admin"
+
+
+ANYONE, READER, MEMBER, ADMIN = Rule.ANYONE, Rule.READER, Rule.MEMBER, Rule.ADMIN
+
+IMPLIED = {
+    "admin": frozenset({"admin", "manager", "member", "reader"}),
+    "manager": frozenset({"manager", "member", "reader"}),
+    "member": frozenset({"member", "reader"}),
+    "reader": frozenset({"reader"}),
+}
+
+
+class Context(msgspec.Struct, frozen=True, gc=False):
+    """Who asks: what a token says, and the request's id."""
+
+    user_id: str
+    user_name: str = ""
+    user_domain_id: str = "default"
+    project_id: str | None = None
+    project_name: str | None = None
+    project_domain_id: str | None = None
+    domain_id: str | None = None  # of a token that is scoped to a domain
+    system: bool = False  # scoped to the whole system
+    roles: frozenset[str] = frozenset()  # names, implied ones included
+    request_id: str = ""
+    token_id: str = ""
+    audit_id: str = ""
+    expires_at: int = 0
+    issued_at: int = 0
+    methods: tuple[str, ...] = ()
+
+    @property
+    def is_admin(self) -> bool:
+        return "admin" in self.roles
+
+    def permits(self, rule: Rule) -> bool:
+        return rule is ANYONE or rule.value in self.roles
+
+
+def with_implied(roles: frozenset[str]) -> frozenset[str]:
+    return frozenset().union(*(IMPLIED.get(role, frozenset({role})) for role in roles)) if roles else roles

@@ -1,0 +1,100 @@
+"""What can be configured, read from `pilvi.toml` in the state folder; `pilvi up` writes it at the first start."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from pilvi.faults import ConfigurationError
+
+
+class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    external_cidr: str = "172.24.4.0/24"
+    mtu: int = 1442  # of tenant networks, bytes: 1500 less Geneve's overhead
+    dns_nameservers: tuple[str, ...] = ()
+    uplink: str | None = None  # interface that joins the external network to the world
+
+
+class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Over-commitment and reserves of one host; capacity = (total - reserved) * ratio."""
+
+    name: str = ""
+    vcpus: int = 0  # 0: what the host has
+    memory_mib: int = 0
+    disk_gib: int = 0
+    cpu_ratio: float = 16.0
+    memory_ratio: float = 1.0
+    disk_ratio: float = 1.0
+    reserved_memory_mib: int = 512
+    guest_uid: int = 64535  # the unprivileged user and group that guests' processes run as
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    listen: str = "127.0.0.1:8774"
+    database: str = ""  # SQLAlchemy URL; empty: SQLite in the state folder
+    simulated: bool = False
+    simulated_hosts: int = 1
+    region: str = "RegionOne"
+    token_hours: float = 12
+    shutdown_seconds: float = 60  # how long a guest may take to switch itself off before it is forced
+    workers: int = 24  # operations that may be under way at once
+    oscloud_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # who may use the unauthenticated OS Cloud face
+    network: NetworkSettings = NetworkSettings()
+    host: HostSettings = HostSettings()
+
+
+class Place:
+    """The state folder: where everything that Pilvi keeps lies."""
+
+    def __init__(self, root: Path):
+        self.root = root.absolute()
+
+    def __truediv__(self, name: str) -> Path:
+        return self.root / name
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "pilvi.toml"
+
+    @property
+    def pid_file(self) -> Path:
+        return self.root / "pilvi.pid"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "pilvi.log"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def node(self) -> Path:
+        return self.root / "node"
+
+    def load(self) -> Settings:
+        """Raises ConfigurationError, naming the file and the key."""
+        try:
+            text = self.settings.read_bytes()
+        except FileNotFoundError:
+            return Settings()
+        try:
+            return msgspec.toml.decode(text, type=Settings)
+        except msgspec.DecodeError as error:
+            raise ConfigurationError(f"{self.settings}: {error}. Mend the file, or delete it for the defaults.") from None
+
+    def save(self, settings: Settings) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
+        partial = self.settings.with_suffix(".part")
+        partial.write_bytes(msgspec.toml.encode(settings))
+        partial.replace(self.settings)
+
+
+def default_place() -> Path:
+    if state := os.environ.get("PILVI_STATE"):
+        return Path(state)
+    if os.geteuid() == 0:
+        return Path("/var/lib/pilvi")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "pilvi"
