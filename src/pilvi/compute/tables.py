@@ -1,0 +1,89 @@
+"""What Compute keeps."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from pilvi.db import Time, metadata
+
+servers = sa.Table(
+    "servers",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False),  # when it was accepted, for a stable order (microseconds)
+    sa.Column("project_id", sa.String(64), nullable=False),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("hostname", sa.String(255), nullable=False),  # what the guest calls itself
+    sa.Column("description", sa.String(255)),
+    sa.Column("image_id", sa.String(36)),
+    sa.Column("flavor", sa.JSON, nullable=False),  # as it was at boot: id, name, vcpus, ram, disk, ephemeral, swap, ...
+    sa.Column("key_name", sa.String(255)),
+    sa.Column("key_public", sa.Text),  # the public key as it was at boot
+    sa.Column("key_type", sa.String(16)),
+    sa.Column("host", sa.String(255)),
+    sa.Column("availability_zone", sa.String(255)),
+    sa.Column("vm_state", sa.String(32), nullable=False),  # building active stopped paused error deleted ...
+    sa.Column("task_state", sa.String(64)),  # scheduling spawning deleting rebooting powering-off ...
+    sa.Column("power_state", sa.Integer, nullable=False, default=0),  # 0 none 1 running 3 paused 4 shut down 6 crashed
+    sa.Column("generation", sa.Integer, nullable=False, default=1),  # of the desired state, for the agent
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("user_data", sa.Text),  # base64, as the API takes it
+    sa.Column("config_drive", sa.Boolean, nullable=False, default=False),
+    sa.Column("admin_password", sa.Text),
+    sa.Column("fault", sa.JSON),  # {"code", "message", "details", "created": microseconds}
+    sa.Column("locked", sa.Boolean, nullable=False, default=False),
+    sa.Column("locked_reason", sa.String(255)),
+    sa.Column("access_ip_v4", sa.String(39)),
+    sa.Column("access_ip_v6", sa.String(39)),
+    sa.Column("disk_config", sa.String(8), nullable=False, default="MANUAL"),
+    sa.Column("reservation_id", sa.String(32), nullable=False),
+    sa.Column("launch_index", sa.Integer, nullable=False, default=0),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("launched_at", Time),
+    sa.Column("terminated_at", Time),
+    sa.Column("deleted_at", Time),  # set: it is gone, and shown to administrators who ask for deleted ones
+    sa.Index("ix_servers_project", "project_id", "deleted_at"),
+    sa.Index("ix_servers_host", "host", "deleted_at"),
+    sa.Index("ix_servers_seq", "seq"),
+)
+
+flavors = sa.Table(
+    "flavors",
+    metadata,
+    sa.Column("id", sa.String(255), primary_key=True),
+    sa.Column("name", sa.String(255), nullable=False, unique=True),
+    sa.Column("vcpus", sa.Integer, nullable=False),
+    sa.Column("ram", sa.Integer, nullable=False),  # MiB
+    sa.Column("disk", sa.Integer, nullable=False),  # GiB
+    sa.Column("ephemeral", sa.Integer, nullable=False, default=0),  # GiB
+    sa.Column("swap", sa.Integer, nullable=False, default=0),  # MiB
+    sa.Column("rxtx_factor", sa.Float, nullable=False, default=1.0),
+    sa.Column("is_public", sa.Boolean, nullable=False, default=True),
+    sa.Column("disabled", sa.Boolean, nullable=False, default=False),
+    sa.Column("description", sa.Text),
+    sa.Column("extra_specs", sa.JSON, nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+)
+
+flavor_access = sa.Table(
+    "flavor_access",
+    metadata,
+    sa.Column("flavor_id", sa.ForeignKey("flavors.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("project_id", sa.String(64), primary_key=True),
+)
+
+keypairs = sa.Table(
+    "keypairs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("type", sa.String(16), nullable=False),  # ssh | x509
+    sa.Column("public_key", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String(255), nullable=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.UniqueConstraint("user_id", "name", name="uq_keypairs_user_name"),
+)
