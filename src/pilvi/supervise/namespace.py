@@ -1,0 +1,190 @@
+"""Pilvi's own network namespaces, and the one veth pair that leads out of them.
+
+Everything is idempotent: `ensure_*` may find its work done, `absent_*` may find nothing. Linux only; needs root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+NAMESPACES = Path("/run/netns")
+COMMAND_SECONDS = 20
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class HostError(Exception):
+    """A command on the host failed; the message has the command and what it answered."""
+
+
+def run(*command: str, stdin: str | None = None) -> str:
+    """The standard output of a command that must succeed within COMMAND_SECONDS. Raises HostError."""
+    try:
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HostError(f"{' '.join(command)}: {error}") from error
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
+        raise HostError(f"{' '.join(command)}{f' ({stdin.strip()})' if stdin else ''}: {said}")
+    return done.stdout
+
+
+def ip(namespace: str | None, *arguments: str, stdin: str | None = None) -> str:
+    """`ip` in a namespace (None: where we are). Raises HostError."""
+    where = ("-n", namespace) if namespace else ()
+    return run("ip", *where, *arguments, stdin=stdin)
+
+
+def links(namespace: str | None, *filters: str) -> dict[str, dict]:
+    """The devices of a namespace by name, as iproute2 describes them. Raises HostError."""
+    described = json.loads(ip(namespace, "-d", "-j", "link", "show", *filters) or "[]")
+    return {link["ifname"]: link for link in described if link}
+
+
+def inside(namespace: str | None, *command: str) -> tuple[str, ...]:
+    """The command line that runs `command` in the namespace.
+
+    nsenter rather than `ip netns exec`, which would remount /sys and hide the cgroups."""
+    if namespace is None:
+        return command
+    return ("nsenter", f"--net={NAMESPACES / namespace}", *command)
+
+
+def call_in(namespace: str | None, function: Callable[..., T], *arguments: object) -> T:
+    """`function(*arguments)`, called by a thread of its own that is in the namespace.
+
+    The thread ends with the call: a thread never comes back from a namespace into a pool. Raises what the
+    function raises, and OSError where there is no such namespace."""
+    if namespace is None:
+        return function(*arguments)
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def enter_and_call() -> None:
+        try:
+            handle = os.open(NAMESPACES / namespace, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if _libc.setns(handle, _CLONE_NEWNET):
+                    number = ctypes.get_errno()
+                    raise OSError(number, os.strerror(number), str(NAMESPACES / namespace))
+            finally:
+                os.close(handle)
+            results.append(function(*arguments))
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=enter_and_call, name=f"in-{namespace}", daemon=True)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def listen_in(namespace: str | None, address: str, port: int, backlog: int = 128) -> socket.socket:
+    """A TCP socket that listens on the address inside the namespace and may be served from any thread.
+
+    A socket stays in the namespace where it was made. Raises OSError."""
+
+    def listen() -> socket.socket:
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((address, port))
+            listener.listen(backlog)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    return call_in(namespace, listen)
+
+
+def exists(namespace: str) -> bool:
+    return (NAMESPACES / namespace).exists()
+
+
+def ensure_namespace(namespace: str) -> None:
+    """Raises HostError."""
+    if not exists(namespace):
+        run("ip", "netns", "add", namespace)
+    ip(namespace, "link", "set", "lo", "up")
+
+
+def absent_namespace(namespace: str) -> None:
+    """Raises HostError. Processes that are still in it keep its devices alive."""
+    if exists(namespace):
+        run("ip", "netns", "delete", namespace)
+
+
+def checksums_off(namespace: str | None, device: str) -> None:
+    """OVS's userspace datapath forwards the half-made checksums of a veth as they are: have them made in full."""
+    run(*inside(namespace, "ethtool", "-K", device, "tx", "off"))
+
+
+def ensure_addresses(namespace: str | None, device: str, addresses: Sequence[str]) -> None:
+    """Exactly these addresses ("172.24.4.1/24") on the device, link-local ones aside. Raises HostError."""
+    described = json.loads(ip(namespace, "-j", "address", "show", "dev", device))
+    present = {
+        f"{one['local']}/{one['prefixlen']}" for one in described[0]["addr_info"] if one["scope"] != "link"
+    }
+    # 169.254.169.254 is "link" to iproute2 where it was added so; `replace` makes adding it again harmless.
+    for address in sorted(present - set(addresses)):
+        ip(namespace, "address", "delete", address, "dev", device)
+    for address in addresses:
+        if address not in present:
+            nodad = ("nodad",) if ":" in address else ()
+            ip(namespace, "address", "replace", address, "dev", device, *nodad)
+
+
+def ensure_way_out(
+    namespace: str, inner: str, outer: str, addresses: Sequence[str], outer_namespace: str | None = None
+) -> None:
+    """The veth pair between Pilvi's namespace and where Pilvi runs (or `outer_namespace`).
+
+    The outer end has `addresses`: the external network's gateway, e.g. 172.24.4.1/24. The inner end is for
+    the external bridge, see `OvnStack.attach`. Raises HostError."""
+    if inner not in links(namespace):
+        absent_way_out(outer, outer_namespace)
+        ip(outer_namespace, "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", namespace)
+        checksums_off(namespace, inner)
+        checksums_off(outer_namespace, outer)
+    ensure_addresses(outer_namespace, outer, addresses)
+    ip(outer_namespace, "link", "set", outer, "up")
+    ip(namespace, "link", "set", inner, "up")
+
+
+def absent_way_out(outer: str, outer_namespace: str | None = None) -> None:
+    """Takes both ends away. Raises HostError."""
+    absent_link(outer_namespace, outer)
+
+
+def absent_link(namespace: str | None, device: str) -> None:
+    """Raises HostError."""
+    try:
+        ip(namespace, "link", "delete", device)
+    except HostError:
+        if device in links(namespace):
+            raise
+
+
+def take_interface(namespace: str, interface: str) -> None:
+    """Moves one of the host's interfaces into the namespace, for `--uplink`; the host itself loses it.
+
+    It comes back to the host by itself when the namespace goes. Raises HostError."""
+    if interface not in links(namespace):
+        run("ip", "link", "set", interface, "netns", namespace)
+    ip(namespace, "link", "set", interface, "up")
