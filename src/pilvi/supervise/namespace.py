@@ -117,11 +117,23 @@ def exists(namespace: str) -> bool:
     return (NAMESPACES / namespace).exists()
 
 
-def ensure_namespace(namespace: str) -> None:
-    """Raises HostError."""
+def ensure_namespace(namespace: str, **settings: int) -> None:
+    """`settings` are kernel settings of the namespace under /proc/sys/net, with dots as double underscores.
+
+    A new namespace takes the host's IPv4 settings, forwarding among them: it must not become a router.
+    Raises HostError."""
     if not exists(namespace):
         run("ip", "netns", "add", namespace)
     ip(namespace, "link", "set", "lo", "up")
+    try:
+        call_in(namespace, _set, {"ipv4__ip_forward": 0, **settings})
+    except OSError as error:
+        raise HostError(f"cannot set up namespace {namespace}: {error}") from error
+
+
+def _set(settings: dict[str, int]) -> None:
+    for name, value in settings.items():
+        Path("/proc/sys/net", *name.split("__")).write_text(str(value))
 
 
 def absent_namespace(namespace: str) -> None:
@@ -141,7 +153,6 @@ def ensure_addresses(namespace: str | None, device: str, addresses: Sequence[str
     present = {
         f"{one['local']}/{one['prefixlen']}" for one in described[0]["addr_info"] if one["scope"] != "link"
     }
-    # 169.254.169.254 is "link" to iproute2 where it was added so; `replace` makes adding it again harmless.
     for address in sorted(present - set(addresses)):
         ip(namespace, "address", "delete", address, "dev", device)
     for address in addresses:

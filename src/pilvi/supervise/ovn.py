@@ -87,7 +87,8 @@ class OvnStack:
     def start(self) -> None:
         """Starts what does not run and sets what is not set. Raises HostError, with what each daemon said."""
         self.root.mkdir(parents=True, exist_ok=True)
-        ensure_namespace(self.namespace)
+        # The kernel hears the guests on their taps: it keeps silent, and answers for no address it does not have.
+        ensure_namespace(self.namespace, ipv6__conf__default__disable_ipv6=1, ipv4__conf__all__arp_ignore=1)
         with ThreadPoolExecutor(len(self._databases)) as pool:
             list(pool.map(self._start_database, self._databases))
         self.vsctl("--no-wait", "init")

@@ -30,6 +30,7 @@ class Subnet(msgspec.Struct, frozen=True):
     dns_nameservers: tuple[str, ...] = ()
     host_routes: tuple[HostRoute, ...] = ()
     metadata_ip: str | None = None  # address of the network's metadata port in this subnet
+    ipv6_ra_mode: str | None = "slaac"  # slaac | dhcpv6-stateful | dhcpv6-stateless; None: no router advertisements
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -158,7 +159,7 @@ class HostFabric(Protocol):
         """Takes the port's device away; one that is not there is fine. Raises FabricError."""
 
     def plugged(self) -> dict[str, str]:
-        """Port ids and their devices on this host."""
+        """Port ids and their devices on this host, half-made ones included, so that what is left over is found."""
 
     def namespace(self) -> str | None:
         """The network namespace that the devices are in; None for the host's own."""

@@ -1,0 +1,358 @@
+"""A `Topology` as rows of OVN's northbound database (ovn-nb(5)); pure, so that it can be looked at.
+
+A row is known by its table and its key; the key is kept in the row's `external_ids:pilvi`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pilvi.drivers.fabric import consistency, matches
+from pilvi.drivers.fabric.base import FixedIp, Gateway, Network, Port, Router, RouterPort, Subnet, Topology
+
+LEASE_SECONDS = 43200
+METADATA_ADDRESS = "169.254.169.254/32"
+ANY = {4: "0.0.0.0/0", 6: "::/0"}
+RA_MODES = {"slaac": "slaac", "dhcpv6-stateful": "dhcpv6_stateful", "dhcpv6-stateless": "dhcpv6_stateless"}
+
+# The drop group catches all IP; what a guest needs before it has an address gets through beneath it.
+BASIC_RULES = {
+    "dhcpv4": "ip4 && udp.src == 68 && udp.dst == 67",
+    "dhcpv6": "ip6 && udp.src == 546 && udp.dst == 547",
+}
+
+
+class Ref(NamedTuple):
+    """A row, known by its table and key; as a value of a column: a reference to that row."""
+
+    table: str
+    key: str
+
+
+Rows = dict[Ref, dict[str, object]]
+
+
+def rows_of(topology: Topology, gateway_chassis: Sequence[str], dns_domain: str) -> Rows:
+    """All rows that ought to be. `gateway_chassis` carry the routers' gateways, the first one by preference.
+
+    Raises FabricError where the topology contradicts itself."""
+    consistency.check(topology)
+    return _Compiler(topology, gateway_chassis, dns_domain).compile()
+
+
+class _Compiler:
+    def __init__(self, topology: Topology, gateway_chassis: Sequence[str], dns_domain: str) -> None:
+        self.topology = topology
+        self.gateway_chassis = gateway_chassis
+        self.dns_domain = dns_domain
+        self.networks = {network.id: network for network in topology.networks}
+        self.subnets = {subnet.id: subnet for network in topology.networks for subnet in network.subnets}
+        self.ports_of: dict[str, list[Ref]] = defaultdict(list)  # by network id
+        self.names_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        self.rows: Rows = {}
+
+    def compile(self) -> Rows:
+        for port in self.topology.ports:
+            self._guest_port(port)
+        for router in self.topology.routers:
+            self._router(router)
+        for network in self.topology.networks:
+            self._network(network)
+        self._security_groups()
+        return self.rows
+
+    def _put(self, table: str, key: str, **columns: object) -> Ref:
+        ref = Ref(table, key)
+        self.rows[ref] = columns
+        return ref
+
+    # Networks and subnets
+
+    def _network(self, network: Network) -> None:
+        if network.metadata_port_id is not None:
+            self._metadata_port(network)
+        if network.physical_network is not None:
+            self._switch_port(
+                network.id,
+                f"localnet-{network.id}",
+                type="localnet",
+                addresses=["unknown"],
+                options={"network_name": network.physical_network},
+            )
+        for subnet in network.subnets:
+            if subnet.enable_dhcp and network.admin_state_up:
+                self._dhcp(network, subnet)
+        self._put(
+            "Logical_Switch",
+            network.id,
+            name=network.id,
+            external_ids={"pilvi:name": network.name},
+            ports=self.ports_of[network.id],
+            dns_records=self._dns(network),
+        )
+
+    def _metadata_port(self, network: Network) -> None:
+        addresses = [subnet.metadata_ip for subnet in network.subnets if subnet.metadata_ip]
+        self._switch_port(
+            network.id,
+            network.metadata_port_id,
+            type="localport",
+            addresses=[" ".join([network.metadata_mac or "", *addresses]).strip()],
+            enabled=[network.admin_state_up],
+        )
+
+    def _dhcp(self, network: Network, subnet: Subnet) -> None:
+        options = _dhcpv4(network, subnet, self.dns_domain) if subnet.ip_version == 4 else _dhcpv6(subnet)
+        if options is not None:
+            self._put("DHCP_Options", subnet.id, cidr=subnet.cidr, options=options)
+
+    def _dns(self, network: Network) -> list[Ref]:
+        names = self.names_of[network.id]
+        if not names:
+            return []
+        records: dict[str, str] = {}
+        for name, addresses in names.items():
+            full = f"{name}.{self.dns_domain}"
+            records[name] = records[full] = " ".join(addresses)
+            records.update((ipaddress.ip_address(one).reverse_pointer, full) for one in addresses)
+        return [self._put("DNS", network.id, records=records)]
+
+    # Ports
+
+    def _switch_port(self, network_id: str, port_id: str, **columns: object) -> Ref:
+        everything = {
+            "name": port_id, "type": "", "addresses": [], "port_security": [], "options": {},
+            "enabled": [], "dhcpv4_options": [], "dhcpv6_options": [], **columns,
+        }  # fmt: skip
+        ref = self._put("Logical_Switch_Port", port_id, **everything)
+        self.ports_of[network_id].append(ref)
+        return ref
+
+    def _guest_port(self, port: Port) -> None:
+        network = self.networks[port.network_id]
+        own = " ".join([port.mac, *(one.ip_address for one in port.fixed_ips)])
+        paired = _paired(port)
+        if port.port_security:
+            allowed = paired.pop(port.mac, [])
+            security = [" ".join([own, *allowed]), *(" ".join([mac, *ips]) for mac, ips in paired.items())]
+            addresses = [own, *paired]
+        else:
+            security, addresses = [], [own, "unknown"]
+        if port.hostname:
+            known = self.names_of[network.id][port.hostname.lower()]
+            known.extend(one.ip_address for one in port.fixed_ips)
+        self._switch_port(
+            network.id,
+            port.id,
+            addresses=addresses,
+            port_security=security,
+            enabled=[port.admin_state_up and network.admin_state_up],
+            dhcpv4_options=self._dhcp_row(network, port, 4),
+            dhcpv6_options=self._dhcp_row(network, port, 6),
+        )
+
+    def _dhcp_row(self, network: Network, port: Port, version: int) -> list[Ref]:
+        for fixed_ip in port.fixed_ips:
+            subnet = self.subnets[fixed_ip.subnet_id]
+            if subnet.ip_version == version and subnet.enable_dhcp and network.admin_state_up:
+                offered = version == 4 or _dhcpv6(subnet) is not None
+                return [Ref("DHCP_Options", subnet.id)] if offered else []
+        return []
+
+    # Routers
+
+    def _router(self, router: Router) -> None:
+        legs = [self._leg(port, self._advertisements(port)) for port in router.ports]
+        routes = [self._route(router, route.destination, route.nexthop) for route in router.routes]
+        nat: list[Ref] = []
+        if router.gateway is not None:
+            chassis = list(self._gateway_chassis(router.gateway))
+            legs.append(self._leg(router.gateway, {}, chassis))
+            routes += self._default_routes(router, router.gateway)
+            nat += self._nat(router, router.gateway)
+        self._put(
+            "Logical_Router",
+            router.id,
+            name=router.id,
+            external_ids={"pilvi:name": router.name},
+            enabled=[router.admin_state_up],
+            options={"always_learn_from_arp_request": "false", "dynamic_neigh_routers": "true"},
+            ports=legs,
+            static_routes=routes,
+            nat=nat,
+        )
+
+    def _leg(
+        self, port: RouterPort | Gateway, advertisements: dict[str, str], chassis: Sequence[Ref] = ()
+    ) -> Ref:
+        outward = isinstance(port, Gateway)
+        port_id = port.port_id if isinstance(port, Gateway) else port.id
+        name = f"lrp-{port_id}"
+        self._switch_port(
+            port.network_id,
+            port_id,
+            type="router",
+            addresses=["router"],
+            options={"router-port": name, **({"nat-addresses": "router"} if outward else {})},
+            enabled=[self.networks[port.network_id].admin_state_up],
+        )
+        return self._put(
+            "Logical_Router_Port",
+            port_id,
+            name=name,
+            mac=port.mac,
+            networks=[f"{one.ip_address}/{self._prefix(one)}" for one in port.fixed_ips],
+            ipv6_ra_configs=advertisements,
+            gateway_chassis=list(chassis),
+        )
+
+    def _prefix(self, fixed_ip: FixedIp) -> str:
+        return self.subnets[fixed_ip.subnet_id].cidr.rpartition("/")[2]
+
+    def _advertisements(self, port: RouterPort) -> dict[str, str]:
+        for fixed_ip in port.fixed_ips:
+            subnet = self.subnets[fixed_ip.subnet_id]
+            if subnet.ip_version == 6 and subnet.ipv6_ra_mode is not None:
+                return {
+                    "address_mode": RA_MODES[subnet.ipv6_ra_mode],
+                    "send_periodic": "true",
+                    "mtu": str(self.networks[port.network_id].mtu),
+                }
+        return {}
+
+    def _gateway_chassis(self, gateway: Gateway) -> Iterator[Ref]:
+        for rank, chassis in enumerate(self.gateway_chassis):
+            name = f"lrp-{gateway.port_id}-{chassis}"
+            priority = len(self.gateway_chassis) - rank
+            yield self._put("Gateway_Chassis", name, name=name, chassis_name=chassis, priority=priority)
+
+    def _default_routes(self, router: Router, gateway: Gateway) -> Iterator[Ref]:
+        chosen = {route.destination for route in router.routes}
+        for fixed_ip in gateway.fixed_ips:
+            subnet = self.subnets[fixed_ip.subnet_id]
+            everywhere = ANY[subnet.ip_version]
+            if subnet.gateway_ip is not None and everywhere not in chosen:
+                chosen.add(everywhere)
+                yield self._route(router, everywhere, subnet.gateway_ip, f"lrp-{gateway.port_id}")
+
+    def _route(self, router: Router, destination: str, nexthop: str, output: str | None = None) -> Ref:
+        return self._put(
+            "Logical_Router_Static_Route",
+            f"{router.id} {destination} {nexthop}",
+            ip_prefix=destination,
+            nexthop=nexthop,
+            output_port=[output] if output else [],
+        )
+
+    def _nat(self, router: Router, gateway: Gateway) -> Iterator[Ref]:
+        for one in router.floating_ips:
+            yield self._put(
+                "NAT", one.id, type="dnat_and_snat", external_ip=one.floating_ip, logical_ip=one.fixed_ip
+            )
+        outside = [one.ip_address for one in gateway.fixed_ips if self.subnets[one.subnet_id].ip_version == 4]
+        if not (gateway.enable_snat and outside):
+            return
+        for port in router.ports:
+            for fixed_ip in port.fixed_ips:
+                subnet = self.subnets[fixed_ip.subnet_id]
+                if subnet.ip_version == 4:
+                    key = f"{router.id} {subnet.cidr}"
+                    yield self._put(
+                        "NAT", key, type="snat", external_ip=outside[0], logical_ip=subnet.cidr
+                    )
+
+    # Security groups
+
+    def _security_groups(self) -> None:
+        members: dict[str, list[Ref]] = defaultdict(list)
+        secured = [port for port in self.topology.ports if port.port_security]
+        for port in secured:
+            for group_id in port.security_group_ids:
+                members[group_id].append(Ref("Logical_Switch_Port", port.id))
+        for group in self.topology.security_groups:
+            acls = [
+                self._acl(rule.id, rule.direction, matches.rule_match(group.id, rule), "allow-related")
+                for rule in group.rules
+            ]
+            name = matches.port_group(group.id)
+            self._put("Port_Group", group.id, name=name, ports=members[group.id], acls=acls)
+        if secured:
+            everyone = [Ref("Logical_Switch_Port", port.id) for port in secured]
+            acls = list(self._drop_acls())
+            self._put("Port_Group", "drop", name=matches.DROP_GROUP, ports=everyone, acls=acls)
+
+    def _drop_acls(self) -> Iterator[Ref]:
+        inward, outward = f"outport == @{matches.DROP_GROUP}", f"inport == @{matches.DROP_GROUP}"
+        yield self._acl("drop-ingress", "ingress", f"{inward} && ip", "drop")
+        yield self._acl("drop-egress", "egress", f"{outward} && ip", "drop")
+        for name, match in BASIC_RULES.items():
+            yield self._acl(f"allow-{name}", "egress", f"{outward} && {match}", "allow")
+
+    def _acl(self, key: str, direction: str, match: str, action: str) -> Ref:
+        return self._put(
+            "ACL",
+            key,
+            direction="to-lport" if direction == "ingress" else "from-lport",
+            priority=matches.DROP_PRIORITY if action == "drop" else matches.ALLOW_PRIORITY,
+            match=match,
+            action=action,
+        )
+
+
+def _paired(port: Port) -> dict[str, list[str]]:
+    """The allowed address pairs by MAC address."""
+    pairs: dict[str, list[str]] = defaultdict(list)
+    for mac, address in port.allowed_address_pairs:
+        pairs[mac or port.mac].append(address)
+    return dict(pairs)
+
+
+def _server_address(subnet: Subnet) -> str:
+    """Whom the DHCP server's messages come from: OVN itself answers, for an address that the subnet has."""
+    return subnet.gateway_ip or subnet.metadata_ip or str(ipaddress.ip_network(subnet.cidr)[1])
+
+
+def _server_mac(subnet: Subnet) -> str:
+    """Made from the subnet's id, so that it is the same in each pass; locally administered."""
+    digest = hashlib.sha256(subnet.id.encode()).digest()
+    return ":".join(f"{byte:02x}" for byte in (0x0A, *digest[:5]))
+
+
+def _dhcpv4(network: Network, subnet: Subnet, dns_domain: str) -> dict[str, str]:
+    server = _server_address(subnet)
+    # Without name servers of its own a subnet gets the server's address: OVN answers there for the guests' names.
+    names = ", ".join(subnet.dns_nameservers) or server
+    options = {
+        "server_id": server,
+        "server_mac": _server_mac(subnet),
+        "lease_time": str(LEASE_SECONDS),
+        "mtu": str(network.mtu),
+        "dns_server": f"{{{names}}}",
+        "domain_name": f'"{dns_domain}"',
+    }
+    routes = [(one.destination, one.nexthop) for one in subnet.host_routes]
+    if subnet.metadata_ip is not None:
+        routes.insert(0, (METADATA_ADDRESS, subnet.metadata_ip))
+    if subnet.gateway_ip is not None:
+        options["router"] = subnet.gateway_ip
+        if ANY[4] not in dict(routes):
+            routes.append((ANY[4], subnet.gateway_ip))  # RFC 3442: a client that takes routes ignores the router
+    if routes:
+        options["classless_static_route"] = f"{{{', '.join(f'{to},{by}' for to, by in routes)}}}"
+    return options
+
+
+def _dhcpv6(subnet: Subnet) -> dict[str, str] | None:
+    """None where the guests make their addresses from router advertisements alone."""
+    if subnet.ipv6_ra_mode == "slaac":
+        return None
+    options = {"server_id": _server_mac(subnet)}
+    if subnet.dns_nameservers:
+        options["dns_server"] = f"{{{', '.join(subnet.dns_nameservers)}}}"
+    if subnet.ipv6_ra_mode == "dhcpv6-stateless":
+        options["dhcpv6_stateless"] = "true"
+    return options

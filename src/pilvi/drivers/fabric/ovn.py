@@ -1,0 +1,170 @@
+"""The controller's half on OVN: makes the northbound database equal to a topology.
+
+Each pass compares all rows that carry `external_ids:pilvi` with those that ought to be, and sends what differs
+in one transaction; rows without the mark are never touched. The database connection lives in one thread of
+ovsdbapp's, comes back by itself when the server was restarted, and starts with the first call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from ovs.db import error as ovs_error
+from ovs.db.data import Datum
+from ovs.db.idl import Row
+from ovs.db.idl import Transaction as IdlTransaction
+from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
+from ovsdbapp.backend.ovs_idl.transaction import Transaction
+
+from pilvi.drivers.fabric.base import FabricError, Topology
+from pilvi.drivers.fabric.logical import Ref, Rows, rows_of
+
+MARK = "pilvi"
+TABLES = (
+    "ACL", "DHCP_Options", "DNS", "Gateway_Chassis", "Logical_Router", "Logical_Router_Port",
+    "Logical_Router_Static_Route", "Logical_Switch", "Logical_Switch_Port", "NAT", "Port_Group",
+)  # fmt: skip
+
+
+class OvnNorthbound:
+    """`connection` is OVSDB's way to say it: "unix:/path" or "tcp:address:port", several with commas between.
+
+    `gateway_chassis` are the system ids of the hosts that may carry routers' gateways, the preferred one first.
+    A verb gives up after `timeout` seconds; when that happens in the middle of a reconnection the transaction
+    may still be made, and the next pass finds it done."""
+
+    def __init__(
+        self,
+        connection: str,
+        gateway_chassis: Sequence[str],
+        *,
+        dns_domain: str = "openstacklocal",
+        timeout: float = 20.0,
+    ) -> None:
+        self._address = connection
+        self._gateway_chassis = tuple(gateway_chassis)
+        self._dns_domain = dns_domain
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._up: tuple[int, frozenset[str]] | None = None
+
+    def sync(self, topology: Topology) -> int:
+        want = rows_of(topology, self._gateway_chassis, self._dns_domain)
+        connection = self._connected()
+        difference = _Difference(connection.idl, want)
+        try:
+            transaction = Transaction(
+                difference, connection, self._timeout, check_error=True, log_errors=False
+            )
+            transaction.add(difference)
+            transaction.commit()
+        except FabricError:
+            raise
+        except Exception as error:
+            raise FabricError(f"northbound database {self._address}: {error}") from error
+        return difference.result
+
+    def ports_up(self) -> frozenset[str]:
+        connection = self._connected()
+        with connection.lock:
+            if self._up is None or self._up[0] != connection.idl.change_seqno:
+                ports = connection.idl.tables["Logical_Switch_Port"].rows.values()
+                up = frozenset(row.name for row in ports if _mark(row) and row.type == "" and row.up == [True])
+                self._up = connection.idl.change_seqno, up
+            return self._up[1]
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.stop(self._timeout)
+                self._connection = None
+
+    def _connected(self) -> Connection:
+        with self._lock:
+            if self._connection is None:
+                try:
+                    idl = OvsdbIdl.from_server(self._address, "OVN_Northbound", helper_tables=TABLES)
+                    connection = Connection(idl, self._timeout)
+                    connection.start()
+                except Exception as error:
+                    raise FabricError(f"northbound database {self._address}: {error}") from error
+                self._connection = connection
+            return self._connection
+
+
+class _Difference:
+    """ovsdbapp's command: runs in the connection's thread, on rows that hold still, again where it must be retried."""
+
+    def __init__(self, idl: OvsdbIdl, want: Rows) -> None:
+        self.idl = idl
+        self.want = want
+        self.result = 0
+
+    def run_idl(self, txn: IdlTransaction) -> None:
+        have, surplus = self._ours()
+        ours = {row.uuid for row in (*have.values(), *surplus)}
+        surplus += [row for ref, row in have.items() if ref not in self.want]
+        new = [ref for ref in self.want if ref not in have]
+        have.update((ref, txn.insert(self.idl.tables[ref.table])) for ref in new)
+        changed = sum(_write(ref, have, columns, ours) for ref, columns in self.want.items())
+        for row in surplus:
+            row.delete()
+        self.result = changed + len(surplus)
+
+    def post_commit(self, txn: IdlTransaction) -> None:
+        """ovsdbapp calls it; there is nothing to do."""
+
+    def _ours(self) -> tuple[dict[Ref, Row], list[Row]]:
+        """Our rows, and the surplus ones among them that say they are the same thing."""
+        have: dict[Ref, Row] = {}
+        surplus: list[Row] = []
+        for table in TABLES:
+            for row in self.idl.tables[table].rows.values():
+                key = _mark(row)
+                if key is None:
+                    continue
+                if have.setdefault(Ref(table, key), row) is not row:
+                    surplus.append(row)
+        return have, surplus
+
+
+def _mark(row: Row) -> str | None:
+    return dict(row._data["external_ids"].as_list()).get(MARK)
+
+
+def _write(ref: Ref, have: dict[Ref, Row], columns: dict[str, object], ours: set) -> bool:
+    """Writes the columns that differ; True where one did. Raises FabricError for a value the schema refuses."""
+    row = have[ref]
+    committed = row._data  # not row.column: that converts each value twice, and there are many
+    marks = {**columns.get("external_ids", {}), MARK: ref.key}
+    if committed is not None:
+        # Others may leave marks of their own on our rows.
+        marks = {**dict(committed["external_ids"].as_list()), **marks}
+    changed = committed is None
+    for name, value in {**columns, "external_ids": marks}.items():
+        kind = row._table.columns[name].type
+        wanted = _resolve(value, have)
+        if committed is not None and kind.key.ref_table is not None and kind.n_max > 1:
+            wanted = [*wanted, *(one for one in committed[name].as_list() if one not in ours)]
+        try:
+            datum = Datum.from_python(kind, wanted, _uuid)
+        except ovs_error.Error as error:
+            raise FabricError(f"{ref.table} {ref.key}: {name} cannot be {value!r}: {error}") from error
+        if committed is None or committed[name] != datum:
+            if committed is not None:
+                row.verify(name)
+                changed = True
+            setattr(row, name, wanted)
+    return changed
+
+
+def _resolve(value: object, have: dict[Ref, Row]) -> object:
+    if isinstance(value, list):
+        return [have[one] if isinstance(one, Ref) else one for one in value]
+    return value
+
+
+def _uuid(value: object) -> object:
+    return value.uuid if isinstance(value, Row) else value

@@ -1,0 +1,159 @@
+"""The fabric without packets: remembers what it was told, and fails when it is told to.
+
+A product of its own, for clouds that only answer their API, and so under the contract of the real drivers.
+What it remembers lasts in a folder where it is given one; a file written and renamed per change, never synced.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+
+from pilvi.drivers.fabric import consistency
+from pilvi.drivers.fabric.base import FabricError, Topology
+
+
+class Faults:
+    """Failures to come: `fail("plug", "no more taps")` makes the next plug raise; `times` None: each one from now."""
+
+    def __init__(self) -> None:
+        self._coming: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
+        self._lock = threading.Lock()
+
+    def fail(self, verb: str, reason: str, times: int | None = 1) -> None:
+        with self._lock:
+            self._coming[verb].append((reason, times))
+
+    def heal(self) -> None:
+        with self._lock:
+            self._coming.clear()
+
+    def strike(self, verb: str, what: str) -> None:
+        """Raises FabricError where a failure of this verb is due."""
+        if not self._coming:
+            return
+        with self._lock:
+            due = self._coming.get(verb)
+            if not due:
+                return
+            reason, times = due[0]
+            if times == 1:
+                due.pop(0)
+            elif times is not None:
+                due[0] = (reason, times - 1)
+        raise FabricError(f"cannot {verb} {what}: {reason}")
+
+
+class _Notes:
+    """Small values by name, kept in a folder where there is one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self.values: dict[str, str] = {}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.values = {
+                file.name: file.read_text() for file in folder.iterdir() if not file.name.startswith(".")
+            }
+
+    def put(self, name: str, value: str) -> None:
+        if self.values.get(name) == value:
+            return
+        if self._folder is not None:
+            _replace(self._folder / name, value.encode())
+        self.values[name] = value
+
+    def drop(self, name: str) -> None:
+        if self.values.pop(name, None) is not None and self._folder is not None:
+            (self._folder / name).unlink(missing_ok=True)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    unfinished = file.with_name(f".{file.name}.{threading.get_ident()}")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, file)
+
+
+class SimulatedFabric(Faults):
+    def __init__(self, root: Path | None = None) -> None:
+        super().__init__()
+        self._ports = _Notes(root and root / "ports")
+        self._metadata = _Notes(root and root / "metadata")
+
+    def plug(self, port_id: str, mac: str, mtu: int, owner_uid: int) -> str:
+        self.strike("plug", f"port {port_id}")
+        device = f"tap{port_id}"[:14]
+        self._ports.put(port_id, device)
+        return device
+
+    def unplug(self, port_id: str) -> None:
+        self.strike("unplug", f"port {port_id}")
+        self._ports.drop(port_id)
+
+    def plugged(self) -> dict[str, str]:
+        return dict(self._ports.values)
+
+    def namespace(self) -> str | None:
+        return None
+
+    def ensure_metadata(self, network_id: str, port_id: str, mac: str, addresses: tuple[str, ...]) -> str | None:
+        self.strike("ensure_metadata", f"network {network_id}")
+        self._metadata.put(network_id, f"simulated-md-{network_id}")
+        return None
+
+    def absent_metadata(self, network_id: str) -> None:
+        self.strike("absent_metadata", f"network {network_id}")
+        self._metadata.drop(network_id)
+
+    def metadata_networks(self) -> dict[str, str]:
+        return dict(self._metadata.values)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+class SimulatedNorthbound(Faults):
+    """`fabrics` are the hosts whose plugged ports are up."""
+
+    def __init__(self, fabrics: tuple[SimulatedFabric, ...] = (), root: Path | None = None) -> None:
+        super().__init__()
+        self._fabrics = fabrics
+        self._file = root / "topology" if root is not None else None
+        self._syncing = threading.Lock()
+        self.topology = Topology()
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            if self._file.exists():
+                self.topology = msgspec.msgpack.decode(self._file.read_bytes(), type=Topology)
+
+    def sync(self, topology: Topology) -> int:
+        self.strike("sync", "the topology")
+        consistency.check(topology)
+        with self._syncing:
+            before, after = _objects(self.topology), _objects(topology)
+            changed = sum(before.get(key) != thing for key, thing in after.items())
+            changed += sum(key not in after for key in before)
+            if changed:
+                if self._file is not None:
+                    _replace(self._file, msgspec.msgpack.encode(topology))
+                self.topology = topology
+        return changed
+
+    def ports_up(self) -> frozenset[str]:
+        known = {port.id for port in self.topology.ports}
+        return frozenset(port for fabric in self._fabrics for port in fabric.plugged() if port in known)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _objects(topology: Topology) -> dict[tuple[str, str], object]:
+    return {
+        (kind, thing.id): thing
+        for kind in ("networks", "ports", "routers", "security_groups")
+        for thing in getattr(topology, kind)
+    }
