@@ -1,0 +1,83 @@
+"""Puts the cloud together: which service is given what, and in which order things start and stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import falcon.asgi
+
+from pilvi import schema
+from pilvi.bus.local import LocalBus
+from pilvi.compute import routes as compute_routes
+from pilvi.compute.service import Compute
+from pilvi.db import Database
+from pilvi.engine.clock import Clock, Ids, SystemClock
+from pilvi.engine.engine import Engine
+from pilvi.faces import operator, oscloud
+from pilvi.http.app import build_app
+from pilvi.identity import routes as identity_routes
+from pilvi.identity.service import Identity
+from pilvi.image import routes as image_routes
+from pilvi.image.service import Images
+from pilvi.metadata.service import Metadata
+from pilvi.network import routes as network_routes
+from pilvi.network.service import Networks
+from pilvi.placement import routes as placement_routes
+from pilvi.placement.service import Placement
+from pilvi.settings import Place, Settings
+from pilvi.site import Site, build_site
+
+REQUEST_THREADS = 12
+
+
+class Cloud:
+    """Everything, put together. `site` is what depends on the drivers: engines, agents, the northbound driver."""
+
+    def __init__(self, place: Place, settings: Settings, *, clock: Clock | None = None, ids: Ids | None = None,
+                 make_site: Callable[[Cloud], Site] | None = None):
+        self.place, self.settings = place, settings
+        self.clock = clock or SystemClock()
+        self.ids = ids or Ids()
+        url = settings.database or f"sqlite:///{place / 'pilvi.db'}"
+        self.db = Database(url, self.clock)
+        self.engine = Engine(self.db, self.clock, self.ids, workers=settings.workers, alone=not self.db.postgresql)
+        self.bus = LocalBus()
+        self.identity = Identity(self.db, self.clock, self.ids, settings, keys=place / "identity")
+        self.placement = Placement(self.db)
+        self.image = Images(self.db, self.clock, self.ids, self.engine, settings, root=place.images,
+                            identity=self.identity)
+        self.site = (make_site or build_site)(self)
+        self.network = Networks(self.db, self.clock, self.ids, self.engine, settings, northbound=self.site.northbound)
+        self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
+                               image=self.image, network=self.network, placement=self.placement)
+        self.metadata = Metadata(self.db, self.clock, compute=self.compute, network=self.network,
+                                 identity=self.identity, settings=settings)
+        self.oscloud = oscloud.OsCloud(self)
+        self.requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")
+
+    def bootstrap(self, passwords: dict[str, str]) -> None:
+        """Makes what every cloud has: schema, first users, the external network, flavors. Idempotent."""
+        schema.ensure(self.db)
+        self.identity.bootstrap(passwords)
+        self.network.bootstrap(**self.site.external_network())
+        self.compute.bootstrap()
+
+    def start(self) -> None:
+        for service in (self.identity, self.image, self.network, self.compute):
+            service.register(self.engine)
+        self.site.start(self)
+        self.engine.start()
+
+    def app(self) -> falcon.asgi.App:
+        apis = [identity_routes.API, compute_routes.API, network_routes.API, image_routes.API, placement_routes.API,
+                oscloud.API, operator.API]
+        return build_app(self, apis, self.requests)
+
+    def stop(self) -> None:
+        """Lets go of everything; guests and packets go on."""
+        self.engine.stop()
+        self.site.stop()
+        self.requests.shutdown(wait=True, cancel_futures=True)
+        self.bus.close()
+        self.db.close()

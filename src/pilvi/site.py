@@ -1,0 +1,185 @@
+"""What depends on where the cloud runs: engines, drivers and node agents, real or simulated."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pilvi.drivers.fabric.base import Northbound
+from pilvi.engine.reconcilers import Reconciler
+from pilvi.node.agent import Agent
+from pilvi.settings import Place, Settings
+
+if TYPE_CHECKING:
+    from pilvi.cloud import Cloud
+
+EXTERNAL_BRIDGE = "br-ex"
+PHYSICAL_NETWORK = "public"
+
+
+class Site(Protocol):
+    northbound: Northbound
+    agents: list[Agent]
+
+    def external_network(self) -> dict[str, Any]:
+        """What `Networks.bootstrap` is told of the network around the cloud."""
+
+    def start(self, cloud: Cloud) -> None:
+        """Starts the agents; the services are there by now."""
+
+    def processes(self) -> list[dict[str, Any]]:
+        """The engines' processes: name and pid (None where one does not run)."""
+
+    def stop(self) -> None: ...
+
+
+def build_site(cloud: Cloud) -> Site:
+    if cloud.settings.simulated:
+        return SimulatedSite(cloud)
+    return RealSite(cloud)
+
+
+def external_network(settings: Settings) -> dict[str, Any]:
+    network = ipaddress.ip_network(settings.network.external_cidr)
+    return {"external_cidr": str(network), "gateway": str(network[1]), "dns": settings.network.dns_nameservers}
+
+
+class SimulatedSite:
+    """Hosts, guests and packets that are only pretended; everything else is the real thing."""
+
+    def __init__(self, cloud: Cloud):
+        from pilvi.drivers.fabric.simulated import SimulatedNorthbound
+
+        self._cloud = cloud
+        self.northbound = SimulatedNorthbound()
+        self.agents: list[Agent] = []
+
+    def external_network(self) -> dict[str, Any]:
+        return external_network(self._cloud.settings)
+
+    def start(self, cloud: Cloud) -> None:
+        from pilvi.drivers.disk.simulated import SimulatedDisks
+        from pilvi.drivers.fabric.simulated import SimulatedFabric
+        from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
+
+        host = cloud.settings.host
+        for number in range(1, cloud.settings.simulated_hosts + 1):
+            name = f"simulated-{number}"
+            root = cloud.place.node / name
+            self.agents.append(Agent(
+                name, root, cloud.bus, clock=cloud.clock, settings=cloud.settings,
+                hypervisor=SimulatedHypervisor(root / "guests", vcpus=host.vcpus or 256,
+                                               memory_mib=host.memory_mib or 4 << 20),
+                disks=SimulatedDisks(root / "disks", capacity_bytes=(host.disk_gib or 100_000) << 30),
+                fabric=SimulatedFabric(self.northbound, root / "fabric"),
+            ))
+        start_agents(cloud, self.agents)
+
+    def processes(self) -> list[dict[str, Any]]:
+        return []
+
+    def stop(self) -> None:
+        for agent in self.agents:
+            agent.close()
+        self.northbound.close()
+
+
+def start_agents(cloud: Cloud, agents: list[Agent]) -> None:
+    for agent in agents:
+        agent.start(cloud)
+
+
+class Names:
+    """What one cloud's things on the host are called: told apart by its state folder."""
+
+    def __init__(self, place: Place):
+        tag = hashlib.blake2b(str(place.root).encode(), digest_size=4).hexdigest()
+        self.namespace = f"pilvi-{tag}"
+        self.outer = f"pilvi{tag}"  # the veth end where Pilvi runs; a device name has at most 15 characters
+        self.inner = "uplink"
+
+
+def build_stack(place: Place) -> Any:
+    from pilvi.supervise.ovn import OvnStack
+
+    return OvnStack(place / "ovn", Names(place).namespace, system_id=socket.gethostname(),
+                    bridge_mappings={PHYSICAL_NETWORK: EXTERNAL_BRIDGE})
+
+
+class RealSite:
+    """One host: OVN and Open vSwitch in a namespace of Pilvi's, QEMU guests on it."""
+
+    def __init__(self, cloud: Cloud):
+        from pilvi.drivers.fabric.ovn import OvnNorthbound
+        from pilvi.supervise import namespace
+
+        self._settings = cloud.settings
+        self.names = Names(cloud.place)
+        self.stack = build_stack(cloud.place)
+        self.stack.start()
+        outside = self.external_network()
+        prefix = ipaddress.ip_network(outside["external_cidr"]).prefixlen
+        namespace.ensure_way_out(self.names.namespace, self.names.inner, self.names.outer,
+                                 [f"{outside['gateway']}/{prefix}"])
+        self.stack.attach(EXTERNAL_BRIDGE, self.names.inner)
+        if self._settings.network.uplink:
+            namespace.take_interface(self.names.namespace, self._settings.network.uplink)
+            self.stack.attach(EXTERNAL_BRIDGE, self._settings.network.uplink)
+        self.northbound = OvnNorthbound(self.stack.sockets.nb, gateway_chassis=(socket.gethostname(),))
+        self.agents: list[Agent] = []
+
+    def external_network(self) -> dict[str, Any]:
+        return external_network(self._settings)
+
+    def start(self, cloud: Cloud) -> None:
+        from pilvi.drivers.disk.file import FileDisks
+        from pilvi.drivers.fabric.ovs import OvsFabric
+
+        uid, root = cloud.settings.host.guest_uid, cloud.place.node
+        self.agents.append(Agent(
+            cloud.settings.host.name or socket.gethostname(), root, cloud.bus, clock=cloud.clock,
+            settings=cloud.settings,
+            hypervisor=build_hypervisor(cloud.place, cloud.settings, userspace=self.stack.userspace),
+            disks=FileDisks(root / "disks", uid=uid, gid=uid),
+            fabric=OvsFabric(self.stack.sockets.ovs, self.names.namespace, userspace=self.stack.userspace),
+        ))
+        cloud.engine.add_reconciler(EngineDaemons(self))
+        start_agents(cloud, self.agents)
+
+    def processes(self) -> list[dict[str, Any]]:
+        return [{"name": name, "pid": pid} for name, pid in self.stack.status().items()]
+
+    def stop(self) -> None:
+        for agent in self.agents:
+            agent.close()
+        self.northbound.close()
+
+
+def build_hypervisor(place: Place, settings: Settings, *, userspace: bool) -> Any:
+    from pilvi.drivers.hypervisor.qemu import QemuHypervisor
+
+    uid = settings.host.guest_uid
+    return QemuHypervisor(place.node / "guests", namespace=Names(place).namespace, uid=uid, gid=uid,
+                          userspace_datapath=userspace)
+
+
+class EngineDaemons(Reconciler):
+    """Keeps the databases, northd, the switch and its controller running."""
+
+    name = "engines"
+    period = 2.0
+    shared = False
+
+    def __init__(self, site: RealSite):
+        self._site = site
+
+    def reconcile(self) -> str:
+        restarted = self._site.stack.check()
+        return "restarted " + ", ".join(restarted) if restarted else "all run"
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0
