@@ -87,3 +87,22 @@ keypairs = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.UniqueConstraint("user_id", "name", name="uq_keypairs_user_name"),
 )
+
+hosts = sa.Table(
+    "hosts",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),  # its id before microversion 2.53
+    sa.Column("id", sa.String(36), nullable=False, unique=True),  # of the hypervisor
+    sa.Column("service_id", sa.String(36), nullable=False, unique=True),
+    sa.Column("name", sa.String(255), nullable=False, unique=True),
+    sa.Column("hypervisor_type", sa.String(32), nullable=False),
+    sa.Column("hypervisor_version", sa.Integer, nullable=False),  # major * 1_000_000 + minor * 1_000 + micro
+    sa.Column("address", sa.String(39), nullable=False),
+    sa.Column("availability_zone", sa.String(255), nullable=False, default="nova"),
+    sa.Column("disabled_reason", sa.String(255)),
+    sa.Column("disabled", sa.Boolean, nullable=False, default=False),  # takes no new servers
+    sa.Column("forced_down", sa.Boolean, nullable=False, default=False),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Column("seen_at", Time, nullable=False),  # when its agent last answered; capacity is Placement's
+)
