@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import os
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -51,31 +50,29 @@ class SimulatedSite:
     """Hosts, guests and packets that are only pretended; everything else is the real thing."""
 
     def __init__(self, cloud: Cloud):
-        from pilvi.drivers.fabric.simulated import SimulatedNorthbound
-
-        self._cloud = cloud
-        self.northbound = SimulatedNorthbound()
-        self.agents: list[Agent] = []
-
-    def external_network(self) -> dict[str, Any]:
-        return external_network(self._cloud.settings)
-
-    def start(self, cloud: Cloud) -> None:
         from pilvi.drivers.disk.simulated import SimulatedDisks
-        from pilvi.drivers.fabric.simulated import SimulatedFabric
+        from pilvi.drivers.fabric.simulated import SimulatedFabric, SimulatedNorthbound
         from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
 
-        host = cloud.settings.host
-        for number in range(1, cloud.settings.simulated_hosts + 1):
-            name = f"simulated-{number}"
-            root = cloud.place.node / name
-            self.agents.append(Agent(
-                name, root, cloud.bus, clock=cloud.clock, settings=cloud.settings,
-                hypervisor=SimulatedHypervisor(root / "guests", vcpus=host.vcpus or 256,
-                                               memory_mib=host.memory_mib or 4 << 20),
-                disks=SimulatedDisks(root / "disks", capacity_bytes=(host.disk_gib or 100_000) << 30),
-                fabric=SimulatedFabric(self.northbound, root / "fabric"),
-            ))
+        self._settings = settings = cloud.settings
+        names = [f"simulated-{number}" for number in range(1, settings.simulated_hosts + 1)]
+        roots = {name: cloud.place.node / name for name in names}
+        fabrics = {name: SimulatedFabric(roots[name] / "fabric") for name in names}
+        self.northbound = SimulatedNorthbound(tuple(fabrics.values()))
+        self.agents = [
+            Agent(
+                name, roots[name], cloud.bus, clock=cloud.clock, settings=settings, fabric=fabrics[name],
+                hypervisor=SimulatedHypervisor(roots[name] / "guests", vcpus=settings.host.vcpus or 256,
+                                               memory_mib=settings.host.memory_mib or 4 << 20),
+                disks=SimulatedDisks(roots[name] / "disks", capacity_bytes=(settings.host.disk_gib or 100_000) << 30),
+            )
+            for name in names
+        ]
+
+    def external_network(self) -> dict[str, Any]:
+        return external_network(self._settings)
+
+    def start(self, cloud: Cloud) -> None:
         start_agents(cloud, self.agents)
 
     def processes(self) -> list[dict[str, Any]]:
@@ -128,7 +125,7 @@ class RealSite:
         if self._settings.network.uplink:
             namespace.take_interface(self.names.namespace, self._settings.network.uplink)
             self.stack.attach(EXTERNAL_BRIDGE, self._settings.network.uplink)
-        self.northbound = OvnNorthbound(self.stack.sockets.nb, gateway_chassis=(socket.gethostname(),))
+        self.northbound = OvnNorthbound(self.stack.sockets.nb, (socket.gethostname(),))
         self.agents: list[Agent] = []
 
     def external_network(self) -> dict[str, Any]:
@@ -144,7 +141,7 @@ class RealSite:
             settings=cloud.settings,
             hypervisor=build_hypervisor(cloud.place, cloud.settings, userspace=self.stack.userspace),
             disks=FileDisks(root / "disks", uid=uid, gid=uid),
-            fabric=OvsFabric(self.stack.sockets.ovs, self.names.namespace, userspace=self.stack.userspace),
+            fabric=OvsFabric(self.stack.sockets.ovsdb, self.names.namespace, userspace=self.stack.userspace),
         ))
         cloud.engine.add_reconciler(EngineDaemons(self))
         start_agents(cloud, self.agents)
@@ -181,5 +178,18 @@ class EngineDaemons(Reconciler):
         return "restarted " + ", ".join(restarted) if restarted else "all run"
 
 
-def is_root() -> bool:
-    return os.geteuid() == 0
+def tear_down(place: Place) -> None:
+    """Ends the engines and takes the namespaces away, when no guest needs them any more."""
+    from pilvi.drivers.fabric.ovs import OvsFabric
+    from pilvi.supervise import namespace
+
+    names, stack = Names(place), build_stack(place)
+    if namespace.exists(names.namespace):
+        if stack.status()["switch"]:
+            fabric = OvsFabric(stack.sockets.ovsdb, names.namespace, userspace=stack.userspace)
+            for network in fabric.metadata_networks():
+                fabric.absent_metadata(network)
+            fabric.close()
+        stack.stop()
+        namespace.absent_way_out(names.outer)
+        namespace.absent_namespace(names.namespace)
