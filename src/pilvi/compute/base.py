@@ -22,5 +22,6 @@ class Base:
 
     def __init__(self, db: Database, clock: Clock, ids: Ids, engine: Engine, bus: Bus, settings: Settings, *,
                  identity: Identity, image: Images, network: Networks, placement: Placement):
-        self.db, self.clock, self.ids, self.engine, self.bus, self.settings = db, clock, ids, engine, bus, settings
+        self.db, self.clock, self.ids = db, clock, ids
+        self.engine, self.bus, self.settings = engine, bus, settings
         self.identity, self.image, self.network, self.placement = identity, image, network, placement

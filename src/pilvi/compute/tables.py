@@ -10,22 +10,27 @@ servers = sa.Table(
     "servers",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("seq", sa.BigInteger, nullable=False),  # when it was accepted, for a stable order (microseconds)
+    sa.Column("seq", sa.BigInteger, nullable=False),  # when it was accepted (microseconds), for a stable order
     sa.Column("project_id", sa.String(64), nullable=False),
     sa.Column("user_id", sa.String(64), nullable=False),
     sa.Column("name", sa.String(255), nullable=False),
     sa.Column("hostname", sa.String(255), nullable=False),  # what the guest calls itself
     sa.Column("description", sa.String(255)),
     sa.Column("image_id", sa.String(36)),
-    sa.Column("flavor", sa.JSON, nullable=False),  # as it was at boot: id, name, vcpus, ram, disk, ephemeral, swap, ...
+    # As it was at boot: id, name, vcpus, ram (MiB), disk, ephemeral (GiB), swap (MiB), extra_specs.
+    sa.Column("flavor", sa.JSON, nullable=False),
+    sa.Column("vcpus", sa.Integer, nullable=False, default=0),  # the flavor's, for the quota
+    sa.Column("ram", sa.Integer, nullable=False, default=0),  # MiB; the flavor's, for the quota
     sa.Column("key_name", sa.String(255)),
     sa.Column("key_public", sa.Text),  # the public key as it was at boot
     sa.Column("key_type", sa.String(16)),
     sa.Column("host", sa.String(255)),
-    sa.Column("availability_zone", sa.String(255)),
+    sa.Column("availability_zone", sa.String(255)),  # of its host
+    sa.Column("pinned_availability_zone", sa.String(255)),  # that was asked for
     sa.Column("vm_state", sa.String(32), nullable=False),  # building active stopped paused error deleted ...
     sa.Column("task_state", sa.String(64)),  # scheduling spawning deleting rebooting powering-off ...
-    sa.Column("power_state", sa.Integer, nullable=False, default=0),  # 0 none 1 running 3 paused 4 shut down 6 crashed
+    # 0 none 1 running 3 paused 4 shut down 6 crashed
+    sa.Column("power_state", sa.Integer, nullable=False, default=0),
     sa.Column("generation", sa.Integer, nullable=False, default=1),  # of the desired state, for the agent
     sa.Column("metadata", sa.JSON, nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
@@ -34,6 +39,7 @@ servers = sa.Table(
     sa.Column("admin_password", sa.Text),
     sa.Column("fault", sa.JSON),  # {"code", "message", "details", "created": microseconds}
     sa.Column("locked", sa.Boolean, nullable=False, default=False),
+    sa.Column("locked_by", sa.String(8)),  # owner | admin: only an administrator opens an administrator's lock
     sa.Column("locked_reason", sa.String(255)),
     sa.Column("access_ip_v4", sa.String(39)),
     sa.Column("access_ip_v6", sa.String(39)),
@@ -45,7 +51,7 @@ servers = sa.Table(
     sa.Column("launched_at", Time),
     sa.Column("terminated_at", Time),
     sa.Column("deleted_at", Time),  # set: it is gone, and shown to administrators who ask for deleted ones
-    sa.Index("ix_servers_project", "project_id", "deleted_at"),
+    sa.Index("ix_servers_project", "project_id", "deleted_at", "vcpus", "ram"),
     sa.Index("ix_servers_host", "host", "deleted_at"),
     sa.Index("ix_servers_seq", "seq"),
 )
