@@ -66,6 +66,9 @@ class Client:
     def post(self, path: str, body: Any) -> Any:
         return self._call("POST", path, body)[0]
 
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path)
+
     def put(self, path: str, body: Any) -> Any:
         return self._call("PUT", path, body)[0]
 
