@@ -1,19 +1,23 @@
-"""All SQL of Compute's API half; what operations and reconcilers need besides is in `store_running`."""
+"""SQL of Compute's servers and hosts; that of flavors, key pairs and counts is in `store_catalog`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute.tables import hosts, servers
 from pilvi.db import Tx
 
+S = servers.c
+
 # -- servers
 
-_SERVER = sa.select(servers).where(servers.c.id == sa.bindparam("id"))
-_SERVER_ALIVE = _SERVER.where(servers.c.deleted_at.is_(None))
+_SERVER = sa.select(servers).where(S.id == sa.bindparam("id"))
+_SERVER_ALIVE = _SERVER.where(S.deleted_at.is_(None))
 
 
 def server(tx: Tx, server_id: str, *, deleted: bool = False) -> sa.Row | None:
@@ -27,25 +31,150 @@ def insert_servers(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
 
 def update_server(tx: Tx, server_id: str, **values: Any) -> bool:
     """Writes columns of a server; False when there is none."""
-    return bool(tx.execute(servers.update().where(servers.c.id == server_id)
-                           .values({"updated_at": tx.now, **values})).rowcount)
+    statement = servers.update().where(S.id == server_id).values({"updated_at": tx.now, **values})
+    return bool(tx.execute(statement).rowcount)
 
 
-def transition(tx: Tx, server_id: str, vm_states: Sequence[str] | None, task_states: Sequence[str | None] | None,
-               **values: Any) -> int | None:
+def transition(tx: Tx, server_id: str, vm_states: Sequence[str] | None,
+               task_states: Sequence[str | None] | None, **values: Any) -> int | None:
     """Writes columns and counts `generation` up, if the server is in one of these states (None: in any).
 
-    Returns the new generation; None where it is not in such a state, or gone. Two requests cannot both win."""
-    conditions = [servers.c.id == server_id, servers.c.deleted_at.is_(None)]
+    Returns the new generation; None where it is not in such a state, or gone: of two requests one wins."""
+    conditions = [S.id == server_id, S.deleted_at.is_(None)]
     if vm_states is not None:
-        conditions.append(servers.c.vm_state.in_(vm_states))
+        conditions.append(S.vm_state.in_(vm_states))
     if task_states is not None:
         named = [state for state in task_states if state is not None]
-        idle = [servers.c.task_state.is_(None)] if None in task_states else []
-        conditions.append(sa.or_(servers.c.task_state.in_(named), *idle))
+        idle = [S.task_state.is_(None)] if None in task_states else []
+        conditions.append(sa.or_(S.task_state.in_(named), *idle))
     return tx.scalar(servers.update().where(*conditions)
-                     .values({"updated_at": tx.now, "generation": servers.c.generation + 1, **values})
-                     .returning(servers.c.generation))
+                     .values({"updated_at": tx.now, "generation": S.generation + 1, **values})
+                     .returning(S.generation))
+
+
+class ServerQuery(msgspec.Struct):
+    """What to list. Lists of values: one of them; times: microseconds, both ends included."""
+
+    project_id: str | None = None
+    equal: dict[str, Any] = {}  # column: value
+    among: dict[str, list[Any]] = {}  # column: values
+    matching: dict[str, str] = {}  # column: regular expression, found anywhere
+    not_before: dict[str, int] = {}  # column: time
+    not_after: dict[str, int] = {}
+    tags: list[str] = []  # has all of them
+    tags_any: list[str] = []
+    not_tags: list[str] = []  # lacks at least one
+    not_tags_any: list[str] = []  # lacks all
+    flavor_id: str | None = None
+    deleted: bool | None = False  # None: both
+    sort: list[tuple[str, bool]] = []  # column, descending
+    marker: str | None = None
+    limit: int | None = None
+
+
+class UnknownMarker(LookupError):
+    """The page is to begin after a server that is not among those listed."""
+
+
+def select_servers(tx: Tx, query: ServerQuery) -> Sequence[sa.Row]:
+    """The page that was asked for. Raises UnknownMarker."""
+    statement = sa.select(servers).where(*_conditions(query))
+    sort = [(S[name], descending) for name, descending in query.sort] or [(S.seq, True)]
+    sort.append((S.id, sort[0][1]))
+    if query.marker is not None:
+        statement = statement.where(_after(tx, query, sort))
+    order = [_comparable(column).desc() if down else _comparable(column).asc() for column, down in sort]
+    return tx.all(statement.order_by(*order).limit(query.limit))
+
+
+def _conditions(query: ServerQuery) -> list[sa.ColumnElement[bool]]:
+    conditions = [S[name] == value for name, value in query.equal.items()]
+    conditions += [S[name].in_(values) for name, values in query.among.items()]
+    conditions += [S[name].regexp_match(pattern) for name, pattern in query.matching.items()]
+    conditions += [S[name] >= moment for name, moment in query.not_before.items()]
+    conditions += [S[name] <= moment for name, moment in query.not_after.items()]
+    if query.project_id is not None:
+        conditions.append(S.project_id == query.project_id)
+    if query.deleted is not None:
+        conditions.append(S.deleted_at.is_not(None) if query.deleted else S.deleted_at.is_(None))
+    if query.flavor_id is not None:
+        conditions.append(S.flavor["id"].as_string() == query.flavor_id)
+    conditions += [_tagged(tag) for tag in query.tags]
+    if query.tags_any:
+        conditions.append(sa.or_(*map(_tagged, query.tags_any)))
+    if query.not_tags:
+        conditions.append(sa.not_(sa.and_(*map(_tagged, query.not_tags))))
+    conditions += [sa.not_(_tagged(tag)) for tag in query.not_tags_any]
+    return conditions
+
+
+def _tagged(tag: str) -> sa.ColumnElement[bool]:
+    """The JSON list holds this string: taking its text out changes the list's."""
+    text = sa.cast(S.tags, sa.Text)
+    return sa.func.replace(text, json.dumps(tag), "") != text
+
+
+def _comparable(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """NULL sorts like nothing at all, on every database."""
+    if not column.nullable:
+        return column
+    return sa.func.coalesce(column, "" if isinstance(column.type, sa.String) else 0)
+
+
+def _after(tx: Tx, query: ServerQuery, sort: list[tuple[sa.Column[Any], bool]]) -> sa.ColumnElement[bool]:
+    owner = [S.project_id == query.project_id] if query.project_id is not None else []
+    row = tx.one(sa.select(*(_comparable(column) for column, _ in sort)).where(S.id == query.marker, *owner))
+    if row is None:
+        raise UnknownMarker(query.marker)
+    alternatives, equal = [], []
+    for (column, descending), value in zip(sort, row, strict=True):
+        here = _comparable(column)
+        alternatives.append(sa.and_(*equal, here < value if descending else here > value))
+        equal.append(here == value)
+    return sa.or_(*alternatives)
+
+
+def servers_named(tx: Tx, name: str, *, deleted: bool = False) -> Sequence[sa.Row]:
+    alive = [] if deleted else [S.deleted_at.is_(None)]
+    return tx.all(sa.select(servers).where(S.name == name, *alive).order_by(S.seq.desc()))
+
+
+_IN_USE = (
+    sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(S.vcpus), 0), sa.func.coalesce(sa.func.sum(S.ram), 0))
+    .where(S.project_id == sa.bindparam("project_id"), S.deleted_at.is_(None))
+)
+
+
+def in_use(tx: Tx, project_id: str) -> dict[str, int]:
+    """Instances, cores and MiB of memory that count against a project's quota."""
+    instances, cores, ram = tx.one(_IN_USE, {"project_id": project_id})
+    return {"instances": instances, "cores": int(cores), "ram": int(ram)}
+
+
+def servers_alive_between(tx: Tx, since: int, until: int, project_id: str | None = None) -> Sequence[sa.Row]:
+    """Servers that ran for some of this time, for the usage report."""
+    owner = [S.project_id == project_id] if project_id is not None else []
+    return tx.all(
+        sa.select(servers)
+        .where(S.launched_at <= until, sa.or_(S.terminated_at.is_(None), S.terminated_at >= since), *owner)
+        .order_by(S.project_id, S.seq)
+    )
+
+
+def count_by_host(tx: Tx) -> dict[str, int]:
+    """How many servers each host has."""
+    rows = tx.all(sa.select(S.host, sa.func.count()).where(S.host.is_not(None), S.deleted_at.is_(None))
+                  .group_by(S.host))
+    return {host: count for host, count in rows}
+
+
+def servers_by_host(tx: Tx) -> dict[str, list[tuple[str, str]]]:
+    """(id, name) of each host's servers."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for host, server_id, name in tx.all(sa.select(S.host, S.id, S.name).where(
+            S.host.is_not(None), S.deleted_at.is_(None)).order_by(S.seq)):
+        found.setdefault(host, []).append((server_id, name))
+    return found
 
 
 # -- hosts
@@ -61,6 +190,8 @@ def all_hosts(tx: Tx) -> Sequence[sa.Row]:
 
 def save_host(tx: Tx, name: str, ids: Any, **values: Any) -> None:
     """Writes columns of a host, which is made if it is new (with two ids of `ids.uuid()`)."""
-    if not tx.execute(hosts.update().where(hosts.c.name == name).values({"updated_at": tx.now, **values})).rowcount:
-        tx.execute(hosts.insert(), {"name": name, "id": ids.uuid(), "service_id": ids.uuid(), "created_at": tx.now,
-                                    "updated_at": tx.now, "seen_at": tx.now, **values})
+    statement = hosts.update().where(hosts.c.name == name).values({"updated_at": tx.now, **values})
+    if not tx.execute(statement).rowcount:
+        tx.execute(hosts.insert(), {
+            "name": name, "id": ids.uuid(), "service_id": ids.uuid(), "created_at": tx.now, "updated_at": tx.now,
+            "seen_at": tx.now, **values})
