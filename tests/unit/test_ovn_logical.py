@@ -1,0 +1,208 @@
+"""A topology as rows of the northbound database."""
+
+from __future__ import annotations
+
+from pilvi.drivers.fabric.base import (
+    FixedIp,
+    FloatingIp,
+    Gateway,
+    Network,
+    Port,
+    Route,
+    Router,
+    RouterPort,
+    SecurityGroup,
+    Subnet,
+    Topology,
+)
+from pilvi.drivers.fabric.logical import Ref, rows_of
+
+MAC = "0a:00:00:00:00:11"
+
+
+def rows(*, networks=(), ports=(), routers=(), groups=(), chassis=("host-1",)):
+    return rows_of(Topology(networks, ports, routers, groups), chassis, "cloud.test")
+
+
+def net(*subnets: Subnet, **details: object) -> Network:
+    return Network("n", "lan", 1442, subnets, **details)
+
+
+def four(**details: object) -> Subnet:
+    return Subnet("s4", "10.0.0.0/24", **{"gateway_ip": "10.0.0.1", **details})
+
+
+def six(**details: object) -> Subnet:
+    return Subnet("s6", "fd00::/64", 6, **{"gateway_ip": "fd00::1", **details})
+
+
+def port(*addresses: str, **details: object) -> Port:
+    fixed_ips = tuple(FixedIp("s6" if ":" in one else "s4", one) for one in addresses)
+    return Port("p", "n", MAC, fixed_ips, **details)
+
+
+def switch_port(*addresses: str, network: Network | None = None, **details: object) -> dict:
+    network = network or net(four(), six(ipv6_ra_mode="dhcpv6-stateful"))
+    return rows(networks=(network,), ports=(port(*addresses, **details),))[Ref("Logical_Switch_Port", "p")]
+
+
+def dhcp(subnet: Subnet) -> dict[str, str]:
+    return rows(networks=(net(subnet),))[Ref("DHCP_Options", subnet.id)]["options"]
+
+
+class TestPorts:
+    def test_it_may_use_its_own_addresses(self):
+        row = switch_port("10.0.0.11", "fd00::11")
+        assert row["addresses"] == row["port_security"] == [f"{MAC} 10.0.0.11 fd00::11"]
+        assert row["dhcpv4_options"] == [Ref("DHCP_Options", "s4")]
+        assert row["dhcpv6_options"] == [Ref("DHCP_Options", "s6")]
+
+    def test_without_addresses_it_is_its_mac_address(self):
+        row = switch_port()
+        assert row["addresses"] == row["port_security"] == [MAC]
+        assert row["dhcpv4_options"] == row["dhcpv6_options"] == []
+
+    def test_pairs_of_its_own_mac_widen_what_it_may_send(self):
+        row = switch_port("10.0.0.11", allowed_address_pairs=((MAC, "10.0.0.99"), ("", "10.1.0.0/16")))
+        assert row["addresses"] == [f"{MAC} 10.0.0.11"]
+        assert row["port_security"] == [f"{MAC} 10.0.0.11 10.0.0.99 10.1.0.0/16"]
+
+    def test_pairs_of_another_mac_also_receive(self):
+        other = "0a:00:00:00:00:99"
+        row = switch_port("10.0.0.11", allowed_address_pairs=((other, "10.0.0.99"),))
+        assert row["addresses"] == [f"{MAC} 10.0.0.11", other]
+        assert row["port_security"] == [f"{MAC} 10.0.0.11", f"{other} 10.0.0.99"]
+
+    def test_without_port_security_it_may_be_anyone_and_no_rule_holds(self):
+        everything = rows(
+            networks=(net(four()),),
+            ports=(port("10.0.0.11", port_security=False, security_group_ids=("g",)),),
+            groups=(SecurityGroup("g"),),
+        )
+        row = everything[Ref("Logical_Switch_Port", "p")]
+        assert row["addresses"] == [f"{MAC} 10.0.0.11", "unknown"]
+        assert row["port_security"] == []
+        assert everything[Ref("Port_Group", "g")]["ports"] == []
+        assert Ref("Port_Group", "drop") not in everything
+
+    def test_it_is_down_with_its_network(self):
+        assert switch_port("10.0.0.11")["enabled"] == [True]
+        assert switch_port("10.0.0.11", admin_state_up=False)["enabled"] == [False]
+        down = switch_port("10.0.0.11", network=net(four(), admin_state_up=False))
+        assert down["enabled"] == [False]
+        assert down["dhcpv4_options"] == []
+
+    def test_a_secured_port_is_dropped_beneath_its_groups(self):
+        everything = rows(networks=(net(four()),), ports=(port("10.0.0.11"),))
+        drop = everything[Ref("Port_Group", "drop")]
+        assert drop["ports"] == [Ref("Logical_Switch_Port", "p")]
+        acls = [everything[acl] for acl in drop["acls"]]
+        assert {(acl["direction"], acl["match"]) for acl in acls if acl["action"] == "drop"} == {
+            ("to-lport", "outport == @pilvi_drop && ip"),
+            ("from-lport", "inport == @pilvi_drop && ip"),
+        }
+        assert min(acl["priority"] for acl in acls if acl["action"] == "allow") > max(
+            acl["priority"] for acl in acls if acl["action"] == "drop"
+        )
+
+
+class TestSubnets:
+    def test_dhcp_says_who_routes_and_where_metadata_is(self):
+        options = dhcp(four(metadata_ip="10.0.0.2"))
+        assert options["router"] == options["server_id"] == "10.0.0.1"
+        assert options["classless_static_route"] == "{169.254.169.254/32,10.0.0.2, 0.0.0.0/0,10.0.0.1}"
+        assert options["mtu"] == "1442"
+        assert options["domain_name"] == '"cloud.test"'
+
+    def test_a_subnet_without_a_gateway_has_no_router_and_is_served_by_another_address(self):
+        options = dhcp(four(gateway_ip=None, metadata_ip="10.0.0.2"))
+        assert "router" not in options
+        assert options["server_id"] == "10.0.0.2"
+        assert options["classless_static_route"] == "{169.254.169.254/32,10.0.0.2}"
+        assert dhcp(four(gateway_ip=None))["server_id"] == "10.0.0.1"
+        assert "classless_static_route" not in dhcp(four(gateway_ip=None))
+
+    def test_name_servers_are_the_subnets_or_ovn_itself(self):
+        assert dhcp(four(dns_nameservers=("192.0.2.1", "192.0.2.2")))["dns_server"] == "{192.0.2.1, 192.0.2.2}"
+        assert dhcp(four())["dns_server"] == "{10.0.0.1}"
+
+    def test_the_server_keeps_its_mac_address(self):
+        assert dhcp(four())["server_mac"] == dhcp(four(dns_nameservers=("192.0.2.1",)))["server_mac"]
+        assert int(dhcp(four())["server_mac"][:2], 16) & 3 == 2, "unicast and locally administered"
+
+    def test_a_subnet_without_dhcp_has_no_row(self):
+        assert Ref("DHCP_Options", "s4") not in rows(networks=(net(four(enable_dhcp=False)),))
+
+    def test_slaac_needs_no_dhcp_and_the_other_modes_do(self):
+        slaac = rows(networks=(net(six()),), ports=(port("fd00::11"),))
+        assert Ref("DHCP_Options", "s6") not in slaac
+        assert slaac[Ref("Logical_Switch_Port", "p")]["dhcpv6_options"] == []
+        assert dhcp(six(ipv6_ra_mode="dhcpv6-stateless"))["dhcpv6_stateless"] == "true"
+        assert "dhcpv6_stateless" not in dhcp(six(ipv6_ra_mode="dhcpv6-stateful"))
+
+    def test_names_go_both_ways_and_collect_their_addresses(self):
+        one = port("10.0.0.11", "fd00::11", hostname="Web")
+        two = Port("q", "n", "0a:00:00:00:00:12", (FixedIp("s4", "10.0.0.12"),), hostname="web")
+        everything = rows(networks=(net(four(), six()),), ports=(one, two))
+        records = everything[Ref("DNS", "n")]["records"]
+        assert records["web"] == records["web.cloud.test"] == "10.0.0.11 fd00::11 10.0.0.12"
+        assert records["11.0.0.10.in-addr.arpa"] == "web.cloud.test"
+        assert everything[Ref("Logical_Switch", "n")]["dns_records"] == [Ref("DNS", "n")]
+
+
+class TestRouters:
+    WORLD = Network(
+        "x", "public", 1500, (Subnet("s-x", "192.0.2.0/24", gateway_ip="192.0.2.1", enable_dhcp=False),), "physnet"
+    )
+    GATEWAY = Gateway("g", "x", "0a:00:00:00:01:01", (FixedIp("s-x", "192.0.2.9"),))
+
+    def rows(self, gateway: Gateway | None = GATEWAY, subnets=(four(), six()), chassis=("h1",), **details):
+        addresses = tuple(FixedIp(subnet.id, subnet.gateway_ip) for subnet in subnets)
+        leg = RouterPort("l", "n", "0a:00:00:00:00:01", addresses)
+        router = Router("r", "router", (leg,), gateway, **details)
+        return rows(networks=(net(*subnets), self.WORLD), routers=(router,), chassis=chassis)
+
+    def table(self, name: str, **details: object) -> list[dict]:
+        return [columns for ref, columns in self.rows(**details).items() if ref.table == name]
+
+    def test_a_leg_is_two_ports_that_name_each_other(self):
+        everything = self.rows()
+        leg = everything[Ref("Logical_Router_Port", "l")]
+        assert leg["networks"] == ["10.0.0.1/24", "fd00::1/64"]
+        assert everything[Ref("Logical_Switch_Port", "l")]["options"] == {"router-port": leg["name"]}
+        assert leg["ipv6_ra_configs"]["address_mode"] == "slaac"
+        assert everything[Ref("Logical_Router_Port", "g")]["ipv6_ra_configs"] == {}
+
+    def test_a_subnet_may_go_without_advertisements(self):
+        assert self.table("Logical_Router_Port", subnets=(six(ipv6_ra_mode=None),))[0]["ipv6_ra_configs"] == {}
+
+    def test_the_external_network_is_reached_through_its_mapping(self):
+        ports = self.table("Logical_Switch_Port")
+        assert [one["options"] for one in ports if one["type"] == "localnet"] == [{"network_name": "physnet"}]
+
+    def test_the_first_chassis_is_preferred(self):
+        chassis = self.table("Gateway_Chassis", chassis=("h1", "h2"))
+        ranked = sorted(chassis, key=lambda row: -row["priority"])
+        assert [row["chassis_name"] for row in ranked] == ["h1", "h2"]
+        assert self.table("Gateway_Chassis", gateway=None) == []
+
+    def test_the_rest_of_the_world_is_behind_the_external_gateway(self):
+        (route,) = self.table("Logical_Router_Static_Route")
+        assert (route["ip_prefix"], route["nexthop"], route["output_port"]) == ("0.0.0.0/0", "192.0.2.1", ["lrp-g"])
+
+    def test_a_default_route_of_the_users_own_replaces_it(self):
+        (route,) = self.table("Logical_Router_Static_Route", routes=(Route("0.0.0.0/0", "10.0.0.9"),))
+        assert route["nexthop"] == "10.0.0.9"
+
+    def test_only_ipv4_is_translated(self):
+        (nat,) = self.table("NAT")
+        assert (nat["type"], nat["external_ip"], nat["logical_ip"]) == ("snat", "192.0.2.9", "10.0.0.0/24")
+
+    def test_without_snat_floating_ips_stay(self):
+        quiet = Gateway("g", "x", "0a:00:00:00:01:01", self.GATEWAY.fixed_ips, enable_snat=False)
+        floating = FloatingIp("f", "192.0.2.50", "10.0.0.11", "p")
+        (nat,) = self.table("NAT", gateway=quiet, floating_ips=(floating,))
+        assert (nat["type"], nat["external_ip"], nat["logical_ip"]) == ("dnat_and_snat", "192.0.2.50", "10.0.0.11")
+
+    def test_no_gateway_no_translation(self):
+        assert self.table("NAT", gateway=None) == []

@@ -1,0 +1,165 @@
+"""The comparison with the northbound database, on a private ovsdb-server; needs no root and sends no packets."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pilvi.drivers.fabric.base import FabricError, Network, Topology
+from pilvi.drivers.fabric.ovn import OvnNorthbound
+from pilvi.supervise.namespace import run
+from pilvi.supervise.ovn import SCHEMAS
+from pilvi.supervise.processes import Daemon
+from tests.system.netlab import EXTERNAL_NETWORK, OPEN, network, port, router, wait_for
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("ovsdb-server") and shutil.which("ovn-nbctl") and SCHEMAS["nb"].exists()),
+    reason="no OVN here: ovsdb-server, ovn-nbctl or the northbound schema is not installed",
+)
+
+WHOLE = Topology((network(1), EXTERNAL_NETWORK), (port(1, 11), port(1, 12)), (router(1),), (OPEN,))
+
+
+class Database:
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "nb.db"
+        self.address = f"unix:{folder}/nb.sock"
+        run("ovsdb-tool", "create", str(self.file), str(SCHEMAS["nb"]))
+        command = ("ovsdb-server", str(self.file), f"--remote=p{self.address}")
+        self.daemon = Daemon("nb", command, folder)
+        self.daemon.start()
+
+    def ctl(self, *arguments: str) -> str:
+        return run("ovn-nbctl", f"--db={self.address}", "--timeout=10", *arguments).strip()
+
+    def northbound(self, **details: object) -> OvnNorthbound:
+        return OvnNorthbound(self.address, ["host-1"], **details)
+
+
+@pytest.fixture()
+def database() -> Iterator[Database]:
+    # A short path: the socket's must fit 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="nb") as folder:
+        database = Database(Path(folder))
+        try:
+            yield database
+        finally:
+            database.daemon.stop()
+
+
+@pytest.fixture()
+def northbound(database: Database) -> Iterator[OvnNorthbound]:
+    with contextlib.closing(database.northbound(timeout=5)) as northbound:
+        yield northbound
+
+
+def test_a_pass_with_nothing_to_do_sends_no_transaction(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    written = database.file.stat().st_size  # the server's log: it grows with each transaction
+    assert northbound.sync(WHOLE) == 0
+    assert database.file.stat().st_size == written
+    assert northbound.sync(Topology()) > 0
+    assert database.file.stat().st_size > written, "the log tells"
+
+
+def test_all_is_gone_with_the_last_object(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    northbound.sync(Topology())
+    for table in ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Logical_Router_Port", "NAT", "ACL"):
+        assert database.ctl("--bare", "--columns=_uuid", "list", table) == "", table
+    for table in ("Port_Group", "DHCP_Options", "DNS", "Gateway_Chassis", "Logical_Router_Static_Route"):
+        assert database.ctl("--bare", "--columns=_uuid", "list", table) == "", table
+
+
+def test_rows_of_others_are_left_alone(database: Database, northbound: OvnNorthbound):
+    database.ctl("ls-add", "theirs", "--", "lsp-add", "theirs", "their-port", "--", "pg-add", "their_group")
+    northbound.sync(WHOLE)
+    database.ctl("lsp-add", "net1", "guest-of-theirs", "--", "pg-set-ports", "their_group", "p1-11")
+    database.ctl("set", "Logical_Switch", "net1", "external_ids:theirs=1", "other_config:mcast_snoop=true")
+    assert northbound.sync(WHOLE) == 0
+    northbound.sync(Topology((network(1),), (port(1, 11),), (), (OPEN,)))
+    assert "guest-of-theirs" in database.ctl("lsp-list", "net1")
+    assert "p1-12" not in database.ctl("lsp-list", "net1")
+    assert database.ctl("get", "Logical_Switch", "net1", "external_ids:theirs") == '"1"'
+    northbound.sync(Topology())
+    assert "theirs" in database.ctl("ls-list")
+    assert "their-port" in database.ctl("lsp-list", "theirs")
+    assert "their_group" in database.ctl("--bare", "--columns=name", "list", "Port_Group")
+
+
+def test_what_others_did_to_our_rows_is_put_right(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    database.ctl("lsp-set-addresses", "p1-11", "0a:00:00:00:01:66 10.0.1.66")
+    database.ctl("lsp-del", "p1-12", "--", "lr-route-del", "r")
+    assert northbound.sync(WHOLE) > 0
+    assert "10.0.1.11" in database.ctl("lsp-get-addresses", "p1-11")
+    assert "p1-12" in database.ctl("lsp-list", "net1")
+    assert "172.24.4.1" in database.ctl("lr-route-list", "r")
+    assert northbound.sync(WHOLE) == 0
+
+
+def test_a_row_that_is_there_twice_is_there_once_again(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    database.ctl("create", "Logical_Switch", "name=net1", "external_ids:pilvi=net1")
+    assert northbound.sync(WHOLE) == 1
+    assert len(database.ctl("--bare", "--columns=_uuid", "find", "Logical_Switch", "name=net1").split()) == 1
+
+
+def test_the_servers_refusal_names_the_row_and_nothing_has_changed(database: Database, northbound: OvnNorthbound):
+    database.ctl("ls-add", "theirs", "--", "lsp-add", "theirs", "p1-12")
+    before = Topology((network(1),), (port(1, 11),), (), (OPEN,))
+    northbound.sync(before)
+    with pytest.raises(FabricError, match=r"Logical_Switch_Port.*p1-12"):
+        northbound.sync(WHOLE)
+    assert northbound.sync(before) == 0
+
+
+def test_a_value_that_the_schema_refuses_is_named(northbound: OvnNorthbound):
+    wrong = msgspec.structs.replace(WHOLE.networks[0], name=7)
+    with pytest.raises(FabricError, match="Logical_Switch net1: external_ids cannot be"):
+        northbound.sync(Topology((wrong,)))
+    assert northbound.sync(Topology()) == 0
+
+
+def test_it_goes_on_after_the_server_was_restarted(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    pid = database.daemon.pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: database.daemon.pid() is None, "the server to die")
+    with pytest.raises(FabricError, match="nb.sock"):
+        northbound.sync(Topology())
+    database.daemon.start()
+    assert northbound.sync(Topology((Network("other", "other", 1500),))) > 0
+    assert "other" in database.ctl("ls-list")
+
+
+def test_no_server_is_an_error_and_no_more(database: Database):
+    database.daemon.stop()
+    with contextlib.closing(database.northbound(timeout=2)) as northbound:
+        with pytest.raises(FabricError, match="nb.sock"):
+            northbound.sync(WHOLE)
+        with pytest.raises(FabricError, match="nb.sock"):
+            northbound.ports_up()
+        database.daemon.start()
+        assert northbound.sync(WHOLE) > 0
+
+
+def test_two_clouds_in_one_process_have_their_own_databases(database: Database, northbound: OvnNorthbound):
+    with tempfile.TemporaryDirectory(prefix="nb") as folder:
+        second = Database(Path(folder))
+        try:
+            with contextlib.closing(second.northbound()) as other:
+                northbound.sync(WHOLE)
+                assert other.sync(Topology()) == 0
+                assert other.sync(WHOLE) > 0
+                assert northbound.sync(WHOLE) == 0
+        finally:
+            second.daemon.stop()
