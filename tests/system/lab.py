@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from pilvi.cli.client import Client
-from pilvi.daemon import running_pid
+from pilvi.lock import running_pid
 from pilvi.settings import Place
 from pilvi.site import Names
 from pilvi.supervise.namespace import call_in

@@ -62,7 +62,7 @@ def check_space(place: Place) -> Check:
 
 
 def check_address(place: Place) -> Check:
-    from pilvi.daemon import running_pid
+    from pilvi.lock import running_pid
 
     listen = place.load().listen
     host, _, port = listen.rpartition(":")

@@ -36,7 +36,7 @@ def command(state: Path | None, guests: bool) -> None:
 
 def stop_daemon(place: Place) -> bool:
     """SIGTERM, then SIGKILL when that is not enough; False when it did not run."""
-    from pilvi.daemon import running_pid
+    from pilvi.lock import running_pid
 
     pid = running_pid(place)
     if pid is None:

@@ -17,7 +17,7 @@ from pilvi.settings import Place, default_place
 def command(state: Path | None) -> None:
     """Show what runs: the API, hosts, reconcilers, engines. Exits 3 when the cloud is down."""
     from pilvi.cli.client import Client
-    from pilvi.daemon import running_pid
+    from pilvi.lock import running_pid
 
     place = Place(state or default_place())
     pid = running_pid(place)

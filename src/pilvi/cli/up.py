@@ -106,7 +106,7 @@ def free_external_cidr(first: str) -> str:
 
 def start(place: Place, changed: bool) -> bool:
     """Starts the daemon and waits until its API answers; False when it ran already. Raises ConfigurationError."""
-    from pilvi.daemon import running_pid
+    from pilvi.lock import running_pid
 
     settings = place.load()
     if running_pid(place):
