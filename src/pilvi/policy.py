@@ -46,6 +46,7 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     expires_at: int = 0
     issued_at: int = 0
     methods: tuple[str, ...] = ()
+    restricted: bool = False  # by a restricted application credential, which must not make further credentials
 
     @property
     def is_admin(self) -> bool:

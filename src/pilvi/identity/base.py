@@ -1,0 +1,76 @@
+"""What all parts of Identity stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from pilvi.db import Database, Tx
+from pilvi.engine.clock import Clock, Ids
+from pilvi.faults import Forbidden, NotFound
+from pilvi.identity import store
+from pilvi.identity.keys import Keys
+from pilvi.policy import Context
+from pilvi.settings import Settings
+
+
+class Roles(NamedTuple):
+    """All roles, as of one change count."""
+
+    count: int
+    names: dict[str, str]
+    implied: dict[str, frozenset[str]]  # by id: the role itself, and all it implies, by ids
+
+    def expand(self, ids: set[str]) -> dict[str, str]:
+        """Name by id, of the roles and all that they imply."""
+        every = set().union(*(self.implied[role] for role in ids if role in self.implied))
+        return {role: self.names[role] for role in every}
+
+
+class Base:
+    def __init__(self, db: Database, clock: Clock, ids: Ids, settings: Settings, keys: Path):
+        self._db, self._clock, self._ids, self._settings = db, clock, ids, settings
+        self._keys = Keys(keys)
+        self._secrets = Keys(keys / "credentials")  # never rotated: what they encrypt is kept
+        self._known_roles: Roles | None = None
+
+    def _roles(self, tx: Tx, count: int) -> Roles:
+        known = self._known_roles
+        if known is None or known.count != count:
+            known = self._known_roles = Roles(count, names := store.role_names(tx), _closure(names, tx))
+        return known
+
+    def _get(self, tx: Tx, table: sa.Table, key: str, what: str, **columns: Any) -> sa.Row:
+        """Raises NotFound where there is no such row, or a column of it is another than asked for."""
+        row = store.get(tx, table, key)
+        if row is None or any(getattr(row, name) != value for name, value in columns.items()):
+            raise missing(what, key)
+        return row
+
+
+def _closure(names: Mapping[str, str], tx: Tx) -> dict[str, frozenset[str]]:
+    direct: dict[str, set[str]] = {role: set() for role in names}
+    for row in store.implications(tx):
+        direct[row.prior_id].add(row.implied_id)
+    whole = {}
+    for role in names:
+        found, front = {role}, [role]
+        while front:
+            new = direct.get(front.pop(), set()) - found
+            found |= new
+            front += new
+        whole[role] = frozenset(found & names.keys())
+    return whole
+
+
+def missing(what: str, key: str) -> NotFound:
+    return NotFound(f"Could not find {what}: {key}.")
+
+
+def own_or_admin(context: Context, user_id: str, action: str) -> None:
+    """Raises Forbidden, alike for those who exist and those who do not."""
+    if context.user_id != user_id and not context.is_admin:
+        raise Forbidden(f"You are not authorized to perform the requested action: {action}.")

@@ -1,0 +1,91 @@
+"""Versions, tokens, and what a token can tell about itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pilvi.faults import BadRequest, Forbidden, Unauthorized
+from pilvi.http.app import unauthorized
+from pilvi.http.request import Request, Response
+from pilvi.identity import wire
+from pilvi.identity.views import collection, domain_view, project_view
+
+
+def _version(request: Request) -> dict[str, Any]:
+    return {
+        "id": "v3.14", "status": "stable", "updated": "2020-04-07T00:00:00Z",
+        "links": [{"rel": "self", "href": f"{request.base_url}/identity/v3/"}],
+        "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
+    }
+
+
+def versions(request: Request) -> Response:
+    return Response(300, {"versions": {"values": [_version(request)]}},
+                    {"Location": f"{request.base_url}/identity/v3/"})
+
+
+def version(request: Request) -> Response:
+    return Response(200, {"version": _version(request)})
+
+
+def issue_token(request: Request) -> Response:
+    auth = request.decode(wire.AuthBody).auth
+    identity = request.cloud.identity
+    try:
+        issued = identity.issue(auth)
+    except Unauthorized as fault:
+        raise unauthorized(request, fault.message) from None
+    body = identity.token_body(issued, request.base_url, _with_catalog(request))
+    return Response(201, {"token": body}, {"X-Subject-Token": issued.text, "Vary": "X-Auth-Token"})
+
+
+def validate_token(request: Request) -> Response:
+    identity, subject = request.cloud.identity, _subject(request)
+    issued = identity.validate(request.context, request.headers["x-auth-token"], subject,
+                               _present(request, "allow_expired"))
+    body = identity.token_body(issued, request.base_url, _with_catalog(request))
+    return Response(200, {"token": body}, {"X-Subject-Token": subject, "Vary": "X-Auth-Token"})
+
+
+def revoke_token(request: Request) -> Response:
+    request.cloud.identity.revoke(request.context, request.headers["x-auth-token"], _subject(request))
+    return Response(204)
+
+
+def auth_catalog(request: Request) -> Response:
+    context = request.context
+    if context.project_id is None and context.domain_id is None and not context.system:
+        raise Forbidden("An unscoped token has no catalog.")
+    catalog = request.cloud.identity.catalog(request.base_url, context.project_id)
+    return Response(200, collection(request, "catalog", catalog))
+
+
+def auth_projects(request: Request) -> Response:
+    rows = request.cloud.identity.projects_of(request.context.user_id)
+    return Response(200, collection(request, "projects", [project_view(row, request) for row in rows]))
+
+
+def auth_domains(request: Request) -> Response:
+    rows = request.cloud.identity.domains_of(request.context.user_id)
+    return Response(200, collection(request, "domains", [domain_view(row, request) for row in rows]))
+
+
+def auth_system(request: Request) -> Response:
+    has = request.cloud.identity.has_system_role(request.context.user_id)
+    return Response(200, collection(request, "system", [{"all": True}] if has else []))
+
+
+def _subject(request: Request) -> str:
+    token = request.headers.get("x-subject-token")
+    if not token:
+        raise BadRequest("The header X-Subject-Token is missing: it names the token that is asked about.")
+    return token
+
+
+def _present(request: Request, name: str) -> bool:
+    """A query parameter that is on when it is there, unless it says no."""
+    return request.arg(name) == "" or bool(request.flag(name, False) if request.arg(name) else False)
+
+
+def _with_catalog(request: Request) -> bool:
+    return not _present(request, "nocatalog")

@@ -1,0 +1,288 @@
+"""All SQL of Identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.faults import Conflict
+from pilvi.identity.tables import (
+    ROOT,
+    application_credentials,
+    assignments,
+    changes,
+    endpoints,
+    groups,
+    implied,
+    members,
+    projects,
+    revocations,
+    roles,
+    services,
+    users,
+)
+
+ALL = "all"  # the id of the system as a target
+
+_COUNT = sa.select(changes.c.count).where(changes.c.id == 1)
+
+
+def change_count(tx: Tx) -> int:
+    return tx.scalar(_COUNT) or 0
+
+
+def changed(tx: Tx) -> None:
+    """What anybody found out about any token, or about the catalog, is to be found out anew."""
+    if not tx.execute(changes.update().where(changes.c.id == 1).values(count=changes.c.count + 1)).rowcount:
+        tx.execute(changes.insert(), {"id": 1, "count": 1})
+
+
+# Rows of any table
+
+
+def insert(tx: Tx, table: sa.Table, values: Mapping[str, Any], duplicate: str) -> None:
+    """Raises Conflict, saying `duplicate`, where a unique constraint stands against it."""
+    try:
+        tx.execute(table.insert(), values)
+    except sa.exc.IntegrityError:
+        raise Conflict(duplicate) from None
+
+
+def update(tx: Tx, table: sa.Table, key: str, values: Mapping[str, Any], duplicate: str = "") -> bool:
+    """Is there such a row? Raises Conflict, saying `duplicate`."""
+    try:
+        return bool(tx.execute(table.update().where(table.c.id == key).values(**values)).rowcount)
+    except sa.exc.IntegrityError:
+        raise Conflict(duplicate) from None
+
+
+def delete(tx: Tx, table: sa.Table, key: str) -> bool:
+    return bool(tx.execute(table.delete().where(table.c.id == key)).rowcount)
+
+
+def get(tx: Tx, table: sa.Table, key: str) -> sa.Row | None:
+    return tx.one(sa.select(table).where(table.c.id == key))
+
+
+def find(tx: Tx, table: sa.Table, **columns: Any) -> sa.Row | None:
+    return tx.one(sa.select(table).where(*(table.c[name] == value for name, value in columns.items())))
+
+
+def listing(tx: Tx, table: sa.Table, conditions: Iterable[sa.ColumnElement], limit: int | None = None,
+            marker: str | None = None) -> Sequence[sa.Row]:
+    """By id, which is the order that pages need."""
+    statement = sa.select(table).where(*conditions).order_by(table.c.id)
+    if marker is not None:
+        statement = statement.where(table.c.id > marker)
+    return tx.all(statement if limit is None else statement.limit(limit))
+
+
+_COMPARISONS = {
+    "contains": lambda column, text: column.contains(text, autoescape=True),
+    "icontains": lambda column, text: column.icontains(text, autoescape=True),
+    "startswith": lambda column, text: column.startswith(text, autoescape=True),
+    "istartswith": lambda column, text: column.istartswith(text, autoescape=True),
+    "endswith": lambda column, text: column.endswith(text, autoescape=True),
+    "iendswith": lambda column, text: column.iendswith(text, autoescape=True),
+}
+
+
+def comparison(column: sa.Column, how: str, value: Any) -> sa.ColumnElement | None:
+    """The condition of a filter like `name__contains`; `how` is what follows the underscores. None: no such filter."""
+    if not how:
+        return column == value
+    compare = _COMPARISONS.get(how)
+    return compare(column, value) if compare and isinstance(value, str) else None
+
+
+# Who a token is about
+
+_user_domain = projects.alias("user_domain")
+_project_domain = projects.alias("project_domain")
+
+
+def subject(tx: Tx, user_id: str, project_id: str | None) -> sa.Row | None:
+    """A user with their domain, and the project or domain they are about to act in, if any: all in one row."""
+    return tx.one(
+        sa.select(
+            users.c.id.label("user_id"), users.c.name.label("user_name"), users.c.enabled.label("user_enabled"),
+            users.c.epoch.label("user_epoch"), users.c.default_project_id,
+            _user_domain.c.id.label("user_domain_id"), _user_domain.c.name.label("user_domain_name"),
+            _user_domain.c.enabled.label("user_domain_enabled"), _user_domain.c.epoch.label("user_domain_epoch"),
+            projects.c.id.label("project_id"), projects.c.name.label("project_name"), projects.c.is_domain,
+            projects.c.enabled.label("project_enabled"), projects.c.epoch.label("project_epoch"),
+            _project_domain.c.id.label("project_domain_id"), _project_domain.c.name.label("project_domain_name"),
+            _project_domain.c.enabled.label("project_domain_enabled"),
+            _project_domain.c.epoch.label("project_domain_epoch"),
+        )
+        .join(_user_domain, _user_domain.c.id == users.c.domain_id)
+        .outerjoin(projects, projects.c.id == project_id)
+        .outerjoin(_project_domain, _project_domain.c.id == projects.c.domain_id)
+        .where(users.c.id == user_id))
+
+
+def login(tx: Tx, *, user_id: str | None = None, name: str | None = None, domain_id: str | None = None,
+          domain_name: str | None = None) -> sa.Row | None:
+    """The user to log in: id, password_hash, epoch."""
+    statement = sa.select(users.c.id, users.c.password_hash, users.c.epoch)
+    if user_id is not None:
+        return tx.one(statement.where(users.c.id == user_id))
+    domain = domain_id if domain_id is not None else _domain_named(domain_name)
+    return tx.one(statement.where(users.c.name == name, users.c.domain_id == domain))
+
+
+def project_key(tx: Tx, *, name: str, domain_id: str | None = None, domain_name: str | None = None) -> str | None:
+    domain = domain_id if domain_id is not None else _domain_named(domain_name)
+    return tx.scalar(sa.select(projects.c.id).where(projects.c.name == name, projects.c.domain_id == domain))
+
+
+def domain_key(tx: Tx, name: str) -> str | None:
+    return tx.scalar(sa.select(projects.c.id).where(projects.c.name == name, projects.c.domain_id == ROOT))
+
+
+def _domain_named(name: str | None) -> sa.ScalarSelect:
+    return sa.select(_project_domain.c.id).where(
+        _project_domain.c.name == name, _project_domain.c.domain_id == ROOT).scalar_subquery()
+
+
+def _groups_of(user_id: str) -> sa.Select:
+    return sa.select(members.c.group_id).where(members.c.user_id == user_id)
+
+
+def _is_actor(user_id: str) -> sa.ColumnElement:
+    """Assignments to the user, or to a group they are in."""
+    return sa.or_(
+        sa.and_(assignments.c.actor_type == "user", assignments.c.actor_id == user_id),
+        sa.and_(assignments.c.actor_type == "group", assignments.c.actor_id.in_(_groups_of(user_id))))
+
+
+def granted_roles(tx: Tx, user_id: str, target_type: str, target_id: str) -> set[str]:
+    """Ids of the roles given, without what they imply."""
+    return set(tx.connection.scalars(sa.select(assignments.c.role_id).where(
+        _is_actor(user_id), assignments.c.target_type == target_type, assignments.c.target_id == target_id)))
+
+
+def targets_of(tx: Tx, user_id: str, target_type: str) -> Sequence[sa.Row]:
+    """The enabled projects (or domains) in which a user has a role, whole rows."""
+    wanted = sa.select(assignments.c.target_id).where(_is_actor(user_id), assignments.c.target_type == target_type)
+    return listing(tx, projects, [projects.c.id.in_(wanted), projects.c.enabled])
+
+
+def role_names(tx: Tx) -> dict[str, str]:
+    return {row.id: row.name for row in tx.all(sa.select(roles.c.id, roles.c.name))}
+
+
+def implications(tx: Tx) -> Sequence[sa.Row]:
+    return tx.all(sa.select(implied.c.prior_id, implied.c.implied_id).order_by(implied.c.prior_id))
+
+
+# Tokens that were revoked one by one
+
+
+def revoke(tx: Tx, audit_id: str, expires_at: int) -> None:
+    if not is_revoked(tx, [audit_id]):
+        tx.execute(revocations.insert(), {"audit_id": audit_id, "expires_at": expires_at})
+
+
+def is_revoked(tx: Tx, audit_ids: Sequence[str]) -> bool:
+    return tx.one(sa.select(revocations.c.audit_id).where(revocations.c.audit_id.in_(audit_ids))) is not None
+
+
+def delete_revocations(tx: Tx, expired_before: int) -> int:
+    return tx.execute(revocations.delete().where(revocations.c.expires_at < expired_before)).rowcount
+
+
+# The catalog
+
+
+def catalog(tx: Tx) -> Sequence[sa.Row]:
+    """The enabled endpoints of the enabled services, service by service."""
+    return tx.all(
+        sa.select(services.c.id.label("service_id"), services.c.type, services.c.name, endpoints.c.id,
+                  endpoints.c.interface, endpoints.c.region_id, endpoints.c.url)
+        .join(endpoints, endpoints.c.service_id == services.c.id)
+        .where(services.c.enabled, endpoints.c.enabled)
+        .order_by(services.c.type, services.c.id, endpoints.c.region_id, endpoints.c.interface, endpoints.c.id))
+
+
+# Projects and domains
+
+
+def end_tokens(tx: Tx, table: sa.Table, key: str) -> None:
+    """All tokens of a user, or all that are scoped to a project or domain or belong to a domain's users."""
+    tx.execute(table.update().where(table.c.id == key).values(epoch=table.c.epoch + 1))
+
+
+def children(tx: Tx, project_id: str) -> Sequence[sa.Row]:
+    return tx.all(sa.select(projects.c.id, projects.c.enabled).where(projects.c.parent_id == project_id))
+
+
+def delete_project(tx: Tx, project_id: str) -> bool:
+    _drop_assignments(tx, assignments.c.target_id == project_id)
+    tx.execute(users.update().where(users.c.default_project_id == project_id).values(default_project_id=None))
+    return delete(tx, projects, project_id)
+
+
+def delete_actor(tx: Tx, table: sa.Table, kind: str, key: str) -> bool:
+    """A user or a group, with what was granted to it."""
+    _drop_assignments(tx, sa.and_(assignments.c.actor_type == kind, assignments.c.actor_id == key))
+    return delete(tx, table, key)
+
+
+def delete_domain(tx: Tx, domain_id: str) -> None:
+    """With everything in it: users, groups, projects, roles."""
+    for kind, table in (("user", users), ("group", groups)):
+        inside = sa.select(table.c.id).where(table.c.domain_id == domain_id)
+        _drop_assignments(tx, sa.and_(assignments.c.actor_type == kind, assignments.c.actor_id.in_(inside)))
+        tx.execute(table.delete().where(table.c.domain_id == domain_id))
+    inside = sa.select(projects.c.id).where(projects.c.domain_id == domain_id)
+    _drop_assignments(tx, sa.or_(assignments.c.target_id.in_(inside), assignments.c.target_id == domain_id))
+    tx.execute(users.update().where(users.c.default_project_id.in_(inside)).values(default_project_id=None))
+    tx.execute(roles.delete().where(roles.c.domain_id == domain_id))
+    # Children before their parents: the parent's row must outlive theirs.
+    tx.execute(projects.update().where(projects.c.domain_id == domain_id).values(parent_id=domain_id))
+    tx.execute(projects.delete().where(projects.c.domain_id == domain_id))
+    delete(tx, projects, domain_id)
+
+
+def _drop_assignments(tx: Tx, condition: sa.ColumnElement) -> None:
+    tx.execute(assignments.delete().where(condition))
+
+
+# Groups
+
+
+def members_of(tx: Tx, group_id: str) -> Sequence[sa.Row]:
+    inside = sa.select(members.c.user_id).where(members.c.group_id == group_id)
+    return listing(tx, users, [users.c.id.in_(inside)])
+
+
+def groups_of(tx: Tx, user_id: str) -> Sequence[sa.Row]:
+    return listing(tx, groups, [groups.c.id.in_(_groups_of(user_id))])
+
+
+def is_member(tx: Tx, group_id: str, user_id: str) -> bool:
+    return tx.one(sa.select(members).where(members.c.group_id == group_id, members.c.user_id == user_id)) is not None
+
+
+def add_member(tx: Tx, group_id: str, user_id: str) -> None:
+    if not is_member(tx, group_id, user_id):
+        tx.execute(members.insert(), {"group_id": group_id, "user_id": user_id})
+
+
+def remove_member(tx: Tx, group_id: str, user_id: str) -> bool:
+    return bool(tx.execute(members.delete().where(members.c.group_id == group_id, members.c.user_id == user_id)
+                           ).rowcount)
+
+
+# Application credentials
+
+
+def application_credential(tx: Tx, *, key: str | None = None, name: str | None = None, user_id: str | None = None
+                           ) -> sa.Row | None:
+    if key is not None:
+        return get(tx, application_credentials, key)
+    return find(tx, application_credentials, name=name, user_id=user_id)

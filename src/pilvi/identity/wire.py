@@ -1,0 +1,247 @@
+"""What goes over Identity's wire. Fields beyond these are the client's own: kept, and given back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
+ShortName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\S")]
+Text = Annotated[str, Meta(max_length=65535)]
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9-]+$")]
+AnyId = Annotated[str, Meta(max_length=255)]
+Password = Annotated[str, Meta(max_length=4096)]
+Url = Annotated[str, Meta(min_length=1, max_length=2048, pattern=r"\S")]
+Tag = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^,/]*$")]
+Tags = Annotated[list[Tag], Meta(max_length=80)]
+Interface = Literal["public", "internal", "admin"]
+
+# Asking for a token
+
+
+class DomainRef(msgspec.Struct):
+    id: AnyId | None = None
+    name: AnyId | None = None
+
+
+class UserRef(msgspec.Struct):
+    id: AnyId | None = None
+    name: AnyId | None = None
+    domain: DomainRef | None = None
+
+
+class PasswordUser(UserRef, kw_only=True):
+    password: Password
+
+
+class PasswordMethod(msgspec.Struct):
+    user: PasswordUser
+
+
+class TokenMethod(msgspec.Struct):
+    id: Annotated[str, Meta(max_length=8192)]
+
+
+class ApplicationCredentialMethod(msgspec.Struct):
+    secret: Password
+    id: AnyId | None = None
+    name: AnyId | None = None
+    user: UserRef | None = None
+
+
+class IdentityPart(msgspec.Struct):
+    methods: Annotated[list[str], Meta(min_length=1, max_length=8)]
+    password: PasswordMethod | None = None
+    token: TokenMethod | None = None
+    application_credential: ApplicationCredentialMethod | None = None
+
+
+class ProjectRef(msgspec.Struct):
+    id: AnyId | None = None
+    name: AnyId | None = None
+    domain: DomainRef | None = None
+
+
+class SystemRef(msgspec.Struct):
+    all: bool = False
+
+
+class ScopeRef(msgspec.Struct):
+    project: ProjectRef | None = None
+    domain: DomainRef | None = None
+    system: SystemRef | None = None
+    unscoped: dict[str, Any] | None = None
+    trust: dict[str, Any] | None = msgspec.field(default=None, name="OS-TRUST:trust")
+
+
+class Auth(msgspec.Struct):
+    identity: IdentityPart
+    scope: ScopeRef | Literal["unscoped"] | None = None
+
+
+class AuthBody(msgspec.Struct):
+    auth: Auth
+
+
+# The things that are managed: what may be given to make one, and to change one
+
+
+class DomainNew(msgspec.Struct):
+    name: ShortName
+    description: Text | None = None
+    enabled: bool = True
+    tags: Tags = []
+    options: dict[str, Any] = {}
+    explicit_domain_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
+
+
+class DomainChange(msgspec.Struct):
+    name: ShortName | UnsetType = UNSET
+    description: Text | None | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    tags: Tags | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class ProjectNew(msgspec.Struct):
+    name: ShortName
+    description: Text | None = None
+    enabled: bool = True
+    is_domain: bool = False
+    domain_id: Id | None = None
+    parent_id: Id | None = None
+    tags: Tags = []
+    options: dict[str, Any] = {}
+
+
+class ProjectChange(msgspec.Struct):
+    name: ShortName | UnsetType = UNSET
+    description: Text | None | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    is_domain: bool | UnsetType = UNSET
+    domain_id: Id | None | UnsetType = UNSET
+    parent_id: Id | None | UnsetType = UNSET
+    tags: Tags | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class UserNew(msgspec.Struct):
+    name: Name
+    password: Password | None = None
+    enabled: bool = True
+    domain_id: Id | None = None
+    default_project_id: Id | None = None
+    options: dict[str, Any] = {}
+
+
+class UserChange(msgspec.Struct):
+    name: Name | UnsetType = UNSET
+    password: Password | None | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+    domain_id: Id | None | UnsetType = UNSET
+    default_project_id: Id | None | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class PasswordChange(msgspec.Struct):
+    original_password: Password
+    password: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class GroupNew(msgspec.Struct):
+    name: ShortName
+    description: Text | None = None
+    domain_id: Id | None = None
+
+
+class GroupChange(msgspec.Struct):
+    name: ShortName | UnsetType = UNSET
+    description: Text | None | UnsetType = UNSET
+    domain_id: Id | None | UnsetType = UNSET
+
+
+class RoleNew(msgspec.Struct):
+    name: Name
+    description: Text | None = None
+    domain_id: Id | None = None
+    options: dict[str, Any] = {}
+
+
+class RoleChange(msgspec.Struct):
+    name: Name | UnsetType = UNSET
+    description: Text | None | UnsetType = UNSET
+    domain_id: Id | None | UnsetType = UNSET
+    options: dict[str, Any] | UnsetType = UNSET
+
+
+class ServiceNew(msgspec.Struct):
+    type: Name
+    name: Annotated[str, Meta(max_length=255)] | None = None
+    description: Text | None = None
+    enabled: bool = True
+
+
+class ServiceChange(msgspec.Struct):
+    type: Name | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=255)] | None | UnsetType = UNSET
+    description: Text | None | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class EndpointNew(msgspec.Struct):
+    interface: Interface
+    service_id: Id
+    url: Url
+    region: AnyId | None = None
+    region_id: AnyId | None = None
+    enabled: bool = True
+
+
+class EndpointChange(msgspec.Struct):
+    interface: Interface | UnsetType = UNSET
+    service_id: Id | UnsetType = UNSET
+    url: Url | UnsetType = UNSET
+    region: AnyId | None | UnsetType = UNSET
+    region_id: AnyId | None | UnsetType = UNSET
+    enabled: bool | UnsetType = UNSET
+
+
+class RegionNew(msgspec.Struct):
+    id: Annotated[str, Meta(max_length=255)] | None = None
+    description: Text | None = None
+    parent_region_id: AnyId | None = None
+
+
+class RegionChange(msgspec.Struct):
+    description: Text | None | UnsetType = UNSET
+    parent_region_id: AnyId | None | UnsetType = UNSET
+
+
+class RoleRef(msgspec.Struct):
+    id: AnyId | None = None
+    name: AnyId | None = None
+
+
+class ApplicationCredentialNew(msgspec.Struct):
+    name: Name
+    secret: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+    description: Text | None = None
+    expires_at: str | None = None
+    roles: list[RoleRef] | None = None
+    unrestricted: bool = False
+
+
+class CredentialNew(msgspec.Struct):
+    type: Name
+    blob: Text
+    user_id: Id | None = None
+    project_id: Id | None = None
+
+
+class CredentialChange(msgspec.Struct):
+    type: Name | UnsetType = UNSET
+    blob: Text | UnsetType = UNSET
+    user_id: Id | UnsetType = UNSET
+    project_id: Id | None | UnsetType = UNSET
