@@ -68,6 +68,10 @@ class UnsupportedMediaType(Fault):
     status, title = 415, "Unsupported Media Type"
 
 
+class RangeNotSatisfiable(Fault):
+    status, title = 416, "Requested Range Not Satisfiable"
+
+
 class Unprocessable(Fault):
     status, title = 422, "Unprocessable Entity"
 

@@ -26,7 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def build_app(cloud: Cloud, apis: list[Api], pool: ThreadPoolExecutor) -> falcon.asgi.App:
-    app = falcon.asgi.App()
+    app = App()
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     for api in apis:
@@ -40,6 +40,22 @@ def build_app(cloud: Cloud, apis: list[Api], pool: ThreadPoolExecutor) -> falcon
     app.add_sink(Unknown(cloud, apis), prefix="/")
     app.add_error_handler(Exception, _unexpected)
     return app
+
+
+class App(falcon.asgi.App):
+    """Notes in the scope when a client goes away, which Falcon's body stream shows as the end of the body."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
+        async def watched() -> Any:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                scope[_GONE] = True
+            return event
+
+        await super().__call__(scope, watched, send)
+
+
+_GONE = "pilvi.disconnected"
 
 
 class Resource:
@@ -58,6 +74,8 @@ class Resource:
         async def respond(req: falcon.asgi.Request, resp: falcon.asgi.Response, **params: str) -> None:
             request = make_request(cloud, req, params)
             try:
+                if api.strict_slash and req.scope["path"].endswith("/") and req.path.count("/") > 2:
+                    raise NotFound("The resource could not be found.")
                 if not routes:
                     raise MethodNotAllowed(f"The method {req.method} is not allowed for this resource.",
                                            headers={"Allow": self._allow})
@@ -67,6 +85,7 @@ class Resource:
                 if route.stream:
                     request.stream = _chunks(req)
                     answer = await _call_stream(route, request, pool)
+                    resp.data = encode(answer.body)
                 else:
                     if req.method not in ("GET", "HEAD", "DELETE") or req.content_length:
                         request.body = await _read(req)
@@ -107,7 +126,7 @@ class Unknown:
 
 
 def make_request(cloud: Cloud, req: falcon.asgi.Request, params: dict[str, str]) -> Request:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in req.scope["headers"]}
+    headers = req.headers  # names in lower case, as ASGI has them
     base = f"{req.scope.get('scheme', 'http')}://{headers.get('host', '')}"
     client = (req.scope.get("client") or ("", 0))[0]
     return Request(cloud, req.method, base, req.path, req.query_string, headers, params, b"",
@@ -166,16 +185,14 @@ async def _read(req: falcon.asgi.Request) -> bytes:
     return b"".join(parts)
 
 
-class Disconnected(Exception):
-    """The client went away in the middle of its request body."""
-
-
 async def _chunks(req: falcon.asgi.Request) -> AsyncIterator[bytes]:
-    """The body in parts; raises BadRequest when it ends before its announced length."""
+    """The body in parts; raises BadRequest when the client goes away, or ends it before its announced length."""
     got = 0
     async for part in req.stream:
         got += len(part)
         yield part
+    if req.scope.get(_GONE):
+        raise BadRequest(f"The client went away after {got} bytes of the request body.")
     if req.content_length is not None and got < req.content_length:
         raise BadRequest(f"The request body ended after {got} of {req.content_length} bytes.")
 

@@ -86,3 +86,4 @@ class Api(NamedTuple):
     fault: Callable[[Fault], Any] = plain_fault  # the JSON body of a fault
     microversions: Microversions | None = None
     extra_headers: Callable[[str], dict[str, str]] | None = None  # of the request id
+    strict_slash: bool = False  # "/v2/images/" asks for an image with an empty id, and so for nothing

@@ -1,0 +1,241 @@
+"""Image's verbs: what clients do with images, and what Compute needs to boot from one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from pilvi import quota
+from pilvi.db import Database, Tx
+from pilvi.engine.clock import Clock, Ids
+from pilvi.engine.engine import Engine
+from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, TooLarge
+from pilvi.image import reconcilers, store, wire
+from pilvi.image.data import Data
+from pilvi.image.files import Files
+from pilvi.image.listing import Listing
+from pilvi.image.patch import Change
+from pilvi.image.policy import RULES
+from pilvi.image.sharing import Sharing
+from pilvi.policy import Context
+from pilvi.settings import Settings
+
+MIB = 1 << 20
+BOOTABLE = ("qcow2", "raw")
+
+
+class BootImage(msgspec.Struct, frozen=True):
+    """What Compute needs to know about an image that a server boots from."""
+
+    id: str
+    name: str | None
+    status: str
+    disk_format: str  # qcow2 | raw
+    size_bytes: int
+    virtual_size_bytes: int
+    min_disk_gib: int
+    min_ram_mib: int
+    properties: dict[str, str]
+    path: Path
+
+
+class Images(Sharing, Data):
+    """`root` is the folder that holds the data of all images."""
+
+    def __init__(self, db: Database, clock: Clock, ids: Ids, engine: Engine, settings: Settings, root: Path,
+                 identity: Any):
+        self._db, self._clock, self._ids, self._engine, self._identity = db, clock, ids, engine, identity
+        self.files = Files(root)
+        self.threads = ThreadPoolExecutor(8, thread_name_prefix="image data")
+        self._hashers = ThreadPoolExecutor(2, thread_name_prefix="image hash")  # apart: those that wait are in threads
+        self._hashing = reconcilers.Hashes(db, self.files, self._hashers)
+        self._poke_hashing = lambda: None
+
+    def register(self, engine: Engine) -> None:
+        engine.add_reconciler(reconcilers.Leftovers(self._db, self.files))
+        self._poke_hashing = engine.add_reconciler(self._hashing).poke
+
+    # -- for other domains
+
+    def for_boot(self, tx: Tx, context: Context, image_id: str) -> BootImage:
+        """Raises NotFound, and BadRequest for an image that no server can boot from."""
+        row = store.get(tx, context, image_id)
+        if row is None:
+            raise NotFound(f"Image {image_id} could not be found.")
+        if row.status != "active":
+            raise BadRequest(f"Image {image_id} is not active: its status is {row.status}.")
+        if row.disk_format not in BOOTABLE or row.container_format != "bare":
+            raise BadRequest(f"Image {image_id} is unacceptable: a server boots from {' or '.join(BOOTABLE)} in a bare "
+                             f"container, not from {row.disk_format} in {row.container_format}.")
+        properties, _ = store.details(tx, [image_id])
+        return BootImage(row.id, row.name, row.status, row.disk_format, row.size, row.virtual_size, row.min_disk,
+                         row.min_ram, properties[image_id], self.files.path(row.data))
+
+    def names(self, tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
+        return store.names(tx, ids)
+
+    # -- images
+
+    def create(self, context: Context, values: dict[str, Any], properties: Mapping[str, str]) -> dict[str, Any]:
+        """Raises Conflict where the id is taken, Forbidden, TooLarge (quota)."""
+        image_id = values.setdefault("id", self._ids.uuid()).lower()
+        owner = values.setdefault("owner", context.project_id)
+        self._permit(context, values)
+        defaults = {"name": None, "visibility": "shared", "protected": False, "os_hidden": False, "disk_format": None,
+                    "container_format": None, "min_disk": 0, "min_ram": 0}
+        tags = values.pop("tags", [])
+        with self._db.transaction() as tx:
+            self._check_count(tx, owner)
+            try:
+                store.insert(tx, {**defaults, **values, "id": image_id, "status": "queued"})
+            except sa.exc.IntegrityError:
+                raise Conflict(f"Image ID {image_id} already exists!") from None
+            store.set_properties(tx, image_id, properties)
+            store.set_tags(tx, image_id, tags)
+            return self._view(tx, self._get(tx, context, image_id))
+
+    def show(self, context: Context, image_id: str) -> dict[str, Any]:
+        with self._db.read() as tx:
+            return self._view(tx, self._get(tx, context, image_id))
+
+    def list(self, context: Context, listing: Listing) -> list[dict[str, Any]]:
+        """One page. Raises NotFound for a marker that the caller cannot see."""
+        with self._db.read() as tx:
+            after = None if listing.marker is None else self._get(tx, context, listing.marker)
+            seen = store.listed(context, listing.member_statuses, listing.visibility)
+            rows = store.page(tx, [seen, *listing.conditions], listing.sort, listing.limit, after)
+            properties, tags = store.details(tx, [row.id for row in rows])
+        return [wire.image(row, properties.get(row.id, {}), tags.get(row.id, [])) for row in rows]
+
+    def update(self, context: Context, image_id: str, changes: Sequence[Change]) -> dict[str, Any]:
+        """All of the changes, or none. Raises Forbidden, Conflict, BadRequest, TooLarge."""
+        with self._db.transaction() as tx:
+            store.lock(tx, image_id)
+            row = self._own(tx, context, image_id)
+            found, labels = store.details(tx, [image_id])
+            document = {**found[image_id], **{name: getattr(row, name) for name in wire.SETTABLE - {"tags"}},
+                        "tags": labels[image_id]}
+            self._apply(row, document, changes)
+            values, properties = wire.attributes(document)
+            values = {name: value for name, value in values.items()
+                      if name == "tags" or value != getattr(row, name)}
+            self._permit(context, values)
+            if "owner" in values:
+                self._check_count(tx, values["owner"])
+            if (wanted := values.pop("tags")) != labels[image_id]:
+                store.set_tags(tx, image_id, wanted)
+            if properties != found[image_id]:
+                store.set_properties(tx, image_id, properties)
+            if changes:
+                store.update(tx, image_id, updated_at=tx.now, **values)
+            return self._view(tx, self._get(tx, context, image_id))
+
+    def _apply(self, row: sa.Row, document: dict[str, Any], changes: Sequence[Change]) -> None:
+        """Does the changes to an image's document, by Image's rules of what may be changed how."""
+        for operation, name, value in changes:
+            wire.refuse_read_only(name)
+            if name == "id":
+                raise Forbidden("Attribute 'id' is read-only.")
+            if operation == "remove" and name in wire.BASE:
+                raise Forbidden(f"Property '{name}' may not be removed.")
+            if operation != "add" and name not in document:
+                raise Conflict(f"Property {name} does not exist.")
+            if name in ("disk_format", "container_format") and row.status != "queued" and value != document[name]:
+                raise Forbidden(f"Attribute {name} can be only replaced for a queued image.")
+            if operation == "remove":
+                del document[name]
+            else:
+                document[name] = value
+
+    def delete(self, context: Context, image_id: str) -> None:
+        """Raises Forbidden for a protected image. An upload under way is given up."""
+        with self._db.transaction() as tx:
+            row = self._own(tx, context, image_id)
+            if not store.delete(tx, image_id):
+                raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
+            if row.data is not None:
+                tx.after_commit(lambda: self.files.remove(row.data))
+
+    def add_tag(self, context: Context, image_id: str, tag: str) -> None:
+        if len(tag) > 255:
+            raise BadRequest("Invalid input for a tag: it has at most 255 characters.")
+        with self._db.transaction() as tx:
+            store.lock(tx, image_id)
+            self._own(tx, context, image_id)
+            _, labels = store.details(tx, [image_id])
+            if tag not in labels[image_id]:
+                wire.bounded_tags(len(labels[image_id]) + 1)
+                store.set_tags(tx, image_id, [*labels[image_id], tag])
+                store.update(tx, image_id, updated_at=tx.now)
+
+    def delete_tag(self, context: Context, image_id: str, tag: str) -> None:
+        with self._db.transaction() as tx:
+            store.lock(tx, image_id)
+            self._own(tx, context, image_id)
+            _, labels = store.details(tx, [image_id])
+            if tag not in labels[image_id]:
+                raise NotFound(f"Tag {tag} of image {image_id} could not be found.")
+            store.set_tags(tx, image_id, [label for label in labels[image_id] if label != tag])
+            store.update(tx, image_id, updated_at=tx.now)
+
+    def deactivate(self, context: Context, image_id: str) -> None:
+        """No data is given out until it is reactivated. Raises Forbidden where the image is neither."""
+        self._switch(context, image_id, "active", "deactivated")
+
+    def reactivate(self, context: Context, image_id: str) -> None:
+        self._switch(context, image_id, "deactivated", "active")
+
+    def _switch(self, context: Context, image_id: str, old: str, new: str) -> None:
+        with self._db.transaction() as tx:
+            row = self._own(tx, context, image_id)
+            if row.status not in (old, new):
+                raise Forbidden(f"Not allowed to {'de' if new == 'deactivated' else 're'}activate image in status "
+                                f"'{row.status}'.")
+            store.update(tx, image_id, store.images.c.status == old, status=new, updated_at=tx.now)
+
+    # -- rules
+
+    def _get(self, tx: Tx, context: Context, image_id: str) -> sa.Row:
+        row = store.get(tx, context, image_id)
+        if row is None:
+            raise NotFound(f"No image found with ID {image_id}")
+        return row
+
+    def _own(self, tx: Tx, context: Context, image_id: str) -> sa.Row:
+        """An image that the caller may change. Raises Forbidden for one that it may only see."""
+        row = self._get(tx, context, image_id)
+        if not context.is_admin and row.owner != context.project_id:
+            raise Forbidden(f"You are not permitted to modify image {image_id}: it belongs to another project.")
+        return row
+
+    def _permit(self, context: Context, values: Mapping[str, Any]) -> None:
+        if values.get("visibility") == "public" and not context.permits(RULES["publicize_image"]):
+            raise Forbidden("You are not authorized to complete publicize_image action.")
+        if "owner" in values and values["owner"] != context.project_id and not context.permits(RULES["set_owner"]):
+            raise Forbidden(f"You are not permitted to create images owned by '{values['owner']}'.")
+        if values.get("owner", "") is None:
+            raise Forbidden("An image belongs to a project: use a token that is scoped to one.")
+
+    def _check_count(self, tx: Tx, owner: str) -> None:
+        quota.lock(tx, owner)
+        limit = quota.limits(tx, "image", owner)["image_count_total"]
+        count, _ = store.usage(tx, owner)
+        if limit != quota.UNLIMITED and count >= limit:
+            raise TooLarge(f"The quota is used up: image_count_total is {limit}, and the project has {count} images.")
+
+    def _check_size(self, tx: Tx, owner: str, adding: int) -> None:
+        quota.lock(tx, owner)
+        limit = quota.limits(tx, "image", owner)["image_size_total"]
+        _, used = store.usage(tx, owner)
+        if limit != quota.UNLIMITED and used + adding > limit * MIB:
+            raise TooLarge(f"The quota does not suffice: image_size_total is {limit} MiB, the project's images take "
+                           f"{used // MIB} MiB, and this one has {adding // MIB or 1} MiB.")
+
+    def _view(self, tx: Tx, row: sa.Row) -> dict[str, Any]:
+        properties, tags = store.details(tx, [row.id])
+        return wire.image(row, properties[row.id], tags[row.id])

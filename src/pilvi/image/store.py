@@ -1,0 +1,216 @@
+"""All SQL of Image."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.image.tables import images, members, properties, tags
+from pilvi.policy import Context
+
+WITH_DATA = ("active", "deactivated", "uploading")
+UPLOADABLE = ("queued",)
+
+
+def _membership(project_id: str, statuses: Sequence[str] | None = None) -> sa.ColumnElement[bool]:
+    found = sa.select(1).where(members.c.image_id == images.c.id, members.c.member_id == project_id)
+    if statuses is not None:
+        found = found.where(members.c.status.in_(statuses))
+    return sa.and_(images.c.visibility == "shared", found.exists())
+
+
+def visible(context: Context) -> sa.ColumnElement[bool]:
+    """Which images this caller can see when it knows their ids."""
+    if context.is_admin:
+        return sa.true()
+    open_to_all = images.c.visibility.in_(("public", "community"))
+    if context.project_id is None:
+        return open_to_all
+    return sa.or_(open_to_all, images.c.owner == context.project_id, _membership(context.project_id))
+
+
+def listed(context: Context, statuses: Sequence[str], visibility: str | None) -> sa.ColumnElement[bool]:
+    """Which images a listing shows: community images only when asked for, and shared ones by their member status."""
+    own = images.c.owner == context.project_id
+    if visibility == "all":
+        seen = images.c.visibility.in_(("public", "community"))
+    elif visibility == "community":
+        seen = images.c.visibility == "community"
+    else:
+        seen = images.c.visibility == "public"
+    if context.is_admin:
+        all_seen = sa.true() if visibility in ("all", "community") else sa.or_(images.c.visibility != "community", own)
+    elif context.project_id is None:
+        all_seen = seen
+    else:
+        all_seen = sa.or_(seen, own, _membership(context.project_id, statuses))
+    if visibility in (None, "all"):
+        return all_seen
+    return sa.and_(all_seen, images.c.visibility == visibility)
+
+
+def get(tx: Tx, context: Context, image_id: str) -> sa.Row | None:
+    return tx.one(sa.select(images).where(images.c.id == image_id, visible(context)))
+
+
+def details(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
+    """The properties and the tags of these images, in two queries."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    labels: dict[str, list[str]] = defaultdict(list)
+    if ids:
+        for image_id, name, value in tx.all(
+                sa.select(properties).where(properties.c.image_id.in_(ids)).order_by(properties.c.name)):
+            found[image_id][name] = value
+        for image_id, tag in tx.all(sa.select(tags).where(tags.c.image_id.in_(ids)).order_by(tags.c.tag)):
+            labels[image_id].append(tag)
+    return found, labels
+
+
+def has_property(name: str, value: str) -> sa.ColumnElement[bool]:
+    return sa.select(1).where(properties.c.image_id == images.c.id, properties.c.name == name,
+                              properties.c.value == value).exists()
+
+
+def has_tag(tag: str) -> sa.ColumnElement[bool]:
+    return sa.select(1).where(tags.c.image_id == images.c.id, tags.c.tag == tag).exists()
+
+
+_EMPTY = {"size": -1, "virtual_size": -1, "min_disk": -1, "min_ram": -1}
+
+
+def _sortable(key: str) -> sa.ColumnElement:
+    """A column with its NULLs in one place in every database."""
+    column = images.c[key]
+    return sa.func.coalesce(column, _EMPTY.get(key, "")) if column.nullable else column
+
+
+def page(tx: Tx, conditions: Iterable[sa.ColumnElement[bool]], sort: Sequence[tuple[str, str]], limit: int,
+         after: sa.Row | None) -> list[sa.Row]:
+    """One page in this order; the part after the image `after`."""
+    statement = sa.select(images).where(*conditions)
+    if after is not None:
+        statement = statement.where(_later(sort, after))
+    order = [_sortable(key).asc() if way == "asc" else _sortable(key).desc() for key, way in sort]
+    return list(tx.all(statement.order_by(*order).limit(limit)))
+
+
+def _later(sort: Sequence[tuple[str, str]], after: sa.Row) -> sa.ColumnElement[bool]:
+    ways, same = [], []
+    for key, way in sort:
+        value = getattr(after, key)
+        value = _EMPTY.get(key, "") if value is None else value
+        column = _sortable(key)
+        ways.append(sa.and_(*same, column > value if way == "asc" else column < value))
+        same.append(column == value)
+    return sa.or_(*ways)
+
+
+def insert(tx: Tx, values: Mapping[str, Any]) -> None:
+    tx.execute(images.insert(), {"created_at": tx.now, "updated_at": tx.now, **values})
+
+
+def update(tx: Tx, image_id: str, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
+    """False where the image is gone, or is not as the conditions say."""
+    return bool(tx.execute(images.update().where(images.c.id == image_id, *conditions).values(**values)).rowcount)
+
+
+def delete(tx: Tx, image_id: str) -> bool:
+    """False where the image is gone, or protected."""
+    return bool(tx.execute(images.delete().where(images.c.id == image_id, images.c.protected.is_(False))).rowcount)
+
+
+def set_properties(tx: Tx, image_id: str, wanted: Mapping[str, str]) -> None:
+    tx.execute(properties.delete().where(properties.c.image_id == image_id))
+    if wanted:
+        tx.execute(properties.insert(), [{"image_id": image_id, "name": name, "value": value}
+                                         for name, value in wanted.items()])
+
+
+def set_tags(tx: Tx, image_id: str, wanted: Iterable[str]) -> None:
+    tx.execute(tags.delete().where(tags.c.image_id == image_id))
+    if rows := [{"image_id": image_id, "tag": tag} for tag in wanted]:
+        tx.execute(tags.insert(), rows)
+
+
+def lock(tx: Tx, image_id: str) -> None:
+    """Changes of one image's attributes, properties and tags happen one after another."""
+    tx.lock("image", image_id)
+
+
+# -- data
+
+
+def begin_upload(tx: Tx, image_id: str, upload_id: str, until: int) -> bool:
+    """Takes the image for this upload; an upload that died is overtaken."""
+    free = sa.or_(images.c.status == "queued", sa.and_(images.c.status == "saving", images.c.upload_until < tx.now))
+    return update(tx, image_id, free, status="saving", upload_id=upload_id, upload_until=until, updated_at=tx.now)
+
+
+def renew_upload(tx: Tx, image_id: str, upload_id: str, until: int) -> bool:
+    return update(tx, image_id, images.c.upload_id == upload_id, upload_until=until)
+
+
+def end_upload(tx: Tx, image_id: str, upload_id: str, **values: Any) -> bool:
+    return update(tx, image_id, images.c.upload_id == upload_id, upload_id=None, upload_until=None,
+                  updated_at=tx.now, **values)
+
+
+def reset_dead_uploads(tx: Tx) -> int:
+    """Images whose upload died are queued again; returns how many."""
+    dead = images.update().where(images.c.status == "saving", images.c.upload_until < tx.now)
+    return tx.execute(dead.values(status="queued", upload_id=None, upload_until=None, updated_at=tx.now)).rowcount
+
+
+def file_names(tx: Tx) -> set[str]:
+    """Of all data, whole or under way, that belongs to an image."""
+    rows = tx.all(sa.select(images.c.data, images.c.upload_id))
+    return {name for row in rows for name in row if name is not None}
+
+
+def not_hashed(tx: Tx) -> list[sa.Row]:
+    return list(tx.all(sa.select(images.c.id, images.c.data)
+                       .where(images.c.status.in_(WITH_DATA), images.c.data.is_not(None), images.c.checksum.is_(None))
+                       .order_by(images.c.size)))
+
+
+def set_digests(tx: Tx, image_id: str, data: str, md5: str, sha512: str) -> bool:
+    return update(tx, image_id, images.c.data == data, checksum=md5, os_hash_value=sha512)
+
+
+def usage(tx: Tx, project_id: str) -> tuple[int, int]:
+    """How many images a project has, and the bytes of their data."""
+    return tuple(tx.one(sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(images.c.size), 0))
+                        .where(images.c.owner == project_id)))
+
+
+def names(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
+    return dict(tuple(row) for row in tx.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids))))
+
+
+# -- members
+
+
+def members_of(tx: Tx, image_id: str, member_id: str | None = None) -> list[sa.Row]:
+    statement = sa.select(members).where(members.c.image_id == image_id).order_by(members.c.created_at)
+    if member_id is not None:
+        statement = statement.where(members.c.member_id == member_id)
+    return list(tx.all(statement))
+
+
+def add_member(tx: Tx, image_id: str, member_id: str) -> None:
+    tx.execute(members.insert(), {"image_id": image_id, "member_id": member_id, "status": "pending",
+                                  "created_at": tx.now, "updated_at": tx.now})
+
+
+def set_member_status(tx: Tx, image_id: str, member_id: str, status: str) -> bool:
+    return bool(tx.execute(members.update().where(members.c.image_id == image_id, members.c.member_id == member_id)
+                           .values(status=status, updated_at=tx.now)).rowcount)
+
+
+def delete_member(tx: Tx, image_id: str, member_id: str) -> bool:
+    return bool(tx.execute(members.delete().where(members.c.image_id == image_id,
+                                                  members.c.member_id == member_id)).rowcount)

@@ -1,0 +1,61 @@
+"""What Image keeps; the data lies in files beside the database, named by `data`."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from pilvi.db import Time, metadata
+
+images = sa.Table(
+    "images",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("name", sa.String(255)),
+    sa.Column("status", sa.String(16), nullable=False),  # queued saving uploading active deactivated
+    sa.Column("visibility", sa.String(16), nullable=False),  # public private shared community
+    sa.Column("protected", sa.Boolean, nullable=False),
+    sa.Column("os_hidden", sa.Boolean, nullable=False),
+    sa.Column("disk_format", sa.String(16)),
+    sa.Column("container_format", sa.String(16)),
+    sa.Column("min_disk", sa.Integer, nullable=False),  # GiB
+    sa.Column("min_ram", sa.Integer, nullable=False),  # MiB
+    sa.Column("size", sa.BigInteger),  # of the file, bytes
+    sa.Column("virtual_size", sa.BigInteger),  # of the disk that a guest sees, bytes
+    sa.Column("checksum", sa.String(32)),  # MD5; with os_hash_value None until the data has been hashed
+    sa.Column("os_hash_value", sa.String(128)),  # SHA-512
+    sa.Column("data", sa.String(36)),  # name of the file with the data
+    sa.Column("upload_id", sa.String(36)),  # the upload under way, and the name of its file
+    sa.Column("upload_until", Time),  # when that upload counts as dead, unless renewed before
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Index("ix_images_owner", "owner"),
+    sa.Index("ix_images_visibility", "visibility", "created_at"),
+    sa.Index("ix_images_created_at", "created_at", "id"),
+)
+
+properties = sa.Table(
+    "image_properties",
+    metadata,
+    sa.Column("image_id", sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+
+tags = sa.Table(
+    "image_tags",
+    metadata,
+    sa.Column("image_id", sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("tag", sa.String(255), primary_key=True),
+)
+
+members = sa.Table(
+    "image_members",
+    metadata,
+    sa.Column("image_id", sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("member_id", sa.String(64), primary_key=True),
+    sa.Column("status", sa.String(16), nullable=False),  # pending accepted rejected
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Index("ix_image_members_member_id", "member_id", "status"),
+)
