@@ -101,7 +101,9 @@ CHANGES = {
     "a network's MTU": altered("networks", 0, mtu=1400),
     "a network's state": altered("networks", 0, admin_state_up=False),
     "a subnet's DHCP": altered("networks", 0, subnets=network(1, enable_dhcp=False).subnets),
-    "a subnet's name servers": altered("networks", 0, subnets=network(1, dns_nameservers=("192.0.2.1",)).subnets),
+    "a subnet's name servers": altered(
+        "networks", 0, subnets=network(1, dns_nameservers=("192.0.2.1",)).subnets
+    ),
     "a subnet's routes": altered(
         "networks", 0, subnets=network(1, host_routes=(HostRoute("192.0.2.0/24", "10.0.1.9"),)).subnets
     ),
@@ -109,7 +111,9 @@ CHANGES = {
     "a port's addresses": altered("ports", 0, fixed_ips=port(1, 12).fixed_ips),
     "a port's groups": altered("ports", 0, security_group_ids=("web",)),
     "a port's security": altered("ports", 0, port_security=False),
-    "a port's address pairs": altered("ports", 0, allowed_address_pairs=(("0a:00:00:00:01:88", "10.0.1.88"),)),
+    "a port's address pairs": altered(
+        "ports", 0, allowed_address_pairs=(("0a:00:00:00:01:88", "10.0.1.88"),)
+    ),
     "a port's state": altered("ports", 0, admin_state_up=False),
     "a port's name": altered("ports", 0, hostname="other"),
     "a router's legs": altered("routers", 0, ports=router(1).ports),
@@ -121,7 +125,9 @@ CHANGES = {
     "a router's floating IPs": altered("routers", 0, floating_ips=()),
     "a router's state": altered("routers", 0, admin_state_up=False),
     "a group's rules": altered("security_groups", 1, rules=(Rule("80", "ingress", "IPv4", "tcp", 80, 81),)),
-    "a network less": Topology(WHOLE.networks[:1] + WHOLE.networks[2:], WHOLE.ports[:1], (router(1),), WHOLE.security_groups),
+    "a network less": Topology(
+        WHOLE.networks[:1] + WHOLE.networks[2:], WHOLE.ports[:1], (router(1),), WHOLE.security_groups
+    ),
     "nothing left": Topology(),
 }
 

@@ -1,4 +1,4 @@
-"""A network laboratory for tests: a private OVN, an outside world and guests, each a namespace of the lab's own.
+"""A network laboratory for tests: a private OVN, an outside world and guests, each in a namespace of its own.
 
 No packet leaves these namespaces. A guest is a namespace with a veth, or a tap that the test itself reads and
 writes. Everything is taken away by `close`, also after a failure half-way.
@@ -7,7 +7,6 @@ writes. Everything is taken away by `close`, also after a failure half-way.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import os
 import select
@@ -64,7 +63,7 @@ def wait_for(condition: Callable[[], object], what: str, seconds: float = PATIEN
 
 
 class Lab:
-    """`stack`, `northbound` and `fabric` are the real drivers; `outside` is the namespace behind the external bridge."""
+    """`stack`, `northbound` and `fabric` are the real ones; `outside` is the namespace behind br-ex."""
 
     def __init__(self) -> None:
         self._undo = contextlib.ExitStack()
@@ -81,11 +80,10 @@ class Lab:
         self.stack = OvnStack(
             self.root / "ovn", self.name, system_id="host-1", bridge_mappings={"public": "br-ex"}
         )
-        self._undo.callback(host.absent_namespace, self.name)
+        self._undo.callback(self._absent_namespaces)
         self._undo.callback(self.stack.stop)
         self.stack.start()
         self.outside = f"{self.name}-out"
-        self._undo.callback(host.absent_namespace, self.outside)
         host.ensure_namespace(self.outside)
         host.ensure_way_out(self.name, "up0", "out0", [f"{WORLD}/24"], outer_namespace=self.outside)
         self.stack.attach("br-ex", "up0")
@@ -97,6 +95,11 @@ class Lab:
 
     def close(self) -> None:
         self._undo.close()
+
+    def _absent_namespaces(self) -> None:
+        for name in os.listdir(host.NAMESPACES):
+            if name == self.name or name.startswith(f"{self.name}-"):
+                host.absent_namespace(name)
 
     def clear(self) -> None:
         """Takes guests, taps, metadata ports and the topology away: the lab is as new."""
@@ -176,7 +179,7 @@ class Guest:
 
     @contextlib.contextmanager
     def serving(self, port: int, address: str = "0.0.0.0") -> Iterator[list[str]]:
-        """A TCP server that tells each client the address it came from; yields the list of these addresses."""
+        """A TCP server that tells each client the address it came from; yields the list of them."""
         peers: list[str] = []
         listener = host.listen_in(self.namespace, address, port)
 
@@ -203,7 +206,10 @@ class Guest:
 
         def ask() -> str | None:
             for _ in range(tries):
-                with contextlib.suppress(OSError), socket.create_connection((address, port), 1.0) as connection:
+                with (
+                    contextlib.suppress(OSError),
+                    socket.create_connection((address, port), 1.0) as connection,
+                ):
                     return connection.recv(100).decode()
             return None
 
@@ -222,7 +228,7 @@ class Guest:
                         asking.sendto(query, (server, 53))
                         answer = asking.recv(1500)
                         count = struct.unpack_from("!H", answer, 6)[0]
-                        # Each record has the name (OVN writes it out again), type, class, TTL, length, address.
+                        # A record: the name (OVN writes it out again), type, class, TTL, length, address.
                         size = len(labels) + 14
                         ends = range(len(query) + size, len(query) + size * count + 1, size)
                         return [socket.inet_ntoa(answer[end - 4 : end]) for end in ends]
@@ -240,21 +246,17 @@ class TapGuest:
 
     def __init__(self, namespace: str, device: str, mac: str) -> None:
         self.mac = mac
-        self._handle = host.call_in(namespace, _open_tap, device)
+        self._handle = host.open_tap(namespace, device, offloads=False)
 
     def dhcp(self) -> dict:
-        send, receive = (lambda frame: os.write(self._handle, frame)), (lambda size: os.read(self._handle, size))
+        send, receive = (
+            (lambda frame: os.write(self._handle, frame)),
+            (lambda size: os.read(self._handle, size)),
+        )
         return dhcp(send, receive, self._handle, self.mac)
 
     def close(self) -> None:
         os.close(self._handle)
-
-
-def _open_tap(device: str) -> int:
-    handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-    tap_without_header, set_interface = 0x1002, 0x400454CA  # linux/if_tun.h
-    fcntl.ioctl(handle, set_interface, struct.pack("16sH22x", device.encode(), tap_without_header))
-    return handle
 
 
 def _packet_socket(device: str) -> socket.socket:
@@ -273,7 +275,9 @@ def _checksum(data: bytes) -> int:
 
 def _ping(address: str, tries: int) -> bool:
     six = ":" in address
-    family, protocol = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)
+    family, protocol = (
+        (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)
+    )
     request, reply = (128, 129) if six else (8, 0)
     mark = os.urandom(2)
     with socket.socket(family, socket.SOCK_RAW, protocol) as echo:
@@ -319,7 +323,9 @@ def _dhcp_frame(hardware: bytes, transaction: bytes, options: bytes) -> bytes:
     message = struct.pack("!4B4s2H16x", 1, 1, 6, 0, transaction, 0, 0) + hardware.ljust(208, b"\0")
     message += b"\x63\x82\x53\x63" + options + b"\xff"
     datagram = struct.pack("!4H", 68, 67, 8 + len(message), 0) + message
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 0, 0, 64, 17, 0, b"\0" * 4, b"\xff" * 4)
+    header = struct.pack(
+        "!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 0, 0, 64, 17, 0, b"\0" * 4, b"\xff" * 4
+    )
     header = header[:10] + struct.pack("!H", _checksum(header)) + header[12:]
     return b"\xff" * 6 + hardware + b"\x08\x00" + header + datagram
 
@@ -362,7 +368,10 @@ def _classless_routes(data: bytes) -> Iterator[tuple[str, str]]:
 
 # Topologies
 
-OPEN = SecurityGroup("open", tuple(Rule(f"open-{way}-{ip}", way, ip) for way in ("ingress", "egress") for ip in ("IPv4", "IPv6")))
+OPEN = SecurityGroup(
+    "open",
+    tuple(Rule(f"open-{way}-{ip}", way, ip) for way in ("ingress", "egress") for ip in ("IPv4", "IPv6")),
+)
 EXTERNAL_NETWORK = Network(
     "ext", "public", 1500,
     (Subnet("ext-4", EXTERNAL, gateway_ip=WORLD, enable_dhcp=False),), physical_network="public",
@@ -390,8 +399,12 @@ def port(net: int, host_number: int, *groups: str, **details: object) -> Port:
 def router(*nets: int, gateway: bool = True, **details: object) -> Router:
     """Router `r` with a leg at .1 in each network and a gateway at 172.24.4.10."""
     legs = tuple(
-        RouterPort(f"leg{net}", f"net{net}", f"0a:00:00:00:{net:02x}:01", (FixedIp(f"sub{net}", f"10.0.{net}.1"),))
+        RouterPort(
+            f"leg{net}", f"net{net}", f"0a:00:00:00:{net:02x}:01", (FixedIp(f"sub{net}", f"10.0.{net}.1"),)
+        )
         for net in nets
     )
-    outward = Gateway("gw", "ext", "0a:00:00:00:ff:01", (FixedIp("ext-4", "172.24.4.10"),)) if gateway else None
+    outward = (
+        Gateway("gw", "ext", "0a:00:00:00:ff:01", (FixedIp("ext-4", "172.24.4.10"),)) if gateway else None
+    )
     return Router("r", "router", legs, outward, **details)

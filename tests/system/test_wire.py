@@ -40,7 +40,7 @@ def whole_lab():
     lab.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def lab(whole_lab: Lab):
     yield whole_lab
     whole_lab.clear()
@@ -66,7 +66,11 @@ def test_a_guest_gets_its_address_routes_and_names_by_dhcp(lab: Lab):
         "router": "10.0.1.1",
         "dns": ["192.0.2.53"],
         "mtu": 1442,
-        "routes": [("169.254.169.254/32", "10.0.1.2"), ("192.0.2.0/24", "10.0.1.9"), ("0.0.0.0/0", "10.0.1.1")],
+        "routes": [
+            ("169.254.169.254/32", "10.0.1.2"),
+            ("192.0.2.0/24", "10.0.1.9"),
+            ("0.0.0.0/0", "10.0.1.1"),
+        ],
     }
 
 
@@ -145,7 +149,10 @@ def test_a_security_group_lets_in_what_its_rules_say_and_nothing_else(lab: Lab):
         allow(Rule("ssh", "ingress", "IPv4", "tcp", 22, 22))
         assert world.asks("172.24.4.100", 22) == WORLD
         assert world.asks("172.24.4.100", 80, tries=2) is None
-        allow(Rule("ping", "ingress", "IPv4", "icmp"), Rule("range", "ingress", "IPv4", "6", 50, 90, "172.24.0.0/16"))
+        allow(
+            Rule("ping", "ingress", "IPv4", "icmp"),
+            Rule("range", "ingress", "IPv4", "6", 50, 90, "172.24.0.0/16"),
+        )
         assert world.pings("172.24.4.100")
         assert world.asks("172.24.4.100", 80) == WORLD
         assert world.asks("172.24.4.100", 22, tries=2) is None, "a rule that was taken away"
@@ -166,7 +173,9 @@ def test_a_connection_outlives_nothing_but_its_rules(lab: Lab):
 
 def test_a_remote_group_is_its_members_addresses(lab: Lab):
     ports = (port(1, 11, "db"), port(1, 12, "web"), port(1, 13))
-    db = SecurityGroup("db", (*EGRESS, Rule("from-web", "ingress", "IPv4", "tcp", 80, 80, remote_group_id="web")))
+    db = SecurityGroup(
+        "db", (*EGRESS, Rule("from-web", "ingress", "IPv4", "tcp", 80, 80, remote_group_id="web"))
+    )
     web = SecurityGroup("web", (Rule("out", "egress", "IPv4"),))
     lab.sync(Topology((network(1),), ports, (), (db, web, OPEN)))
     database, member, stranger = (addressed(lab, one) for one in ports)
@@ -218,7 +227,7 @@ def test_a_port_that_is_down_carries_nothing(lab: Lab):
 
 
 def test_metadata_sees_which_guest_of_which_network_asks(lab: Lab):
-    """Two networks with the same addresses: each reaches its own listener, and arrives with its own address."""
+    """Two networks with the same addresses: each reaches its own listener, with its own address."""
     twin = Network(
         "net9", "twin", 1442, (Subnet("sub9", "10.0.1.0/24", gateway_ip="10.0.1.1", metadata_ip="10.0.1.2"),),
         metadata_port_id="md9", metadata_mac="0a:00:00:00:09:02",
@@ -228,7 +237,10 @@ def test_metadata_sees_which_guest_of_which_network_asks(lab: Lab):
     lab.sync(Topology((network(1), twin), (one, other), (), (OPEN,)))
     served = {}
     with contextlib.ExitStack() as stack:
-        for net, metadata, mac in (("net1", "md1", "0a:00:00:00:01:02"), ("net9", "md9", "0a:00:00:00:09:02")):
+        for net, metadata, mac in (
+            ("net1", "md1", "0a:00:00:00:01:02"),
+            ("net9", "md9", "0a:00:00:00:09:02"),
+        ):
             place = lab.fabric.ensure_metadata(net, metadata, mac, ("10.0.1.2/24",))
             served[net] = stack.enter_context(netlab.Guest(place, mac).serving(80, "169.254.169.254"))
         for which, net, unasked in ((one, "net1", "net9"), (other, "net9", "net1")):
@@ -252,7 +264,7 @@ def test_names_of_guests_are_answered_on_their_network(lab: Lab):
 
 
 def test_ipv6_addresses_come_from_router_advertisements(lab: Lab):
-    """The port's address is the one that the guest makes itself from its MAC address (RFC 4291, modified EUI-64)."""
+    """The port's address is what the guest makes of its MAC address (RFC 4291, modified EUI-64)."""
     subnet = Subnet("six", "fd00:1::/64", 6, gateway_ip="fd00:1::1")
     net = Network("net1", "six", 1442, (subnet,))
     addresses = ("fd00:1::800:ff:fe00:111", "fd00:1::800:ff:fe00:112")

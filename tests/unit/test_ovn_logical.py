@@ -123,7 +123,9 @@ class TestSubnets:
         assert "classless_static_route" not in dhcp(four(gateway_ip=None))
 
     def test_name_servers_are_the_subnets_or_ovn_itself(self):
-        assert dhcp(four(dns_nameservers=("192.0.2.1", "192.0.2.2")))["dns_server"] == "{192.0.2.1, 192.0.2.2}"
+        assert (
+            dhcp(four(dns_nameservers=("192.0.2.1", "192.0.2.2")))["dns_server"] == "{192.0.2.1, 192.0.2.2}"
+        )
         assert dhcp(four())["dns_server"] == "{10.0.0.1}"
 
     def test_the_server_keeps_its_mac_address(self):
@@ -150,13 +152,20 @@ class TestSubnets:
         assert everything[Ref("Logical_Switch", "n")]["dns_records"] == [Ref("DNS", "n")]
 
 
+BOTH = (four(), six())
+
+
 class TestRouters:
     WORLD = Network(
-        "x", "public", 1500, (Subnet("s-x", "192.0.2.0/24", gateway_ip="192.0.2.1", enable_dhcp=False),), "physnet"
+        "x",
+        "public",
+        1500,
+        (Subnet("s-x", "192.0.2.0/24", gateway_ip="192.0.2.1", enable_dhcp=False),),
+        "physnet",
     )
     GATEWAY = Gateway("g", "x", "0a:00:00:00:01:01", (FixedIp("s-x", "192.0.2.9"),))
 
-    def rows(self, gateway: Gateway | None = GATEWAY, subnets=(four(), six()), chassis=("h1",), **details):
+    def rows(self, gateway: Gateway | None = GATEWAY, subnets=BOTH, chassis=("h1",), **details):
         addresses = tuple(FixedIp(subnet.id, subnet.gateway_ip) for subnet in subnets)
         leg = RouterPort("l", "n", "0a:00:00:00:00:01", addresses)
         router = Router("r", "router", (leg,), gateway, **details)
@@ -174,7 +183,9 @@ class TestRouters:
         assert everything[Ref("Logical_Router_Port", "g")]["ipv6_ra_configs"] == {}
 
     def test_a_subnet_may_go_without_advertisements(self):
-        assert self.table("Logical_Router_Port", subnets=(six(ipv6_ra_mode=None),))[0]["ipv6_ra_configs"] == {}
+        assert (
+            self.table("Logical_Router_Port", subnets=(six(ipv6_ra_mode=None),))[0]["ipv6_ra_configs"] == {}
+        )
 
     def test_the_external_network_is_reached_through_its_mapping(self):
         ports = self.table("Logical_Switch_Port")
@@ -188,7 +199,11 @@ class TestRouters:
 
     def test_the_rest_of_the_world_is_behind_the_external_gateway(self):
         (route,) = self.table("Logical_Router_Static_Route")
-        assert (route["ip_prefix"], route["nexthop"], route["output_port"]) == ("0.0.0.0/0", "192.0.2.1", ["lrp-g"])
+        assert (route["ip_prefix"], route["nexthop"], route["output_port"]) == (
+            "0.0.0.0/0",
+            "192.0.2.1",
+            ["lrp-g"],
+        )
 
     def test_a_default_route_of_the_users_own_replaces_it(self):
         (route,) = self.table("Logical_Router_Static_Route", routes=(Route("0.0.0.0/0", "10.0.0.9"),))
@@ -202,7 +217,11 @@ class TestRouters:
         quiet = Gateway("g", "x", "0a:00:00:00:01:01", self.GATEWAY.fixed_ips, enable_snat=False)
         floating = FloatingIp("f", "192.0.2.50", "10.0.0.11", "p")
         (nat,) = self.table("NAT", gateway=quiet, floating_ips=(floating,))
-        assert (nat["type"], nat["external_ip"], nat["logical_ip"]) == ("dnat_and_snat", "192.0.2.50", "10.0.0.11")
+        assert (nat["type"], nat["external_ip"], nat["logical_ip"]) == (
+            "dnat_and_snat",
+            "192.0.2.50",
+            "10.0.0.11",
+        )
 
     def test_no_gateway_no_translation(self):
         assert self.table("NAT", gateway=None) == []

@@ -1,14 +1,16 @@
 """Pilvi's own network namespaces, and the one veth pair that leads out of them.
 
-Everything is idempotent: `ensure_*` may find its work done, `absent_*` may find nothing. Linux only; needs root.
+Everything is idempotent: `ensure_*` may find its work done, `absent_*` nothing. Linux only; needs root.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ T = TypeVar("T")
 NAMESPACES = Path("/run/netns")
 COMMAND_SECONDS = 20
 _CLONE_NEWNET = 0x40000000
+_TUNSETIFF, _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x400454CA, 0x0002, 0x1000, 0x4000  # linux/if_tun.h
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,7 +40,8 @@ def run(*command: str, stdin: str | None = None) -> str:
         raise HostError(f"{' '.join(command)}: {error}") from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or f"exit status {done.returncode}"
-        raise HostError(f"{' '.join(command)}{f' ({stdin.strip()})' if stdin else ''}: {said}")
+        told = f" ({'; '.join(stdin.splitlines())})" if stdin else ""
+        raise HostError(f"{' '.join(command)}{told}: {'; '.join(said.splitlines())}")
     return done.stdout
 
 
@@ -113,6 +117,26 @@ def listen_in(namespace: str | None, address: str, port: int, backlog: int = 128
     return call_in(namespace, listen)
 
 
+def open_tap(namespace: str | None, device: str, *, offloads: bool) -> int:
+    """A file descriptor of the tap, for the process that is to be its other end (QEMU: `-netdev tap,fd=`).
+
+    /dev/net/tun is not for everyone on every host; this way QEMU's user need not open it. The caller closes
+    it. Without `offloads` packets come whole and with their checksums, as OVS's userspace datapath needs
+    them: QEMU sees a tap without virtio headers and offers the guest no offloads. Raises OSError."""
+    flags = _IFF_TAP | _IFF_NO_PI | (_IFF_VNET_HDR if offloads else 0)
+
+    def open_device() -> int:
+        handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(handle, _TUNSETIFF, struct.pack("16sH22x", device.encode(), flags))
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
+
+    return call_in(namespace, open_device)
+
+
 def exists(namespace: str) -> bool:
     return (NAMESPACES / namespace).exists()
 
@@ -143,7 +167,7 @@ def absent_namespace(namespace: str) -> None:
 
 
 def checksums_off(namespace: str | None, device: str) -> None:
-    """OVS's userspace datapath forwards the half-made checksums of a veth as they are: have them made in full."""
+    """OVS's userspace datapath forwards a veth's unfinished checksums as they are: have them finished."""
     run(*inside(namespace, "ethtool", "-K", device, "tx", "off"))
 
 

@@ -69,9 +69,13 @@ class OvnStack:
         self.encap_ip = encap_ip
         longest = self.root / "br-int.snoop"
         if len(os.fsencode(longest)) > SOCKET_PATH_LIMIT:
-            raise ValueError(f"{self.root} is too long a path for sockets: {longest} passes {SOCKET_PATH_LIMIT} bytes")
+            raise ValueError(
+                f"{self.root} is too long a path for sockets: {longest} passes {SOCKET_PATH_LIMIT} bytes"
+            )
         self._databases = tuple(self._database(name) for name in SCHEMAS)
-        self._northd = self._daemon("northd", "ovn-northd", f"--ovnnb-db={self.sockets.nb}", f"--ovnsb-db={self.sockets.sb}")
+        self._northd = self._daemon(
+            "northd", "ovn-northd", f"--ovnnb-db={self.sockets.nb}", f"--ovnsb-db={self.sockets.sb}"
+        )
         self._switch = self._daemon("switch", "ovs-vswitchd", self.sockets.ovsdb)
         self._controller = self._daemon("ovnc", "ovn-controller", self.sockets.ovsdb)
 
@@ -87,7 +91,7 @@ class OvnStack:
     def start(self) -> None:
         """Starts what does not run and sets what is not set. Raises HostError, with what each daemon said."""
         self.root.mkdir(parents=True, exist_ok=True)
-        # The kernel hears the guests on their taps: it keeps silent, and answers for no address it does not have.
+        # The kernel hears the guests on their taps: it keeps silent, and answers only for its own.
         ensure_namespace(self.namespace, ipv6__conf__default__disable_ipv6=1, ipv4__conf__all__arp_ignore=1)
         with ThreadPoolExecutor(len(self._databases)) as pool:
             list(pool.map(self._start_database, self._databases))
@@ -131,7 +135,9 @@ class OvnStack:
 
     def _database(self, name: str) -> Daemon:
         socket = self.root / f"{name}.sock"
-        return self._daemon(f"{name}-db", "ovsdb-server", str(self.root / f"{name}.db"), f"--remote=punix:{socket}")
+        return self._daemon(
+            f"{name}-db", "ovsdb-server", str(self.root / f"{name}.db"), f"--remote=punix:{socket}"
+        )
 
     def _start_database(self, daemon: Daemon) -> None:
         file = Path(daemon.command[1])

@@ -1,4 +1,4 @@
-"""Engine daemons that outlive Pilvi: started detached, found again by their pid files, restarted when they died.
+"""Engine daemons that outlive Pilvi: started detached, found again by pid file, restarted when they died.
 
 There is nothing to remember between two runs of Pilvi: a daemon is running when the process of its pid file
 carries that pid file's path in its command line. A pid that the kernel gave to another process does not.
@@ -18,7 +18,7 @@ from pilvi.supervise.namespace import inside, run
 
 @dataclass(frozen=True)
 class Daemon:
-    """A program of the Open vSwitch family: `--pidfile --detach` returns when the daemon is ready for its clients."""
+    """A program of the Open vSwitch family: with `--detach` it returns when the daemon serves."""
 
     name: str
     command: tuple[str, ...]
@@ -80,7 +80,7 @@ class Daemon:
             return None
 
     def _clear_away(self) -> None:
-        """What a daemon that was killed leaves behind: its pid file and the control socket named after its pid."""
+        """What a killed daemon leaves behind: its pid file, and the control socket named after its pid."""
         (self.folder / f"{Path(self.command[0]).name}.{self._noted_pid()}.ctl").unlink(missing_ok=True)
         self.pid_file.unlink(missing_ok=True)
 

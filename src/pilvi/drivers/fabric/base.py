@@ -2,7 +2,7 @@
 
 Two halves. `Northbound` belongs to the controller: it makes the logical network (switches, routers, NAT,
 access rules, DHCP) equal to a `Topology`. `HostFabric` belongs to a node agent: it makes the devices that
-guests' network cards use, and joins them to the logical network. `tests/contracts/test_fabric.py` is the contract.
+guests' network cards use, and joins them to the logical network. Contract: `tests/contracts/test_fabric.py`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Subnet(msgspec.Struct, frozen=True):
     dns_nameservers: tuple[str, ...] = ()
     host_routes: tuple[HostRoute, ...] = ()
     metadata_ip: str | None = None  # address of the network's metadata port in this subnet
-    ipv6_ra_mode: str | None = "slaac"  # slaac | dhcpv6-stateful | dhcpv6-stateless; None: no router advertisements
+    ipv6_ra_mode: str | None = (
+        "slaac"  # slaac | dhcpv6-stateful | dhcpv6-stateless; None: no router advertisements
+    )
 
 
 class Network(msgspec.Struct, frozen=True):
@@ -38,7 +40,9 @@ class Network(msgspec.Struct, frozen=True):
     name: str
     mtu: int
     subnets: tuple[Subnet, ...] = ()
-    physical_network: str | None = None  # set: reaches the world through this bridge mapping (external network)
+    physical_network: str | None = (
+        None  # set: reaches the world through this bridge mapping (external network)
+    )
     metadata_port_id: str | None = None  # port id of the metadata localport
     metadata_mac: str | None = None
     admin_state_up: bool = True
@@ -159,15 +163,17 @@ class HostFabric(Protocol):
         """Takes the port's device away; one that is not there is fine. Raises FabricError."""
 
     def plugged(self) -> dict[str, str]:
-        """Port ids and their devices on this host, half-made ones included, so that what is left over is found."""
+        """Port ids and their devices on this host; half-made ones too, so that what is left over is found."""
 
     def namespace(self) -> str | None:
         """The network namespace that the devices are in; None for the host's own."""
 
-    def ensure_metadata(self, network_id: str, port_id: str, mac: str, addresses: tuple[str, ...]) -> str | None:
-        """A namespace with the network's metadata port in it, with `addresses` ("10.0.0.2/24") and 169.254.169.254.
+    def ensure_metadata(
+        self, network_id: str, port_id: str, mac: str, addresses: tuple[str, ...]
+    ) -> str | None:
+        """A namespace with the network's metadata port: `addresses` ("10.0.0.2/24") and 169.254.169.254.
 
-        Returns the namespace's name, in which Pilvi then listens; None where the fabric carries no packets."""
+        Returns the namespace's name, where Pilvi then listens; None where the fabric carries no packets."""
 
     def absent_metadata(self, network_id: str) -> None: ...
 

@@ -261,9 +261,7 @@ class _Compiler:
                 subnet = self.subnets[fixed_ip.subnet_id]
                 if subnet.ip_version == 4:
                     key = f"{router.id} {subnet.cidr}"
-                    yield self._put(
-                        "NAT", key, type="snat", external_ip=outside[0], logical_ip=subnet.cidr
-                    )
+                    yield self._put("NAT", key, type="snat", external_ip=outside[0], logical_ip=subnet.cidr)
 
     # Security groups
 
@@ -324,7 +322,7 @@ def _server_mac(subnet: Subnet) -> str:
 
 def _dhcpv4(network: Network, subnet: Subnet, dns_domain: str) -> dict[str, str]:
     server = _server_address(subnet)
-    # Without name servers of its own a subnet gets the server's address: OVN answers there for the guests' names.
+    # A subnet without name servers gets the server's address: there OVN answers for the guests' names.
     names = ", ".join(subnet.dns_nameservers) or server
     options = {
         "server_id": server,
@@ -340,7 +338,9 @@ def _dhcpv4(network: Network, subnet: Subnet, dns_domain: str) -> dict[str, str]
     if subnet.gateway_ip is not None:
         options["router"] = subnet.gateway_ip
         if ANY[4] not in dict(routes):
-            routes.append((ANY[4], subnet.gateway_ip))  # RFC 3442: a client that takes routes ignores the router
+            routes.append(
+                (ANY[4], subnet.gateway_ip)
+            )  # RFC 3442: a client that takes routes ignores the router
     if routes:
         options["classless_static_route"] = f"{{{', '.join(f'{to},{by}' for to, by in routes)}}}"
     return options

@@ -21,7 +21,7 @@ ICMP = {1, 58}
 
 
 def port_group(security_group_id: str) -> str:
-    """The port group's name; OVN wants an identifier. Its address sets are `$<name>_ip4` and `$<name>_ip6`."""
+    """The port group's name; OVN wants an identifier. Its address sets are `$<name>_ip4` and `..._ip6`."""
     return "pg_" + re.sub(r"\W", "_", security_group_id)
 
 

@@ -1,8 +1,8 @@
 """The controller's half on OVN: makes the northbound database equal to a topology.
 
-Each pass compares all rows that carry `external_ids:pilvi` with those that ought to be, and sends what differs
-in one transaction; rows without the mark are never touched. The database connection lives in one thread of
-ovsdbapp's, comes back by itself when the server was restarted, and starts with the first call.
+Each pass compares all rows that carry `external_ids:pilvi` with those that ought to be, and sends what
+differs in one transaction; rows without the mark are never touched. The database connection lives in one
+thread of ovsdbapp's, starts with the first call and comes back by itself when the server was restarted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TABLES = (
 class OvnNorthbound:
     """`connection` is OVSDB's way to say it: "unix:/path" or "tcp:address:port", several with commas between.
 
-    `gateway_chassis` are the system ids of the hosts that may carry routers' gateways, the preferred one first.
+    `gateway_chassis` are the system ids of the hosts that may carry routers' gateways, by preference.
     A verb gives up after `timeout` seconds; when that happens in the middle of a reconnection the transaction
     may still be made, and the next pass finds it done."""
 
@@ -71,7 +71,9 @@ class OvnNorthbound:
         with connection.lock:
             if self._up is None or self._up[0] != connection.idl.change_seqno:
                 ports = connection.idl.tables["Logical_Switch_Port"].rows.values()
-                up = frozenset(row.name for row in ports if _mark(row) and row.type == "" and row.up == [True])
+                up = frozenset(
+                    row.name for row in ports if _mark(row) and row.type == "" and row.up == [True]
+                )
                 self._up = connection.idl.change_seqno, up
             return self._up[1]
 
@@ -95,7 +97,7 @@ class OvnNorthbound:
 
 
 class _Difference:
-    """ovsdbapp's command: runs in the connection's thread, on rows that hold still, again where it must be retried."""
+    """As ovsdbapp's command: runs in the connection's thread, on rows that hold still; again to retry."""
 
     def __init__(self, idl: OvsdbIdl, want: Rows) -> None:
         self.idl = idl
@@ -135,7 +137,7 @@ def _mark(row: Row) -> str | None:
 
 
 def _write(ref: Ref, have: dict[Ref, Row], columns: dict[str, object], ours: set) -> bool:
-    """Writes the columns that differ; True where one did. Raises FabricError for a value the schema refuses."""
+    """Writes the columns that differ; True where one did. Raises FabricError where the schema refuses it."""
     row = have[ref]
     committed = row._data  # not row.column: that converts each value twice, and there are many
     marks = {**columns.get("external_ids", {}), MARK: ref.key}

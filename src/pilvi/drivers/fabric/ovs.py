@@ -1,8 +1,8 @@
 """A host's half on Open vSwitch: taps for guests and veth pairs for metadata, joined to OVN's br-int.
 
 A device is known by its link (the port's id is its alias) and by its OVS interface (`external_ids:iface-id`).
-Making one takes the order: out of the bridge, link, into the bridge; where the link is new, leaving the bridge
-and coming back must be two transactions, or OVS keeps the dead device's socket and drops everything silently.
+Making one takes the order: out of the bridge, link, into the bridge. Where the link is new, leaving and
+coming back must be two transactions, or OVS keeps the dead device's socket and silently drops everything.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VSCTL_SECONDS = 15
 
 
 class OvsFabric:
-    """`ovsdb` is the switch's database ("unix:/path"), `namespace` where the devices live; None: the host's own."""
+    """`ovsdb` is the switch's database ("unix:/path"); the devices are in `namespace`, None: the host's."""
 
     def __init__(self, ovsdb: str, namespace: str | None, *, userspace: bool) -> None:
         self._ovsdb = ovsdb
@@ -115,13 +115,13 @@ class OvsFabric:
 
     def _join_bridge(self, device: str, port_id: str, mac: str) -> None:
         marks = (f"external_ids:iface-id={port_id}", f'external_ids:attached-mac="{mac}"')
-        self._vsctl(
-            "--may-exist", "add-port", BRIDGE, device, "--", "set", "Interface", device, *marks
-        )
+        self._vsctl("--may-exist", "add-port", BRIDGE, device, "--", "set", "Interface", device, *marks)
 
     def _joined(self, prefix: str) -> dict[str, str]:
         listed = self._vsctl("--format=json", "--columns=name,external_ids", "list", "Interface")
-        devices = {name: dict(marks[1]) for name, marks in json.loads(listed)["data"] if name.startswith(prefix)}
+        devices = {
+            name: dict(marks[1]) for name, marks in json.loads(listed)["data"] if name.startswith(prefix)
+        }
         return {marks["iface-id"]: name for name, marks in devices.items() if "iface-id" in marks}
 
     def _vsctl(self, *arguments: str) -> str:

@@ -1,7 +1,7 @@
 """The fabric without packets: remembers what it was told, and fails when it is told to.
 
 A product of its own, for clouds that only answer their API, and so under the contract of the real drivers.
-What it remembers lasts in a folder where it is given one; a file written and renamed per change, never synced.
+What it remembers lasts in a folder where it is given one: a file written and renamed per change, not synced.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pilvi.drivers.fabric.base import FabricError, Topology
 
 
 class Faults:
-    """Failures to come: `fail("plug", "no more taps")` makes the next plug raise; `times` None: each one from now."""
+    """Failures to come: `fail("plug", "no more taps")` makes the next plug raise; `times` None: every one."""
 
     def __init__(self) -> None:
         self._coming: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
@@ -100,7 +100,9 @@ class SimulatedFabric(Faults):
     def namespace(self) -> str | None:
         return None
 
-    def ensure_metadata(self, network_id: str, port_id: str, mac: str, addresses: tuple[str, ...]) -> str | None:
+    def ensure_metadata(
+        self, network_id: str, port_id: str, mac: str, addresses: tuple[str, ...]
+    ) -> str | None:
         self.strike("ensure_metadata", f"network {network_id}")
         self._metadata.put(network_id, f"simulated-md-{network_id}")
         return None
