@@ -1,9 +1,22 @@
-"""Compute: servers, flavors, key pairs, quotas, hosts. The only module of Compute that other domains import."""
+"""Compute: servers, flavors, key pairs, quotas, hosts. What other domains import of it is here."""
 
 from __future__ import annotations
 
-from pilvi.compute.base import Base
+from pilvi.compute.actions import Actions
+from pilvi.compute.creation import Creation, ServerCreate
+from pilvi.compute.hosts import HostView
+from pilvi.compute.keypairs import Keypairs
+from pilvi.compute.servers import Found
+from pilvi.compute.store import ServerQuery
+from pilvi.compute.trail import Trail
+
+__all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
 
 
-class Compute(Base):
-    """The verbs of all nouns, each in a module of its own."""
+class Compute(Creation, Actions, Trail, Keypairs):
+    """The verbs of all nouns; each noun has a module of its own."""
+
+    def bootstrap(self) -> None:
+        """Makes what every cloud has; what is there stays as it is."""
+        with self.db.transaction() as tx:
+            self.bootstrap_flavors(tx)

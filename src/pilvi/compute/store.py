@@ -52,6 +52,14 @@ def transition(tx: Tx, server_id: str, vm_states: Sequence[str] | None,
                      .returning(S.generation))
 
 
+def mark_deleting(tx: Tx, server_id: str) -> bool:
+    """From now on it goes away; False when it did so before."""
+    return bool(tx.execute(
+        servers.update()
+        .where(S.id == server_id, S.deleted_at.is_(None), S.task_state.is_distinct_from("deleting"))
+        .values(updated_at=tx.now, generation=S.generation + 1, task_state="deleting")).rowcount)
+
+
 class ServerQuery(msgspec.Struct):
     """What to list. Lists of values: one of them; times: microseconds, both ends included."""
 
@@ -140,7 +148,8 @@ def servers_named(tx: Tx, name: str, *, deleted: bool = False) -> Sequence[sa.Ro
 
 
 _IN_USE = (
-    sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(S.vcpus), 0), sa.func.coalesce(sa.func.sum(S.ram), 0))
+    sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(S.vcpus), 0),
+              sa.func.coalesce(sa.func.sum(S.ram), 0))
     .where(S.project_id == sa.bindparam("project_id"), S.deleted_at.is_(None))
 )
 
@@ -193,5 +202,5 @@ def save_host(tx: Tx, name: str, ids: Any, **values: Any) -> None:
     statement = hosts.update().where(hosts.c.name == name).values({"updated_at": tx.now, **values})
     if not tx.execute(statement).rowcount:
         tx.execute(hosts.insert(), {
-            "name": name, "id": ids.uuid(), "service_id": ids.uuid(), "created_at": tx.now, "updated_at": tx.now,
-            "seen_at": tx.now, **values})
+            "name": name, "id": ids.uuid(), "service_id": ids.uuid(), "created_at": tx.now,
+            "updated_at": tx.now, "seen_at": tx.now, **values})

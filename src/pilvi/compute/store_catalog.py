@@ -41,9 +41,9 @@ def flavors_named(tx: Tx, name: str) -> Sequence[sa.Row]:
     return tx.all(sa.select(flavors).where(F.name == name))
 
 
-def select_flavors(tx: Tx, *, is_public: bool | None, project_id: str | None, min_ram: int = 0, min_disk: int = 0,
-                   sort: str = "id", descending: bool = False, marker: sa.Row | None = None,
-                   limit: int | None = None) -> Sequence[sa.Row]:
+def select_flavors(tx: Tx, *, is_public: bool | None = None, project_id: str | None = None, min_ram: int = 0,
+                   min_disk: int = 0, sort: str = "id", descending: bool = False,
+                   marker: sa.Row | None = None, limit: int | None = None) -> Sequence[sa.Row]:
     """`is_public` None: public and private ones. `project_id`: and those that this project may use."""
     statement = sa.select(flavors).where(F.ram >= min_ram, F.disk >= min_disk)
     if is_public is not None:
@@ -53,8 +53,8 @@ def select_flavors(tx: Tx, *, is_public: bool | None, project_id: str | None, mi
         statement = statement.where(wanted)
     column = F[sort]
     if marker is not None:
-        here, past = getattr(marker, sort), column < getattr(marker, sort) if descending else None
-        past = column > here if past is None else past
+        here = getattr(marker, sort)
+        past = column < here if descending else column > here
         further = F.id < marker.id if descending else F.id > marker.id
         statement = statement.where(sa.or_(past, sa.and_(column == here, further)))
     order = (column.desc(), F.id.desc()) if descending else (column, F.id)

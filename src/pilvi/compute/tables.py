@@ -10,7 +10,7 @@ servers = sa.Table(
     "servers",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("seq", sa.BigInteger, nullable=False),  # when it was accepted (microseconds), for a stable order
+    sa.Column("seq", sa.BigInteger, nullable=False),  # when it was accepted (microseconds), to sort by
     sa.Column("project_id", sa.String(64), nullable=False),
     sa.Column("user_id", sa.String(64), nullable=False),
     sa.Column("name", sa.String(255), nullable=False),
@@ -39,7 +39,7 @@ servers = sa.Table(
     sa.Column("admin_password", sa.Text),
     sa.Column("fault", sa.JSON),  # {"code", "message", "details", "created": microseconds}
     sa.Column("locked", sa.Boolean, nullable=False, default=False),
-    sa.Column("locked_by", sa.String(8)),  # owner | admin: only an administrator opens an administrator's lock
+    sa.Column("locked_by", sa.String(8)),  # owner | admin: an administrator's only an administrator opens
     sa.Column("locked_reason", sa.String(255)),
     sa.Column("access_ip_v4", sa.String(39)),
     sa.Column("access_ip_v6", sa.String(39)),

@@ -1,0 +1,63 @@
+"""What a server is doing, and what it may be told to do then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+ACTIVE, BUILDING, STOPPED, PAUSED, ERROR, DELETED = "active", "building", "stopped", "paused", "error", "deleted"
+
+REBOOTING = ("rebooting", "reboot_pending", "reboot_started")
+REBOOTING_HARD = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
+
+STATUSES: dict[str, dict[str | None, str]] = {
+    ACTIVE: {None: "ACTIVE", **dict.fromkeys(REBOOTING, "REBOOT"), **dict.fromkeys(REBOOTING_HARD, "HARD_REBOOT")},
+    BUILDING: {None: "BUILD"},
+    STOPPED: {None: "SHUTOFF"},
+    PAUSED: {None: "PAUSED"},
+    ERROR: {None: "ERROR"},
+    DELETED: {None: "DELETED"},
+}
+PROGRESS = {"ACTIVE": 100, "BUILD": 0}  # shown in these statuses only: as a whole, since a boot takes moments
+WITH_FAULT = frozenset({"ERROR", "DELETED"})
+
+
+def status_of(vm_state: str, task_state: str | None) -> str:
+    """The API's status of a server, as Nova derives it from its two states."""
+    by_task = STATUSES.get(vm_state)
+    if by_task is None:
+        return "UNKNOWN"
+    return by_task.get(task_state) or by_task[None]
+
+
+def states_of(statuses: Sequence[str]) -> tuple[list[str], list[str] | None]:
+    """(vm_states, task_states) of servers in these statuses, which are taken in any case.
+
+    task_states is None where a status does not depend on them. Names that mean nothing add nothing."""
+    vm_states: dict[str, None] = {}
+    task_states: dict[str | None, None] = {}
+    wanted = {status.upper() for status in statuses}
+    for vm_state, by_task in STATUSES.items():
+        for task_state, status in by_task.items():
+            if status in wanted:
+                vm_states[vm_state] = None
+                task_states[task_state] = None
+    return list(vm_states), None if None in task_states else [state for state in task_states if state]
+
+
+class Change:
+    """A user's order to a server: the states in which it is taken, and the state it is in meanwhile."""
+
+    def __init__(self, name: str, kind: str, task_state: str, vm_states: Sequence[str],
+                 task_states: Sequence[str | None] = (None,), memory: dict[str, Any] | None = None):
+        self.name, self.kind, self.task_state = name, kind, task_state
+        self.vm_states, self.task_states, self.memory = tuple(vm_states), tuple(task_states), memory or {}
+
+
+STOP = Change("stop", "server.stop", "powering-off", (ACTIVE, ERROR))
+START = Change("start", "server.start", "powering-on", (STOPPED,))
+PAUSE = Change("pause", "server.pause", "pausing", (ACTIVE,))
+UNPAUSE = Change("unpause", "server.unpause", "unpausing", (PAUSED,))
+SOFT_REBOOT = Change("reboot", "server.reboot", "rebooting", (ACTIVE,), memory={"type": "SOFT"})
+HARD_REBOOT = Change("reboot", "server.reboot", "rebooting_hard", (ACTIVE, STOPPED, PAUSED, ERROR),
+                     (None, *REBOOTING, *REBOOTING_HARD, "pausing", "unpausing"), {"type": "HARD"})
