@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from uuid import UUID
 
 from ovs.db import error as ovs_error
 from ovs.db.data import Datum
@@ -136,7 +137,7 @@ def _mark(row: Row) -> str | None:
     return dict(row._data["external_ids"].as_list()).get(MARK)
 
 
-def _write(ref: Ref, have: dict[Ref, Row], columns: dict[str, object], ours: set) -> bool:
+def _write(ref: Ref, have: dict[Ref, Row], columns: dict[str, object], ours: set[UUID]) -> bool:
     """Writes the columns that differ; True where one did. Raises FabricError where the schema refuses it."""
     row = have[ref]
     committed = row._data  # not row.column: that converts each value twice, and there are many
@@ -147,26 +148,36 @@ def _write(ref: Ref, have: dict[Ref, Row], columns: dict[str, object], ours: set
     changed = committed is None
     for name, value in {**columns, "external_ids": marks}.items():
         kind = row._table.columns[name].type
-        wanted = _resolve(value, have)
-        if committed is not None and kind.key.ref_table is not None and kind.n_max > 1:
-            wanted = [*wanted, *(one for one in committed[name].as_list() if one not in ours)]
-        try:
-            datum = Datum.from_python(kind, wanted, _uuid)
-        except ovs_error.Error as error:
-            raise FabricError(f"{ref.table} {ref.key}: {name} cannot be {value!r}: {error}") from error
-        if committed is None or committed[name] != datum:
-            if committed is not None:
-                row.verify(name)
-                changed = True
+        refers = kind.key.ref_table is not None
+        wanted = [have[one].uuid for one in value] if refers else value
+        if committed is not None and refers and kind.n_max > 1:
+            changed |= _link(row, name, wanted, ours)
+        elif committed is None or not _holds(committed[name], wanted):
+            try:
+                Datum.from_python(kind, wanted, _as_is)
+            except ovs_error.Error as error:
+                raise FabricError(f"{ref.table} {ref.key}: {name} cannot be {value!r}: {error}") from error
             setattr(row, name, wanted)
+            changed = True
     return changed
 
 
-def _resolve(value: object, have: dict[Ref, Row]) -> object:
-    if isinstance(value, list):
-        return [have[one] if isinstance(one, Ref) else one for one in value]
+def _holds(datum: Datum, wanted: object) -> bool:
+    values = datum.as_list()
+    if isinstance(wanted, dict):
+        return dict(values) == wanted
+    return set(values) == set(wanted) if isinstance(wanted, list) else values == [wanted]
+
+
+def _link(row: Row, name: str, wanted: list[UUID], ours: set[UUID]) -> bool:
+    """Sends what came and went rather than all members: there may be thousands, and others may add theirs."""
+    before, after = ours.intersection(row._data[name].as_list()), set(wanted)
+    for new in after - before:
+        row.addvalue(name, new)
+    for gone in before - after:
+        row.delvalue(name, gone)
+    return before != after
+
+
+def _as_is(value: object) -> object:
     return value
-
-
-def _uuid(value: object) -> object:
-    return value.uuid if isinstance(value, Row) else value
