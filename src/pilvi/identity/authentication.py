@@ -20,7 +20,9 @@ from pilvi.identity.tokens import DOMAIN, PROJECT, SYSTEM, UNSCOPED, Token
 from pilvi.policy import Context
 
 CACHED = 4096  # tokens of which it is remembered what they mean
-GRACE = 48 * 3600 * 1_000_000  # how long a service may still use an expired token, as in OpenStack, microseconds
+GRACE = (
+    48 * 3600 * 1_000_000
+)  # how long a service may still use an expired token, as in OpenStack, microseconds
 REFUSED = "The request you have made requires authentication."
 _TARGETS = {PROJECT: "project", DOMAIN: "domain", SYSTEM: "system"}
 
@@ -83,9 +85,13 @@ class Authentication(Base):
         with self._db.read() as tx:
             user = store.login(tx, name=user_name, domain_id="default")
             project_id = store.project_key(tx, name=project_name, domain_id="default")
-            grant = user and project_id and self._grant(tx, user.id, PROJECT, project_id, store.change_count(tx))
+            grant = (
+                user and project_id and self._grant(tx, user.id, PROJECT, project_id, store.change_count(tx))
+            )
             if not grant:
-                raise NotFound(f"The user {user_name} has no role in a project {project_name} of the default domain.")
+                raise NotFound(
+                    f"The user {user_name} has no role in a project {project_name} of the default domain."
+                )
             token = Token(user.id, PROJECT, project_id, (), (), tx.now, tx.now, grant.epoch)
         return msgspec.structs.replace(_context(Issued("", token, grant)), request_id=request_id)
 
@@ -106,8 +112,9 @@ class Authentication(Base):
             token = self._token(tx.now, grant, [other.method for other in logins], parent, credential)
         return Issued(tokens.seal(token, self._keys), token, grant)
 
-    def _token(self, now: int, grant: Grant, methods: list[str], parent: Token | None, credential: sa.Row | None
-               ) -> Token:
+    def _token(
+        self, now: int, grant: Grant, methods: list[str], parent: Token | None, credential: sa.Row | None
+    ) -> Token:
         expires = (now // 1_000_000 + int(self._settings.token_hours * 3600)) * 1_000_000
         audits = [tokens.new_audit_id()]
         if parent is not None:
@@ -117,15 +124,26 @@ class Authentication(Base):
         if credential is not None and credential.expires_at is not None:
             expires = min(expires, credential.expires_at)
         scope_id = grant.subject.project_id if grant.scope in (PROJECT, DOMAIN) else ""
-        return Token(grant.subject.user_id, grant.scope, scope_id, tuple(methods), tuple(audits), now, expires,
-                     grant.epoch, credential.id if credential is not None else "")
+        return Token(
+            grant.subject.user_id,
+            grant.scope,
+            scope_id,
+            tuple(methods),
+            tuple(audits),
+            now,
+            expires,
+            grant.epoch,
+            credential.id if credential is not None else "",
+        )
 
     def _login(self, method: str, identity: wire.IdentityPart) -> _Login:
         if method not in tokens.METHODS:
             raise Unauthorized(f"Attempted to authenticate with an unsupported method: {method[:64]}.")
         shown = getattr(identity, method)
         if shown is None:
-            raise BadRequest(f"Invalid input for field/attribute auth.identity.{method}. It is a required property.")
+            raise BadRequest(
+                f"Invalid input for field/attribute auth.identity.{method}. It is a required property."
+            )
         return getattr(self, "_login_by_" + method)(shown)
 
     def _login_by_password(self, shown: wire.PasswordMethod) -> _Login:
@@ -155,19 +173,25 @@ class Authentication(Base):
                 raise BadRequest("An application credential is named by its id, or by its name and user.")
             now = tx.now
         matches = passwords.matches(shown.secret, row and row.secret_hash)
-        if not matches or row.expires_at is not None and row.expires_at <= now:
+        if not matches or (row.expires_at is not None and row.expires_at <= now):
             raise Unauthorized(REFUSED)
         return _Login(row.user_id, None, "application_credential", credential=row)
 
-    def _scoped(self, tx: Tx, user_id: str, wanted: wire.ScopeRef | str | None, credential: sa.Row | None) -> Grant:
+    def _scoped(
+        self, tx: Tx, user_id: str, wanted: wire.ScopeRef | str | None, credential: sa.Row | None
+    ) -> Grant:
         """Raises Unauthorized where the user has no part in the scope."""
         count = store.change_count(tx)
         if wanted is None and credential is None:
             return self._default_scope(tx, user_id, count)
-        scope, scope_id = _resolve_scope(tx, wanted) if wanted is not None else (PROJECT, credential.project_id)
+        scope, scope_id = (
+            _resolve_scope(tx, wanted) if wanted is not None else (PROJECT, credential.project_id)
+        )
         if credential is not None and (scope, scope_id) != (PROJECT, credential.project_id):
             raise Unauthorized(REFUSED)
-        grant = self._grant(tx, user_id, scope, scope_id, count, credential.id if credential is not None else "")
+        grant = self._grant(
+            tx, user_id, scope, scope_id, count, credential.id if credential is not None else ""
+        )
         if grant is None:
             raise Unauthorized(REFUSED)
         return grant
@@ -178,7 +202,7 @@ class Authentication(Base):
         if unscoped is None:
             raise Unauthorized(REFUSED)
         default = unscoped.subject.default_project_id
-        return default and self._grant(tx, user_id, PROJECT, default, count) or unscoped
+        return (default and self._grant(tx, user_id, PROJECT, default, count)) or unscoped
 
     # Validating
 
@@ -187,9 +211,14 @@ class Authentication(Base):
         with self._db.read() as tx:
             grace = GRACE if allow_expired and (context.is_admin or "service" in context.roles) else 0
             issued = self._validate(tx, subject, store.change_count(tx), grace)
-        if subject != own and not (context.is_admin or "service" in context.roles) and (
-                issued is None or issued.token.user_id != context.user_id):
-            raise Forbidden("You are not authorized to perform the requested action: identity:validate_token.")
+        if (
+            subject != own
+            and not (context.is_admin or "service" in context.roles)
+            and (issued is None or issued.token.user_id != context.user_id)
+        ):
+            raise Forbidden(
+                "You are not authorized to perform the requested action: identity:validate_token."
+            )
         if issued is None:
             raise NotFound("Could not find token: it is unknown, has expired or was revoked.")
         return issued
@@ -205,13 +234,16 @@ class Authentication(Base):
         token = tokens.unseal(text, self._keys)
         if token is None or token.expires_at + grace <= tx.now or store.is_revoked(tx, token.audit_ids[:1]):
             return None
-        grant = self._grant(tx, token.user_id, token.scope, token.scope_id, count, token.application_credential_id)
+        grant = self._grant(
+            tx, token.user_id, token.scope, token.scope_id, count, token.application_credential_id
+        )
         if grant is None or grant.epoch != token.epoch:
             return None
         return Issued(text, token, grant)
 
-    def _grant(self, tx: Tx, user_id: str, scope: int, scope_id: str, count: int, credential_id: str = ""
-               ) -> Grant | None:
+    def _grant(
+        self, tx: Tx, user_id: str, scope: int, scope_id: str, count: int, credential_id: str = ""
+    ) -> Grant | None:
         """None where a user, project or domain is gone or disabled, or the user has no role there."""
         row = store.subject(tx, user_id, scope_id or None)
         if row is None or not row.user_enabled or not row.user_domain_enabled:
@@ -220,15 +252,20 @@ class Authentication(Base):
         if scope == UNSCOPED:
             return Grant(row, scope, {}, epoch)
         if scope in (PROJECT, DOMAIN):
-            if not row.project_enabled or row.project_domain_enabled is False or row.is_domain != (scope == DOMAIN):
+            if (
+                not row.project_enabled
+                or row.project_domain_enabled is False
+                or row.is_domain != (scope == DOMAIN)
+            ):
                 return None
             epoch += row.project_epoch + (row.project_domain_epoch or 0)
         roles = self._roles(tx, count).expand(
-            store.granted_roles(tx, user_id, _TARGETS[scope], scope_id or store.ALL))
+            store.granted_roles(tx, user_id, _TARGETS[scope], scope_id or store.ALL)
+        )
         restricted = False
         if credential_id:
             credential = store.application_credential(tx, key=credential_id)
-            if credential is None or credential.expires_at is not None and credential.expires_at <= tx.now:
+            if credential is None or (credential.expires_at is not None and credential.expires_at <= tx.now):
                 return None
             allowed = self._roles(tx, count).expand(set(credential.role_ids))
             roles = {role: name for role, name in roles.items() if role in allowed}
@@ -242,15 +279,22 @@ class Authentication(Base):
         row = grant.subject
         body: dict[str, Any] = {
             "methods": list(token.methods),
-            "user": {"id": row.user_id, "name": row.user_name, "password_expires_at": None,
-                     "domain": {"id": row.user_domain_id, "name": row.user_domain_name}},
+            "user": {
+                "id": row.user_id,
+                "name": row.user_name,
+                "password_expires_at": None,
+                "domain": {"id": row.user_domain_id, "name": row.user_domain_name},
+            },
             "audit_ids": list(token.audit_ids),
             "expires_at": micros_text(token.expires_at) + "Z",
             "issued_at": micros_text(token.issued_at) + "Z",
         }
         if grant.scope == PROJECT:
-            body["project"] = {"id": row.project_id, "name": row.project_name,
-                               "domain": {"id": row.project_domain_id, "name": row.project_domain_name}}
+            body["project"] = {
+                "id": row.project_id,
+                "name": row.project_name,
+                "domain": {"id": row.project_domain_id, "name": row.project_domain_name},
+            }
             body["is_domain"] = False
         elif grant.scope == DOMAIN:
             body["domain"] = {"id": row.project_id, "name": row.project_name}
@@ -261,7 +305,10 @@ class Authentication(Base):
             if with_catalog:
                 body["catalog"] = self.catalog(base_url, token.scope_id if grant.scope == PROJECT else None)
         if token.application_credential_id:
-            body["application_credential"] = {"id": token.application_credential_id, "restricted": grant.restricted}
+            body["application_credential"] = {
+                "id": token.application_credential_id,
+                "restricted": grant.restricted,
+            }
         return body
 
     def catalog(self, base_url: str, project_id: str | None) -> list[dict[str, Any]]:
@@ -272,9 +319,18 @@ class Authentication(Base):
             if "$(" in url:
                 continue
             service = found.setdefault(
-                row.service_id, {"id": row.service_id, "type": row.type, "name": row.name or "", "endpoints": []})
-            service["endpoints"].append({"id": row.id, "interface": row.interface, "region": row.region_id,
-                                         "region_id": row.region_id, "url": url})
+                row.service_id,
+                {"id": row.service_id, "type": row.type, "name": row.name or "", "endpoints": []},
+            )
+            service["endpoints"].append(
+                {
+                    "id": row.id,
+                    "interface": row.interface,
+                    "region": row.region_id,
+                    "region_id": row.region_id,
+                    "url": url,
+                }
+            )
         return list(found.values())
 
     def _catalog_rows(self) -> list[sa.Row]:
@@ -318,16 +374,25 @@ def _context(issued: Issued) -> Context:
     row = grant.subject
     in_project = grant.scope == PROJECT
     return Context(
-        user_id=row.user_id, user_name=row.user_name, user_domain_id=row.user_domain_id,
-        project_id=row.project_id if in_project else None, project_name=row.project_name if in_project else None,
+        user_id=row.user_id,
+        user_name=row.user_name,
+        user_domain_id=row.user_domain_id,
+        project_id=row.project_id if in_project else None,
+        project_name=row.project_name if in_project else None,
         project_domain_id=row.project_domain_id if in_project else None,
-        domain_id=row.project_id if grant.scope == DOMAIN else None, system=grant.scope == SYSTEM,
-        roles=frozenset(grant.roles.values()), audit_id=token.audit_ids[0] if token.audit_ids else "",
-        expires_at=token.expires_at, issued_at=token.issued_at, methods=token.methods, restricted=grant.restricted)
+        domain_id=row.project_id if grant.scope == DOMAIN else None,
+        system=grant.scope == SYSTEM,
+        roles=frozenset(grant.roles.values()),
+        audit_id=token.audit_ids[0] if token.audit_ids else "",
+        expires_at=token.expires_at,
+        issued_at=token.issued_at,
+        methods=token.methods,
+        restricted=grant.restricted,
+    )
 
 
 def _domain_key(domain: wire.DomainRef | None, what: str) -> dict[str, str | None]:
-    if domain is None or domain.id is None and domain.name is None:
+    if domain is None or (domain.id is None and domain.name is None):
         raise BadRequest(f"A {what} that is given by name needs the domain it is in, by id or by name.")
     return {"domain_id": domain.id} if domain.id is not None else {"domain_name": domain.name}
 
@@ -347,10 +412,14 @@ def _resolve_scope(tx: Tx, wanted: wire.ScopeRef | str) -> tuple[int, str]:
     if wanted.trust is not None:
         raise BadRequest("Trusts are not served here: use an application credential.")
     if [wanted.project, wanted.domain, wanted.system].count(None) != 2:
-        raise BadRequest("Invalid input for field/attribute auth.scope. Give one of project, domain and system.")
+        raise BadRequest(
+            "Invalid input for field/attribute auth.scope. Give one of project, domain and system."
+        )
     if wanted.system is not None:
         if not wanted.system.all:
-            raise BadRequest("Invalid input for field/attribute auth.scope.system. The only system is 'all': true.")
+            raise BadRequest(
+                "Invalid input for field/attribute auth.scope.system. The only system is 'all': true."
+            )
         return SYSTEM, ""
     if wanted.domain is not None:
         found = wanted.domain.id or store.domain_key(tx, wanted.domain.name or "")
@@ -359,7 +428,9 @@ def _resolve_scope(tx: Tx, wanted: wire.ScopeRef | str) -> tuple[int, str]:
     elif wanted.project.name is None:
         raise BadRequest("A project is given by id, or by name and domain.")
     else:
-        found = store.project_key(tx, name=wanted.project.name, **_domain_key(wanted.project.domain, "project"))
+        found = store.project_key(
+            tx, name=wanted.project.name, **_domain_key(wanted.project.domain, "project")
+        )
     if not found:
         raise Unauthorized(REFUSED)
     return (DOMAIN if wanted.domain is not None else PROJECT), found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,13 +20,13 @@ class Roles(NamedTuple):
     """All roles, as of one change count."""
 
     count: int
-    names: dict[str, str]
+    names: dict[str, str]  # by id, of those of the whole cloud; a domain's own only stand for what they imply
     implied: dict[str, frozenset[str]]  # by id: the role itself, and all it implies, by ids
 
     def expand(self, ids: set[str]) -> dict[str, str]:
         """Name by id, of the roles and all that they imply."""
         every = set().union(*(self.implied[role] for role in ids if role in self.implied))
-        return {role: self.names[role] for role in every}
+        return {role: name for role, name in self.names.items() if role in every}
 
 
 class Base:
@@ -40,7 +39,7 @@ class Base:
     def _roles(self, tx: Tx, count: int) -> Roles:
         known = self._known_roles
         if known is None or known.count != count:
-            known = self._known_roles = Roles(count, names := store.role_names(tx), _closure(names, tx))
+            known = self._known_roles = Roles(count, store.role_names(tx), _closure(tx))
         return known
 
     def _get(self, tx: Tx, table: sa.Table, key: str, what: str, **columns: Any) -> sa.Row:
@@ -51,18 +50,18 @@ class Base:
         return row
 
 
-def _closure(names: Mapping[str, str], tx: Tx) -> dict[str, frozenset[str]]:
-    direct: dict[str, set[str]] = {role: set() for role in names}
+def _closure(tx: Tx) -> dict[str, frozenset[str]]:
+    direct: dict[str, set[str]] = {role: set() for role in store.role_ids(tx)}
     for row in store.implications(tx):
         direct[row.prior_id].add(row.implied_id)
     whole = {}
-    for role in names:
+    for role in direct:
         found, front = {role}, [role]
         while front:
-            new = direct.get(front.pop(), set()) - found
+            new = direct[front.pop()] - found
             found |= new
             front += new
-        whole[role] = frozenset(found & names.keys())
+        whole[role] = frozenset(found)
     return whole
 
 

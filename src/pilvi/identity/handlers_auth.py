@@ -13,15 +13,18 @@ from pilvi.identity.views import collection, domain_view, project_view
 
 def _version(request: Request) -> dict[str, Any]:
     return {
-        "id": "v3.14", "status": "stable", "updated": "2020-04-07T00:00:00Z",
+        "id": "v3.14",
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
         "links": [{"rel": "self", "href": f"{request.base_url}/identity/v3/"}],
         "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
     }
 
 
 def versions(request: Request) -> Response:
-    return Response(300, {"versions": {"values": [_version(request)]}},
-                    {"Location": f"{request.base_url}/identity/v3/"})
+    return Response(
+        300, {"versions": {"values": [_version(request)]}}, {"Location": f"{request.base_url}/identity/v3/"}
+    )
 
 
 def version(request: Request) -> Response:
@@ -41,8 +44,9 @@ def issue_token(request: Request) -> Response:
 
 def validate_token(request: Request) -> Response:
     identity, subject = request.cloud.identity, _subject(request)
-    issued = identity.validate(request.context, request.headers["x-auth-token"], subject,
-                               _present(request, "allow_expired"))
+    issued = identity.validate(
+        request.context, request.headers["x-auth-token"], subject, _present(request, "allow_expired")
+    )
     body = identity.token_body(issued, request.base_url, _with_catalog(request))
     return Response(200, {"token": body}, {"X-Subject-Token": subject, "Vary": "X-Auth-Token"})
 

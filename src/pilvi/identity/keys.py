@@ -62,7 +62,9 @@ class Keys:
                 self._write(0)
                 names = self._names()
             newest_first = sorted(names, key=int, reverse=True)
-            fernet = MultiFernet([Fernet((self._folder / name).read_bytes().strip()) for name in newest_first])
+            fernet = MultiFernet(
+                [Fernet((self._folder / name).read_bytes().strip()) for name in newest_first]
+            )
             self._seen, self._fernet = names, fernet
             return fernet
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pilvi.http.routing import Api, Route
 from pilvi.identity import handlers_auth as auth
-from pilvi.identity import policy
+from pilvi.identity import handlers_directory as directory
+from pilvi.identity import handlers_grants as grants
+from pilvi.identity import nouns, policy
+
+_TAGS = "/v3/projects/{project_id}/tags"
+_MEMBER = "/v3/groups/{group_id}/users/{user_id}"
+_IMPLIED = "/v3/roles/{role_id}/implies"
+_APPLICATION = "/v3/users/{user_id}/application_credentials"
 
 ROUTES = (
     Route("GET", "", auth.versions, None),
@@ -16,6 +23,51 @@ ROUTES = (
     Route("GET", "/v3/auth/projects", auth.auth_projects, "identity:get_auth_projects"),
     Route("GET", "/v3/auth/domains", auth.auth_domains, "identity:get_auth_domains"),
     Route("GET", "/v3/auth/system", auth.auth_system, "identity:get_auth_system"),
+    *nouns.routes_of(nouns.DOMAIN, directory.list_domains),
+    *nouns.routes_of(nouns.PROJECT, directory.list_projects),
+    *nouns.routes_of(nouns.USER),
+    *nouns.routes_of(nouns.GROUP),
+    *nouns.routes_of(nouns.ROLE, grants.list_roles),
+    *nouns.routes_of(nouns.SERVICE),
+    *nouns.routes_of(nouns.ENDPOINT),
+    *nouns.routes_of(nouns.REGION),
+    *nouns.routes_of(nouns.CREDENTIAL, grants.list_credentials),
+    Route("GET", _TAGS, directory.list_tags, "identity:list_project_tags"),
+    Route("PUT", _TAGS, directory.replace_tags, "identity:update_project_tags"),
+    Route("DELETE", _TAGS, directory.delete_tags, "identity:delete_project_tags"),
+    Route("GET", _TAGS + "/{value}", directory.check_tag, "identity:get_project_tag"),
+    Route("PUT", _TAGS + "/{value}", directory.add_tag, "identity:create_project_tag"),
+    Route("DELETE", _TAGS + "/{value}", directory.remove_tag, "identity:delete_project_tag"),
+    Route("POST", "/v3/users/{user_id}/password", directory.change_password, None),
+    Route("GET", "/v3/users/{user_id}/projects", directory.list_user_projects, "identity:list_user_projects"),
+    Route("GET", "/v3/users/{user_id}/groups", directory.list_user_groups, "identity:list_groups_for_user"),
+    Route("GET", "/v3/groups/{group_id}/users", directory.list_group_users, "identity:list_users_in_group"),
+    Route("GET", _MEMBER, directory.check_member, "identity:check_user_in_group"),
+    Route("PUT", _MEMBER, directory.add_member, "identity:add_user_to_group"),
+    Route("DELETE", _MEMBER, directory.remove_member, "identity:remove_user_from_group"),
+    Route("GET", "/v3/role_inferences", grants.list_inferences, "identity:list_role_inference_rules"),
+    Route("GET", _IMPLIED, grants.list_implied, "identity:list_implied_roles"),
+    Route("GET", _IMPLIED + "/{implied_role_id}", grants.check_implied, "identity:get_implied_role"),
+    Route("PUT", _IMPLIED + "/{implied_role_id}", grants.imply, "identity:create_implied_role"),
+    Route("DELETE", _IMPLIED + "/{implied_role_id}", grants.no_longer_imply, "identity:delete_implied_role"),
+    *grants.grant_routes(),
+    Route("GET", "/v3/role_assignments", grants.list_assignments, "identity:list_role_assignments"),
+    Route("GET", _APPLICATION, grants.list_application_credentials, "identity:list_application_credentials"),
+    Route(
+        "POST", _APPLICATION, grants.create_application_credential, "identity:create_application_credential"
+    ),
+    Route(
+        "GET",
+        _APPLICATION + "/{application_credential_id}",
+        grants.show_application_credential,
+        "identity:get_application_credential",
+    ),
+    Route(
+        "DELETE",
+        _APPLICATION + "/{application_credential_id}",
+        grants.delete_application_credential,
+        "identity:delete_application_credential",
+    ),
 )
 
 API = Api("identity", "/identity", ROUTES, policy.RULES)

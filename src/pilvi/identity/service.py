@@ -11,6 +11,8 @@ from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.identity import passwords, store, tables
 from pilvi.identity.authentication import Authentication
+from pilvi.identity.catalog import Catalog
+from pilvi.identity.delegation import Secrets
 from pilvi.identity.reconcilers import Expiry
 from pilvi.policy import IMPLIED
 
@@ -23,10 +25,14 @@ SERVICES = (  # type, name, URL
     ("placement", "placement", "$(base_url)s/placement"),
 )
 ROLES = ("admin", "manager", "member", "reader", "service")
-USERS = (("admin", "admin"), ("pilvi", "member"), ("oscloud", "member"))  # with their role in the project named alike
+USERS = (
+    ("admin", "admin"),
+    ("pilvi", "member"),
+    ("oscloud", "member"),
+)  # with their role in the project named alike
 
 
-class Identity(Authentication):
+class Identity(Authentication, Secrets, Catalog):
     def register(self, engine: Engine) -> None:
         engine.add_reconciler(Expiry(self))
 
@@ -50,8 +56,12 @@ class Identity(Authentication):
         with self._db.transaction() as tx:
             tx.lock("identity", "bootstrap")
             self._bootstrap_project(tx, "Default", domain_id=None)
-            roles = {name: self._bootstrap_row(tx, tables.roles, name=name, domain_id=tables.ROOT,
-                                               description=None, options={}, extra={}) for name in ROLES}
+            roles = {
+                name: self._bootstrap_row(
+                    tx, tables.roles, name=name, domain_id=tables.ROOT, description=None, options={}, extra={}
+                )
+                for name in ROLES
+            }
             for prior, implied in (("admin", "manager"), ("manager", "member"), ("member", "reader")):
                 assert implied in IMPLIED[prior]
                 self._bootstrap_pair(tx, tables.implied, prior_id=roles[prior], implied_id=roles[implied])
@@ -66,21 +76,50 @@ class Identity(Authentication):
         if (user := store.find(tx, tables.users, name=name, domain_id=DEFAULT)) is not None:
             user_id = user.id
         else:
-            user_id = self._bootstrap_row(tx, tables.users, name=name, domain_id=DEFAULT, enabled=True, options={},
-                                          password_hash=passwords.hashed(password), extra={})
+            user_id = self._bootstrap_row(
+                tx,
+                tables.users,
+                name=name,
+                domain_id=DEFAULT,
+                enabled=True,
+                options={},
+                password_hash=passwords.hashed(password),
+                extra={},
+            )
         targets = [("project", project_id), *([("system", store.ALL)] if name == "admin" else [])]
         for kind, target in targets:
-            self._bootstrap_pair(tx, tables.assignments, actor_type="user", actor_id=user_id, target_type=kind,
-                                 target_id=target, role_id=role_id)
+            self._bootstrap_pair(
+                tx,
+                tables.assignments,
+                actor_type="user",
+                actor_id=user_id,
+                target_type=kind,
+                target_id=target,
+                role_id=role_id,
+            )
 
     def _bootstrap_project(self, tx: Tx, name: str, domain_id: str | None) -> str:
         key = DEFAULT if domain_id is None else self._ids.hex()
-        found = store.get(tx, tables.projects, key) if domain_id is None else store.find(
-            tx, tables.projects, name=name, domain_id=domain_id)
+        found = (
+            store.get(tx, tables.projects, key)
+            if domain_id is None
+            else store.find(tx, tables.projects, name=name, domain_id=domain_id)
+        )
         if found is None:
-            tx.execute(tables.projects.insert(), {
-                "id": key, "name": name, "domain_id": domain_id or tables.ROOT, "parent_id": domain_id,
-                "description": "", "enabled": True, "is_domain": domain_id is None, "tags": [], "extra": {}})
+            tx.execute(
+                tables.projects.insert(),
+                {
+                    "id": key,
+                    "name": name,
+                    "domain_id": domain_id or tables.ROOT,
+                    "parent_id": domain_id,
+                    "description": "",
+                    "enabled": True,
+                    "is_domain": domain_id is None,
+                    "tags": [],
+                    "extra": {},
+                },
+            )
         return found.id if found is not None else key
 
     def _bootstrap_catalog(self, tx: Tx) -> None:
@@ -90,12 +129,22 @@ class Identity(Authentication):
         for kind, name, url in SERVICES:
             if store.find(tx, tables.services, type=kind) is not None:
                 continue
-            service_id = self._bootstrap_row(tx, tables.services, type=kind, name=name, description=None, enabled=True,
-                                             extra={})
+            service_id = self._bootstrap_row(
+                tx, tables.services, type=kind, name=name, description=None, enabled=True, extra={}
+            )
             for interface in ("public", "internal", "admin"):
-                tx.execute(tables.endpoints.insert(), {
-                    "id": self._ids.hex(), "service_id": service_id, "region_id": region, "interface": interface,
-                    "url": url, "enabled": True, "extra": {}})
+                tx.execute(
+                    tables.endpoints.insert(),
+                    {
+                        "id": self._ids.hex(),
+                        "service_id": service_id,
+                        "region_id": region,
+                        "interface": interface,
+                        "url": url,
+                        "enabled": True,
+                        "extra": {},
+                    },
+                )
 
     def _bootstrap_row(self, tx: Tx, table: sa.Table, **values: Any) -> str:
         """The id of the row of this name, made if need be."""

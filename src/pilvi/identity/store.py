@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.faults import Conflict
+from pilvi.faults import BadRequest, Conflict
 from pilvi.identity.tables import (
     ROOT,
     application_credentials,
@@ -67,12 +67,17 @@ def get(tx: Tx, table: sa.Table, key: str) -> sa.Row | None:
     return tx.one(sa.select(table).where(table.c.id == key))
 
 
-def find(tx: Tx, table: sa.Table, **columns: Any) -> sa.Row | None:
+def find(tx: Tx, table: sa.Table, /, **columns: Any) -> sa.Row | None:
     return tx.one(sa.select(table).where(*(table.c[name] == value for name, value in columns.items())))
 
 
-def listing(tx: Tx, table: sa.Table, conditions: Iterable[sa.ColumnElement], limit: int | None = None,
-            marker: str | None = None) -> Sequence[sa.Row]:
+def listing(
+    tx: Tx,
+    table: sa.Table,
+    conditions: Iterable[sa.ColumnElement],
+    limit: int | None = None,
+    marker: str | None = None,
+) -> Sequence[sa.Row]:
     """By id, which is the order that pages need."""
     statement = sa.select(table).where(*conditions).order_by(table.c.id)
     if marker is not None:
@@ -90,12 +95,26 @@ _COMPARISONS = {
 }
 
 
-def comparison(column: sa.Column, how: str, value: Any) -> sa.ColumnElement | None:
-    """The condition of a filter like `name__contains`; `how` is what follows the underscores. None: no such filter."""
-    if not how:
-        return column == value
-    compare = _COMPARISONS.get(how)
-    return compare(column, value) if compare and isinstance(value, str) else None
+class Filter(NamedTuple):
+    """One condition of a listing: `name__contains=...` is column name, how "contains"."""
+
+    column: str
+    how: str
+    value: Any
+
+
+def comparison(table: sa.Table, wanted: Filter) -> sa.ColumnElement:
+    """Raises BadRequest where this is no way to compare."""
+    column = table.c[wanted.column]
+    if not wanted.how:
+        return column == wanted.value if wanted.value is not None else column.is_(None)
+    compare = _COMPARISONS.get(wanted.how)
+    if compare is None or not isinstance(wanted.value, str):
+        raise BadRequest(
+            f"Invalid filter {wanted.column}__{wanted.how}: a text can be compared by "
+            f"{', '.join(_COMPARISONS)}."
+        )
+    return compare(column, wanted.value)
 
 
 # Who a token is about
@@ -108,24 +127,40 @@ def subject(tx: Tx, user_id: str, project_id: str | None) -> sa.Row | None:
     """A user with their domain, and the project or domain they are about to act in, if any: all in one row."""
     return tx.one(
         sa.select(
-            users.c.id.label("user_id"), users.c.name.label("user_name"), users.c.enabled.label("user_enabled"),
-            users.c.epoch.label("user_epoch"), users.c.default_project_id,
-            _user_domain.c.id.label("user_domain_id"), _user_domain.c.name.label("user_domain_name"),
-            _user_domain.c.enabled.label("user_domain_enabled"), _user_domain.c.epoch.label("user_domain_epoch"),
-            projects.c.id.label("project_id"), projects.c.name.label("project_name"), projects.c.is_domain,
-            projects.c.enabled.label("project_enabled"), projects.c.epoch.label("project_epoch"),
-            _project_domain.c.id.label("project_domain_id"), _project_domain.c.name.label("project_domain_name"),
+            users.c.id.label("user_id"),
+            users.c.name.label("user_name"),
+            users.c.enabled.label("user_enabled"),
+            users.c.epoch.label("user_epoch"),
+            users.c.default_project_id,
+            _user_domain.c.id.label("user_domain_id"),
+            _user_domain.c.name.label("user_domain_name"),
+            _user_domain.c.enabled.label("user_domain_enabled"),
+            _user_domain.c.epoch.label("user_domain_epoch"),
+            projects.c.id.label("project_id"),
+            projects.c.name.label("project_name"),
+            projects.c.is_domain,
+            projects.c.enabled.label("project_enabled"),
+            projects.c.epoch.label("project_epoch"),
+            _project_domain.c.id.label("project_domain_id"),
+            _project_domain.c.name.label("project_domain_name"),
             _project_domain.c.enabled.label("project_domain_enabled"),
             _project_domain.c.epoch.label("project_domain_epoch"),
         )
         .join(_user_domain, _user_domain.c.id == users.c.domain_id)
         .outerjoin(projects, projects.c.id == project_id)
         .outerjoin(_project_domain, _project_domain.c.id == projects.c.domain_id)
-        .where(users.c.id == user_id))
+        .where(users.c.id == user_id)
+    )
 
 
-def login(tx: Tx, *, user_id: str | None = None, name: str | None = None, domain_id: str | None = None,
-          domain_name: str | None = None) -> sa.Row | None:
+def login(
+    tx: Tx,
+    *,
+    user_id: str | None = None,
+    name: str | None = None,
+    domain_id: str | None = None,
+    domain_name: str | None = None,
+) -> sa.Row | None:
     """The user to log in: id, password_hash, epoch."""
     statement = sa.select(users.c.id, users.c.password_hash, users.c.epoch)
     if user_id is not None:
@@ -134,7 +169,9 @@ def login(tx: Tx, *, user_id: str | None = None, name: str | None = None, domain
     return tx.one(statement.where(users.c.name == name, users.c.domain_id == domain))
 
 
-def project_key(tx: Tx, *, name: str, domain_id: str | None = None, domain_name: str | None = None) -> str | None:
+def project_key(
+    tx: Tx, *, name: str, domain_id: str | None = None, domain_name: str | None = None
+) -> str | None:
     domain = domain_id if domain_id is not None else _domain_named(domain_name)
     return tx.scalar(sa.select(projects.c.id).where(projects.c.name == name, projects.c.domain_id == domain))
 
@@ -144,8 +181,11 @@ def domain_key(tx: Tx, name: str) -> str | None:
 
 
 def _domain_named(name: str | None) -> sa.ScalarSelect:
-    return sa.select(_project_domain.c.id).where(
-        _project_domain.c.name == name, _project_domain.c.domain_id == ROOT).scalar_subquery()
+    return (
+        sa.select(_project_domain.c.id)
+        .where(_project_domain.c.name == name, _project_domain.c.domain_id == ROOT)
+        .scalar_subquery()
+    )
 
 
 def _groups_of(user_id: str) -> sa.Select:
@@ -156,23 +196,39 @@ def _is_actor(user_id: str) -> sa.ColumnElement:
     """Assignments to the user, or to a group they are in."""
     return sa.or_(
         sa.and_(assignments.c.actor_type == "user", assignments.c.actor_id == user_id),
-        sa.and_(assignments.c.actor_type == "group", assignments.c.actor_id.in_(_groups_of(user_id))))
+        sa.and_(assignments.c.actor_type == "group", assignments.c.actor_id.in_(_groups_of(user_id))),
+    )
 
 
 def granted_roles(tx: Tx, user_id: str, target_type: str, target_id: str) -> set[str]:
     """Ids of the roles given, without what they imply."""
-    return set(tx.connection.scalars(sa.select(assignments.c.role_id).where(
-        _is_actor(user_id), assignments.c.target_type == target_type, assignments.c.target_id == target_id)))
+    return set(
+        tx.connection.scalars(
+            sa.select(assignments.c.role_id).where(
+                _is_actor(user_id),
+                assignments.c.target_type == target_type,
+                assignments.c.target_id == target_id,
+            )
+        )
+    )
 
 
 def targets_of(tx: Tx, user_id: str, target_type: str) -> Sequence[sa.Row]:
     """The enabled projects (or domains) in which a user has a role, whole rows."""
-    wanted = sa.select(assignments.c.target_id).where(_is_actor(user_id), assignments.c.target_type == target_type)
+    wanted = sa.select(assignments.c.target_id).where(
+        _is_actor(user_id), assignments.c.target_type == target_type
+    )
     return listing(tx, projects, [projects.c.id.in_(wanted), projects.c.enabled])
 
 
 def role_names(tx: Tx) -> dict[str, str]:
-    return {row.id: row.name for row in tx.all(sa.select(roles.c.id, roles.c.name))}
+    """Name by id, of the roles that belong to no domain, by name."""
+    rows = tx.all(sa.select(roles.c.id, roles.c.name).where(roles.c.domain_id == ROOT).order_by(roles.c.name))
+    return {row.id: row.name for row in rows}
+
+
+def role_ids(tx: Tx) -> Sequence[str]:
+    return list(tx.connection.scalars(sa.select(roles.c.id)))
 
 
 def implications(tx: Tx) -> Sequence[sa.Row]:
@@ -201,11 +257,21 @@ def delete_revocations(tx: Tx, expired_before: int) -> int:
 def catalog(tx: Tx) -> Sequence[sa.Row]:
     """The enabled endpoints of the enabled services, service by service."""
     return tx.all(
-        sa.select(services.c.id.label("service_id"), services.c.type, services.c.name, endpoints.c.id,
-                  endpoints.c.interface, endpoints.c.region_id, endpoints.c.url)
+        sa.select(
+            services.c.id.label("service_id"),
+            services.c.type,
+            services.c.name,
+            endpoints.c.id,
+            endpoints.c.interface,
+            endpoints.c.region_id,
+            endpoints.c.url,
+        )
         .join(endpoints, endpoints.c.service_id == services.c.id)
         .where(services.c.enabled, endpoints.c.enabled)
-        .order_by(services.c.type, services.c.id, endpoints.c.region_id, endpoints.c.interface, endpoints.c.id))
+        .order_by(
+            services.c.type, services.c.id, endpoints.c.region_id, endpoints.c.interface, endpoints.c.id
+        )
+    )
 
 
 # Projects and domains
@@ -255,6 +321,17 @@ def _drop_assignments(tx: Tx, condition: sa.ColumnElement) -> None:
 # Groups
 
 
+def replace_password(tx: Tx, user_id: str, old_hash: str, new_hash: str) -> bool:
+    """False where the password has become another meanwhile."""
+    return bool(
+        tx.execute(
+            users.update()
+            .where(users.c.id == user_id, users.c.password_hash == old_hash)
+            .values(password_hash=new_hash)
+        ).rowcount
+    )
+
+
 def members_of(tx: Tx, group_id: str) -> Sequence[sa.Row]:
     inside = sa.select(members.c.user_id).where(members.c.group_id == group_id)
     return listing(tx, users, [users.c.id.in_(inside)])
@@ -265,7 +342,10 @@ def groups_of(tx: Tx, user_id: str) -> Sequence[sa.Row]:
 
 
 def is_member(tx: Tx, group_id: str, user_id: str) -> bool:
-    return tx.one(sa.select(members).where(members.c.group_id == group_id, members.c.user_id == user_id)) is not None
+    return (
+        tx.one(sa.select(members).where(members.c.group_id == group_id, members.c.user_id == user_id))
+        is not None
+    )
 
 
 def add_member(tx: Tx, group_id: str, user_id: str) -> None:
@@ -274,15 +354,104 @@ def add_member(tx: Tx, group_id: str, user_id: str) -> None:
 
 
 def remove_member(tx: Tx, group_id: str, user_id: str) -> bool:
-    return bool(tx.execute(members.delete().where(members.c.group_id == group_id, members.c.user_id == user_id)
-                           ).rowcount)
+    return bool(
+        tx.execute(
+            members.delete().where(members.c.group_id == group_id, members.c.user_id == user_id)
+        ).rowcount
+    )
+
+
+# Who was given which role where
+
+
+class Assignment(NamedTuple):
+    actor_type: str  # user | group
+    actor_id: str
+    target_type: str  # project | domain | system
+    target_id: str
+    role_id: str
+
+    def condition(self) -> sa.ColumnElement:
+        return sa.and_(*(assignments.c[name] == value for name, value in self._asdict().items()))
+
+
+def is_assigned(tx: Tx, wanted: Assignment) -> bool:
+    return tx.one(sa.select(assignments.c.role_id).where(wanted.condition())) is not None
+
+
+def assign(tx: Tx, wanted: Assignment) -> None:
+    if not is_assigned(tx, wanted):
+        tx.execute(assignments.insert(), wanted._asdict())
+
+
+def unassign(tx: Tx, wanted: Assignment) -> bool:
+    return bool(tx.execute(assignments.delete().where(wanted.condition())).rowcount)
+
+
+def assigned_roles(
+    tx: Tx, actor_type: str, actor_id: str, target_type: str, target_id: str
+) -> Sequence[sa.Row]:
+    inside = sa.select(assignments.c.role_id).where(
+        assignments.c.actor_type == actor_type,
+        assignments.c.actor_id == actor_id,
+        assignments.c.target_type == target_type,
+        assignments.c.target_id == target_id,
+    )
+    return listing(tx, roles, [roles.c.id.in_(inside)])
+
+
+def assigned(tx: Tx, conditions: Mapping[str, str], user_id: str | None = None) -> list[Assignment]:
+    """By columns; with `user_id` those to the user or to a group they are in."""
+    statement = sa.select(assignments).where(
+        *(assignments.c[name] == value for name, value in conditions.items())
+    )
+    if user_id is not None:
+        statement = statement.where(_is_actor(user_id))
+    order = (assignments.c[name] for name in Assignment._fields)
+    return [Assignment(**row._mapping) for row in tx.all(statement.order_by(*order))]
+
+
+def memberships(tx: Tx) -> dict[str, list[str]]:
+    """The users of each group."""
+    found: dict[str, list[str]] = {}
+    for row in tx.all(sa.select(members).order_by(members.c.user_id)):
+        found.setdefault(row.group_id, []).append(row.user_id)
+    return found
+
+
+def names(tx: Tx, table: sa.Table, ids: Iterable[str]) -> dict[str, sa.Row]:
+    """id, name, domain_id and the domain's name, by id."""
+    rows = tx.all(
+        sa.select(table.c.id, table.c.name, table.c.domain_id, _project_domain.c.name.label("domain_name"))
+        .outerjoin(_project_domain, _project_domain.c.id == table.c.domain_id)
+        .where(table.c.id.in_(set(ids)))
+    )
+    return {row.id: row for row in rows}
+
+
+def imply(tx: Tx, prior_id: str, implied_id: str) -> None:
+    if not is_implied(tx, prior_id, implied_id):
+        tx.execute(implied.insert(), {"prior_id": prior_id, "implied_id": implied_id})
+
+
+def is_implied(tx: Tx, prior_id: str, implied_id: str) -> bool:
+    return find(tx, implied, prior_id=prior_id, implied_id=implied_id) is not None
+
+
+def no_longer_imply(tx: Tx, prior_id: str, implied_id: str) -> bool:
+    return bool(
+        tx.execute(
+            implied.delete().where(implied.c.prior_id == prior_id, implied.c.implied_id == implied_id)
+        ).rowcount
+    )
 
 
 # Application credentials
 
 
-def application_credential(tx: Tx, *, key: str | None = None, name: str | None = None, user_id: str | None = None
-                           ) -> sa.Row | None:
+def application_credential(
+    tx: Tx, *, key: str | None = None, name: str | None = None, user_id: str | None = None
+) -> sa.Row | None:
     if key is not None:
         return get(tx, application_credentials, key)
     return find(tx, application_credentials, name=name, user_id=user_id)

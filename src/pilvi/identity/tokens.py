@@ -48,10 +48,16 @@ def new_audit_id() -> str:
 
 def seal(token: Token, keys: Keys) -> str:
     packed = _Packed(
-        _short(token.user_id), token.scope, _short(token.scope_id),
+        _short(token.user_id),
+        token.scope,
+        _short(token.scope_id),
         sum(1 << METHODS.index(method) for method in token.methods),
         [base64.urlsafe_b64decode(audit + "==") for audit in token.audit_ids],
-        token.issued_at, token.expires_at - token.issued_at, token.epoch, _short(token.application_credential_id))
+        token.issued_at,
+        token.expires_at - token.issued_at,
+        token.epoch,
+        _short(token.application_credential_id),
+    )
     return keys.encrypt(msgspec.msgpack.encode(packed), token.issued_at // 1_000_000)
 
 
@@ -64,10 +70,16 @@ def unseal(text: str, keys: Keys) -> Token | None:
     except (InvalidToken, msgspec.DecodeError, ValueError):
         return None
     return Token(
-        _long(packed.user), packed.scope, _long(packed.scope_id),
+        _long(packed.user),
+        packed.scope,
+        _long(packed.scope_id),
         tuple(method for bit, method in enumerate(METHODS) if packed.methods >> bit & 1),
-        tuple(map(_text, packed.audits)), packed.issued_at, packed.issued_at + packed.lifetime, packed.epoch,
-        _long(packed.application_credential))
+        tuple(map(_text, packed.audits)),
+        packed.issued_at,
+        packed.issued_at + packed.lifetime,
+        packed.epoch,
+        _long(packed.application_credential),
+    )
 
 
 def _text(audit: bytes) -> str:

@@ -99,7 +99,7 @@ class DomainNew(msgspec.Struct):
 
 class DomainChange(msgspec.Struct):
     name: ShortName | UnsetType = UNSET
-    description: Text | None | UnsetType = UNSET
+    description: Text | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     options: dict[str, Any] | UnsetType = UNSET
@@ -118,11 +118,11 @@ class ProjectNew(msgspec.Struct):
 
 class ProjectChange(msgspec.Struct):
     name: ShortName | UnsetType = UNSET
-    description: Text | None | UnsetType = UNSET
+    description: Text | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     is_domain: bool | UnsetType = UNSET
-    domain_id: Id | None | UnsetType = UNSET
-    parent_id: Id | None | UnsetType = UNSET
+    domain_id: Id | UnsetType | None = UNSET
+    parent_id: Id | UnsetType | None = UNSET
     tags: Tags | UnsetType = UNSET
     options: dict[str, Any] | UnsetType = UNSET
 
@@ -138,10 +138,10 @@ class UserNew(msgspec.Struct):
 
 class UserChange(msgspec.Struct):
     name: Name | UnsetType = UNSET
-    password: Password | None | UnsetType = UNSET
+    password: Password | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
-    domain_id: Id | None | UnsetType = UNSET
-    default_project_id: Id | None | UnsetType = UNSET
+    domain_id: Id | UnsetType | None = UNSET
+    default_project_id: Id | UnsetType | None = UNSET
     options: dict[str, Any] | UnsetType = UNSET
 
 
@@ -158,8 +158,8 @@ class GroupNew(msgspec.Struct):
 
 class GroupChange(msgspec.Struct):
     name: ShortName | UnsetType = UNSET
-    description: Text | None | UnsetType = UNSET
-    domain_id: Id | None | UnsetType = UNSET
+    description: Text | UnsetType | None = UNSET
+    domain_id: Id | UnsetType | None = UNSET
 
 
 class RoleNew(msgspec.Struct):
@@ -171,8 +171,8 @@ class RoleNew(msgspec.Struct):
 
 class RoleChange(msgspec.Struct):
     name: Name | UnsetType = UNSET
-    description: Text | None | UnsetType = UNSET
-    domain_id: Id | None | UnsetType = UNSET
+    description: Text | UnsetType | None = UNSET
+    domain_id: Id | UnsetType | None = UNSET
     options: dict[str, Any] | UnsetType = UNSET
 
 
@@ -185,8 +185,8 @@ class ServiceNew(msgspec.Struct):
 
 class ServiceChange(msgspec.Struct):
     type: Name | UnsetType = UNSET
-    name: Annotated[str, Meta(max_length=255)] | None | UnsetType = UNSET
-    description: Text | None | UnsetType = UNSET
+    name: Annotated[str, Meta(max_length=255)] | UnsetType | None = UNSET
+    description: Text | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -203,8 +203,8 @@ class EndpointChange(msgspec.Struct):
     interface: Interface | UnsetType = UNSET
     service_id: Id | UnsetType = UNSET
     url: Url | UnsetType = UNSET
-    region: AnyId | None | UnsetType = UNSET
-    region_id: AnyId | None | UnsetType = UNSET
+    region: AnyId | UnsetType | None = UNSET
+    region_id: AnyId | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
 
 
@@ -215,8 +215,8 @@ class RegionNew(msgspec.Struct):
 
 
 class RegionChange(msgspec.Struct):
-    description: Text | None | UnsetType = UNSET
-    parent_region_id: AnyId | None | UnsetType = UNSET
+    description: Text | UnsetType | None = UNSET
+    parent_region_id: AnyId | UnsetType | None = UNSET
 
 
 class RoleRef(msgspec.Struct):
@@ -244,4 +244,4 @@ class CredentialChange(msgspec.Struct):
     type: Name | UnsetType = UNSET
     blob: Text | UnsetType = UNSET
     user_id: Id | UnsetType = UNSET
-    project_id: Id | None | UnsetType = UNSET
+    project_id: Id | UnsetType | None = UNSET

@@ -1,0 +1,107 @@
+"""Services, their endpoints and regions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.faults import BadRequest, Conflict, Forbidden
+from pilvi.identity import store
+from pilvi.identity.base import missing
+from pilvi.identity.directory import Directory, Values
+from pilvi.identity.tables import endpoints, regions, services
+
+
+class Catalog(Directory):
+    def create_service(self, context: Any, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            return _made(tx, services, {"id": self._ids.hex(), **values, "extra": extra})
+
+    def update_service(self, context: Any, service_id: str, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            return self._changed(tx, services, service_id, "service", values, extra)
+
+    def delete_service(self, context: Any, service_id: str) -> None:
+        """With its endpoints."""
+        with self._change() as tx:
+            if not store.delete(tx, services, service_id):
+                raise missing("service", service_id)
+
+    def create_endpoint(self, context: Any, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            return _made(tx, endpoints, {"id": self._ids.hex(), **self._endpoint(tx, values), "extra": extra})
+
+    def update_endpoint(self, context: Any, endpoint_id: str, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            return self._changed(tx, endpoints, endpoint_id, "endpoint", self._endpoint(tx, values), extra)
+
+    def delete_endpoint(self, context: Any, endpoint_id: str) -> None:
+        with self._change() as tx:
+            if not store.delete(tx, endpoints, endpoint_id):
+                raise missing("endpoint", endpoint_id)
+
+    def create_region(self, context: Any, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            key = values["id"] or self._ids.hex()
+            if store.get(tx, regions, key) is not None:
+                raise Conflict(
+                    f"Conflict occurred attempting to store region: there is one with the id {key} already."
+                )
+            if values["parent_region_id"] is not None:
+                self._get(tx, regions, values["parent_region_id"], "region")
+            return _made(
+                tx, regions, {**values, "id": key, "description": values["description"] or "", "extra": extra}
+            )
+
+    def update_region(self, context: Any, region_id: str, values: Values, extra: Values) -> sa.Row:
+        """Raises BadRequest where a region would come to be inside itself."""
+        with self._change() as tx:
+            parent = values.get("parent_region_id")
+            while parent is not None:
+                if parent == region_id:
+                    raise BadRequest(f"The region {region_id} cannot be inside itself.")
+                parent = self._get(tx, regions, parent, "region").parent_region_id
+            known = (
+                {**values, "description": values["description"] or ""} if "description" in values else values
+            )
+            return self._changed(tx, regions, region_id, "region", known, extra)
+
+    def delete_region(self, context: Any, region_id: str) -> None:
+        """Raises Forbidden while something is in it."""
+        with self._change() as tx:
+            self._get(tx, regions, region_id, "region")
+            if store.find(tx, endpoints, region_id=region_id) or store.find(
+                tx, regions, parent_region_id=region_id
+            ):
+                raise Forbidden(f"Cannot delete region {region_id}: there are endpoints or regions in it.")
+            store.delete(tx, regions, region_id)
+
+    def _endpoint(self, tx: Tx, values: Values) -> dict[str, Any]:
+        """`region` is the older name of region_id, and makes the region where there is none. Raises BadRequest."""
+        known = dict(values)
+        if "service_id" in known and store.get(tx, services, known["service_id"]) is None:
+            raise BadRequest(
+                f"Invalid input for field/attribute service_id. There is no service {known['service_id']}."
+            )
+        legacy = known.pop("region", None)
+        if legacy and not known.get("region_id"):
+            known["region_id"] = legacy
+            if store.get(tx, regions, legacy) is None:
+                _made(tx, regions, {"id": legacy, "description": "", "extra": {}})
+        if known.get("region_id") and store.get(tx, regions, known["region_id"]) is None:
+            raise BadRequest(
+                f"Invalid input for field/attribute region_id. There is no region {known['region_id']}."
+            )
+        return known
+
+    def _changed(self, tx: Tx, table: sa.Table, key: str, what: str, values: Values, extra: Values) -> sa.Row:
+        row = self._get(tx, table, key, what)
+        store.update(tx, table, key, {**values, "extra": {**row.extra, **extra}})
+        return store.get(tx, table, key)
+
+
+def _made(tx: Tx, table: sa.Table, values: Values) -> sa.Row:
+    tx.execute(table.insert(), values)
+    return store.get(tx, table, values["id"])

@@ -1,0 +1,343 @@
+"""Domains, projects, users and groups.
+
+`values` are the fields of `wire`, `extra` the client's own ones. Every verb that changes something moves the change
+count, so that no token outlives what it rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.faults import BadRequest, Forbidden, NotFound, Unauthorized
+from pilvi.identity import passwords, store
+from pilvi.identity.base import Base, missing, own_or_admin
+from pilvi.identity.tables import ROOT, groups, projects, users
+from pilvi.policy import Context
+
+DEPTH = 5  # of a tree of projects, the domain not counted: OpenStack's limit
+Values = Mapping[str, Any]
+
+
+class Directory(Base):
+    @contextmanager
+    def _change(self) -> Iterator[Tx]:
+        with self._db.transaction() as tx:
+            yield tx
+            store.changed(tx)
+
+    def listing(
+        self, table: sa.Table, filters: Sequence[store.Filter], limit: int | None, marker: str | None
+    ) -> list[sa.Row]:
+        """Raises BadRequest for a comparison that is none."""
+        conditions = [store.comparison(table, each) for each in filters]
+        with self._db.read() as tx:
+            return list(store.listing(tx, table, conditions, limit, marker))
+
+    def row(self, table: sa.Table, key: str, what: str) -> sa.Row:
+        """Raises NotFound."""
+        with self._db.read() as tx:
+            return self._get(tx, table, key, what)
+
+    # Domains
+
+    def domain(self, context: Context, domain_id: str) -> sa.Row:
+        """Raises NotFound, and Forbidden for another than the caller's own unless they are an administrator."""
+        if domain_id not in (context.domain_id, context.project_domain_id) and not context.is_admin:
+            raise Forbidden("You are not authorized to perform the requested action: identity:get_domain.")
+        with self._db.read() as tx:
+            return self._get(tx, projects, domain_id, "domain", is_domain=True)
+
+    def create_domain(self, context: Context, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            key = values.get("explicit_domain_id") or self._ids.hex()
+            return self._insert_project(
+                tx, key, {**values, "domain_id": ROOT, "parent_id": None}, extra, "domain"
+            )
+
+    def update_domain(self, context: Context, domain_id: str, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            return self._update_project(
+                tx, self._get(tx, projects, domain_id, "domain", is_domain=True), values, extra
+            )
+
+    def delete_domain(self, context: Context, domain_id: str) -> None:
+        """With all that is in it. Raises Forbidden while it is enabled."""
+        with self._change() as tx:
+            row = self._get(tx, projects, domain_id, "domain", is_domain=True)
+            if row.enabled or domain_id == "default":
+                raise Forbidden(
+                    f"Domain {domain_id} is enabled: disable it before deleting it."
+                    if row.enabled
+                    else "The default domain cannot be deleted."
+                )
+            store.delete_domain(tx, domain_id)
+
+    # Projects
+
+    def project(self, context: Context, project_id: str) -> sa.Row:
+        """Raises NotFound, and Forbidden for another than the token's own unless an administrator asks."""
+        if project_id != context.project_id and not context.is_admin:
+            raise Forbidden("You are not authorized to perform the requested action: identity:get_project.")
+        return self.row(projects, project_id, "project")
+
+    def create_project(self, context: Context, values: Values, extra: Values) -> sa.Row:
+        if values["is_domain"]:
+            if values["domain_id"] or values["parent_id"]:
+                raise BadRequest("A project that is a domain has neither domain_id nor parent_id.")
+            return self.create_domain(context, values, extra)
+        with self._change() as tx:
+            domain_id, parent_id = self._home(tx, context, values["domain_id"], values["parent_id"])
+            home = {"domain_id": domain_id, "parent_id": parent_id}
+            return self._insert_project(tx, self._ids.hex(), {**values, **home}, extra, "project")
+
+    def update_project(self, context: Context, project_id: str, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            row = self._get(tx, projects, project_id, "project")
+            for name in ("domain_id", "parent_id", "is_domain"):
+                if name in values and values[name] != (
+                    getattr(row, name) or None if name != "is_domain" else row.is_domain
+                ):
+                    raise BadRequest(f"Invalid input for field/attribute {name}. It cannot be changed.")
+            return self._update_project(tx, row, values, extra)
+
+    def delete_project(self, context: Context, project_id: str) -> None:
+        """Raises Forbidden for one that others are below."""
+        with self._change() as tx:
+            row = self._get(tx, projects, project_id, "project")
+            if row.is_domain:
+                raise Forbidden(f"Project {project_id} is a domain: delete it as one.")
+            if store.children(tx, project_id):
+                raise Forbidden(f"Cannot delete project {project_id}: there are projects below it.")
+            store.delete_project(tx, project_id)
+
+    def set_tags(self, project_id: str, tags: Sequence[str]) -> list[str]:
+        with self._change() as tx:
+            self._get(tx, projects, project_id, "project")
+            kept = list(dict.fromkeys(tags))
+            store.update(tx, projects, project_id, {"tags": kept})
+            return kept
+
+    def add_tag(self, project_id: str, tag: str) -> None:
+        """Raises BadRequest when there would be too many."""
+        with self._change() as tx:
+            tags = self._get(tx, projects, project_id, "project").tags
+            if len(tags) >= 80 and tag not in tags:
+                raise BadRequest("A project has 80 tags at the most.")
+            store.update(tx, projects, project_id, {"tags": list(dict.fromkeys([*tags, tag]))})
+
+    def remove_tag(self, project_id: str, tag: str) -> None:
+        with self._change() as tx:
+            tags = self._get(tx, projects, project_id, "project").tags
+            if tag not in tags:
+                raise missing("project tag", tag)
+            store.update(tx, projects, project_id, {"tags": [each for each in tags if each != tag]})
+
+    def _home(
+        self, tx: Tx, context: Context, domain_id: str | None, parent_id: str | None
+    ) -> tuple[str, str]:
+        """The domain and the parent of a new project. Raises NotFound, BadRequest, Forbidden."""
+        if parent_id is None:
+            domain_id = self._domain_for(tx, context, domain_id)
+            return domain_id, domain_id
+        parent = self._get(tx, projects, parent_id, "project")
+        domain_of_parent = parent.id if parent.is_domain else parent.domain_id
+        if domain_id not in (None, domain_of_parent):
+            raise BadRequest(
+                f"The parent project {parent_id} is in the domain {domain_of_parent}, not in {domain_id}."
+            )
+        if not parent.enabled:
+            raise Forbidden(f"The parent project {parent_id} is disabled.")
+        depth = 1
+        while not parent.is_domain:
+            parent, depth = store.get(tx, projects, parent.parent_id), depth + 1
+        if depth > DEPTH:
+            raise Forbidden(f"A tree of projects is {DEPTH} deep at the most.")
+        return domain_of_parent, parent_id
+
+    def _domain_for(self, tx: Tx, context: Context, domain_id: str | None) -> str:
+        """The domain that was asked for, or else the caller's. Raises NotFound."""
+        wanted = domain_id or context.domain_id or context.project_domain_id or "default"
+        return self._get(tx, projects, wanted, "domain", is_domain=True).id
+
+    def _insert_project(self, tx: Tx, key: str, values: Values, extra: Values, what: str) -> sa.Row:
+        store.insert(
+            tx,
+            projects,
+            {
+                "id": key,
+                "name": values["name"],
+                "domain_id": values["domain_id"],
+                "parent_id": values["parent_id"],
+                "description": values["description"] or "",
+                "enabled": values["enabled"],
+                "is_domain": values["domain_id"] == ROOT,
+                "tags": list(dict.fromkeys(values["tags"])),
+                "extra": extra,
+            },
+            taken(what, values["name"]),
+        )
+        return store.get(tx, projects, key)
+
+    def _update_project(self, tx: Tx, row: sa.Row, values: Values, extra: Values) -> sa.Row:
+        changes = {name: values[name] for name in ("name", "enabled", "tags") if name in values}
+        if "description" in values:
+            changes["description"] = values["description"] or ""
+        if not values.get("enabled", True) and row.enabled:
+            if not row.is_domain and any(child.enabled for child in store.children(tx, row.id)):
+                raise Forbidden(f"Cannot disable project {row.id}: there are enabled projects below it.")
+            store.end_tokens(tx, projects, row.id)
+        if values.get("enabled") and row.parent_id and not store.get(tx, projects, row.parent_id).enabled:
+            raise Forbidden(f"Cannot enable project {row.id}: its parent is disabled.")
+        what = "domain" if row.is_domain else "project"
+        store.update(
+            tx,
+            projects,
+            row.id,
+            {**changes, "extra": {**row.extra, **extra}},
+            taken(what, values.get("name", row.name)),
+        )
+        return store.get(tx, projects, row.id)
+
+    # Users
+
+    def user(self, context: Context, user_id: str) -> sa.Row:
+        own_or_admin(context, user_id, "identity:get_user")
+        return self.row(users, user_id, "user")
+
+    def create_user(self, context: Context, values: Values, extra: Values) -> sa.Row:
+        password_hash = None if values["password"] is None else passwords.hashed(values["password"])
+        with self._change() as tx:
+            domain_id = self._domain_for(tx, context, values["domain_id"])
+            key = self._ids.hex()
+            store.insert(
+                tx,
+                users,
+                {
+                    "id": key,
+                    "domain_id": domain_id,
+                    "password_hash": password_hash,
+                    "extra": extra,
+                    **{name: values[name] for name in ("name", "enabled", "default_project_id", "options")},
+                },
+                taken("user", values["name"]),
+            )
+            return store.get(tx, users, key)
+
+    def update_user(self, context: Context, user_id: str, values: Values, extra: Values) -> sa.Row:
+        changes = {
+            name: values[name]
+            for name in ("name", "enabled", "default_project_id", "options")
+            if name in values
+        }
+        if "password" in values:
+            changes["password_hash"] = values["password"] and passwords.hashed(values["password"])
+        with self._change() as tx:
+            row = self._get(tx, users, user_id, "user")
+            same_domain(row, values)
+            if "password" in values or (row.enabled and not values.get("enabled", True)):
+                store.end_tokens(tx, users, user_id)
+            store.update(
+                tx,
+                users,
+                user_id,
+                {**changes, "extra": {**row.extra, **extra}},
+                taken("user", values.get("name", row.name)),
+            )
+            return store.get(tx, users, user_id)
+
+    def change_password(self, user_id: str, original: str, wanted: str) -> None:
+        """By the user, who shows the old one instead of a token; ends all their tokens. Raises Unauthorized."""
+        with self._db.read() as tx:
+            row = store.get(tx, users, user_id)
+        if not passwords.matches(original, row and row.password_hash) or not row.enabled:
+            raise Unauthorized("The user or the original password is not right.")
+        new = passwords.hashed(wanted)
+        with self._change() as tx:
+            if not store.replace_password(tx, user_id, row.password_hash, new):
+                raise Unauthorized("The user or the original password is not right.")
+            store.end_tokens(tx, users, user_id)
+
+    def delete_user(self, context: Context, user_id: str) -> None:
+        with self._change() as tx:
+            if not store.delete_actor(tx, users, "user", user_id):
+                raise missing("user", user_id)
+
+    # Groups
+
+    def create_group(self, context: Context, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            key = self._ids.hex()
+            store.insert(
+                tx,
+                groups,
+                {
+                    "id": key,
+                    "domain_id": self._domain_for(tx, context, values["domain_id"]),
+                    "name": values["name"],
+                    "description": values["description"] or "",
+                    "extra": extra,
+                },
+                taken("group", values["name"]),
+            )
+            return store.get(tx, groups, key)
+
+    def update_group(self, context: Context, group_id: str, values: Values, extra: Values) -> sa.Row:
+        with self._change() as tx:
+            row = self._get(tx, groups, group_id, "group")
+            same_domain(row, values)
+            changes = {name: values[name] or "" for name in ("name", "description") if name in values}
+            store.update(
+                tx,
+                groups,
+                group_id,
+                {**changes, "extra": {**row.extra, **extra}},
+                taken("group", values.get("name", row.name)),
+            )
+            return store.get(tx, groups, group_id)
+
+    def delete_group(self, context: Context, group_id: str) -> None:
+        with self._change() as tx:
+            if not store.delete_actor(tx, groups, "group", group_id):
+                raise missing("group", group_id)
+
+    def members_of(self, group_id: str) -> list[sa.Row]:
+        with self._db.read() as tx:
+            self._get(tx, groups, group_id, "group")
+            return list(store.members_of(tx, group_id))
+
+    def groups_of(self, context: Context, user_id: str) -> list[sa.Row]:
+        own_or_admin(context, user_id, "identity:list_groups_for_user")
+        with self._db.read() as tx:
+            self._get(tx, users, user_id, "user")
+            return list(store.groups_of(tx, user_id))
+
+    def check_member(self, group_id: str, user_id: str) -> None:
+        """Raises NotFound where the user is not in the group."""
+        with self._db.read() as tx:
+            if not store.is_member(tx, group_id, user_id):
+                raise NotFound(f"User {user_id} was not found in group {group_id}.")
+
+    def add_member(self, group_id: str, user_id: str) -> None:
+        with self._change() as tx:
+            self._get(tx, groups, group_id, "group")
+            self._get(tx, users, user_id, "user")
+            store.add_member(tx, group_id, user_id)
+
+    def remove_member(self, group_id: str, user_id: str) -> None:
+        with self._change() as tx:
+            if not store.remove_member(tx, group_id, user_id):
+                raise NotFound(f"User {user_id} was not found in group {group_id}.")
+
+
+def taken(what: str, name: str) -> str:
+    return f"Conflict occurred attempting to store {what}: there is one with the name {name} already."
+
+
+def same_domain(row: sa.Row, values: Values) -> None:
+    if values.get("domain_id") not in (None, row.domain_id):
+        raise BadRequest("Invalid input for field/attribute domain_id. It cannot be changed.")

@@ -1,0 +1,135 @@
+"""Domains, projects, users, groups: what is not the same for every noun (see `nouns`)."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import msgspec
+
+from pilvi.faults import Unauthorized
+from pilvi.http.app import unauthorized
+from pilvi.http.request import Request, Response
+from pilvi.identity import nouns, wire
+from pilvi.identity.tables import projects
+from pilvi.identity.views import collection, group_view, project_view, user_view
+
+
+class PasswordBody(msgspec.Struct):
+    user: wire.PasswordChange
+
+
+class TagsBody(msgspec.Struct):
+    tags: wire.Tags
+
+
+def change_password(request: Request) -> Response:
+    wanted = request.decode(PasswordBody).user
+    try:
+        request.cloud.identity.change_password(
+            request.params["user_id"], wanted.original_password, wanted.password
+        )
+    except Unauthorized as fault:
+        raise unauthorized(request, fault.message) from None
+    return Response(204)
+
+
+def list_user_projects(request: Request) -> Response:
+    rows = request.cloud.identity.projects_of_user(request.context, request.params["user_id"])
+    return Response(200, collection(request, "projects", [project_view(row, request) for row in rows]))
+
+
+def list_user_groups(request: Request) -> Response:
+    rows = request.cloud.identity.groups_of(request.context, request.params["user_id"])
+    return Response(200, collection(request, "groups", [group_view(row, request) for row in rows]))
+
+
+def list_group_users(request: Request) -> Response:
+    rows = request.cloud.identity.members_of(request.params["group_id"])
+    return Response(200, collection(request, "users", [user_view(row, request) for row in rows]))
+
+
+def check_member(request: Request) -> Response:
+    request.cloud.identity.check_member(request.params["group_id"], request.params["user_id"])
+    return Response(204)
+
+
+def add_member(request: Request) -> Response:
+    request.cloud.identity.add_member(request.params["group_id"], request.params["user_id"])
+    return Response(204)
+
+
+def remove_member(request: Request) -> Response:
+    request.cloud.identity.remove_member(request.params["group_id"], request.params["user_id"])
+    return Response(204)
+
+
+def list_domains(request: Request) -> Response:
+    limit, marker = nouns.page(request)
+    wanted = [*nouns.filters(request, nouns.DOMAIN), nouns.Filter("is_domain", "", True)]
+    return nouns.page_of(
+        request, nouns.DOMAIN, request.cloud.identity.listing(projects, wanted, limit, marker), limit
+    )
+
+
+def list_projects(request: Request) -> Response:
+    """Domains only when asked for; tags are compared here, since they are lists."""
+    filters = nouns.filters(request, nouns.PROJECT)
+    if not any(each.column == "is_domain" for each in filters):
+        filters.append(nouns.Filter("is_domain", "", False))
+    tagged = any(name in request.query for name in _TAG_FILTERS)
+    limit, marker = nouns.page(request)
+    rows = request.cloud.identity.listing(projects, filters, None if tagged else limit, marker)
+    if tagged:
+        rows = [row for row in rows if _tags_fit(request, set(row.tags))][:limit]
+    return nouns.page_of(request, nouns.PROJECT, rows, limit)
+
+
+_TAG_FILTERS = {
+    "tags": lambda wanted, tags: wanted <= tags,
+    "tags-any": lambda wanted, tags: bool(wanted & tags),
+    "not-tags": lambda wanted, tags: not wanted <= tags,
+    "not-tags-any": lambda wanted, tags: not wanted & tags,
+}
+
+
+def _tags_fit(request: Request, tags: set[str]) -> bool:
+    return all(
+        fits(set(text.split(",")), tags)
+        for name, fits in _TAG_FILTERS.items()
+        if (text := request.arg(name)) is not None
+    )
+
+
+def list_tags(request: Request) -> Response:
+    row = request.cloud.identity.project(request.context, request.params["project_id"])
+    return Response(200, {"tags": row.tags, "links": {"self": request.base_url + request.path}})
+
+
+def replace_tags(request: Request) -> Response:
+    tags = request.cloud.identity.set_tags(request.params["project_id"], request.decode(TagsBody).tags)
+    return Response(200, {"tags": tags, "links": {"self": request.base_url + request.path}})
+
+
+def delete_tags(request: Request) -> Response:
+    request.cloud.identity.set_tags(request.params["project_id"], [])
+    return Response(204)
+
+
+def check_tag(request: Request) -> Response:
+    row = request.cloud.identity.project(request.context, request.params["project_id"])
+    return Response(204 if _tag(request) in row.tags else 404)
+
+
+def add_tag(request: Request) -> Response:
+    tag = nouns.converted(_tag(request), wire.Tag, "tag")
+    request.cloud.identity.add_tag(request.params["project_id"], tag)
+    return Response(201)
+
+
+def remove_tag(request: Request) -> Response:
+    request.cloud.identity.remove_tag(request.params["project_id"], _tag(request))
+    return Response(204)
+
+
+def _tag(request: Request) -> str:
+    return unquote(request.params["value"])
