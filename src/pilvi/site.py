@@ -111,7 +111,6 @@ class RealSite:
 
     def __init__(self, cloud: Cloud):
         from pilvi.drivers.fabric.ovn import OvnNorthbound
-        from pilvi.supervise import namespace
 
         self._settings = cloud.settings
         self.names = Names(cloud.place)
@@ -119,12 +118,10 @@ class RealSite:
         self.stack.start()
         outside = self.external_network()
         prefix = ipaddress.ip_network(outside["external_cidr"]).prefixlen
-        namespace.ensure_way_out(self.names.namespace, self.names.inner, self.names.outer,
-                                 [f"{outside['gateway']}/{prefix}"])
-        self.stack.attach(EXTERNAL_BRIDGE, self.names.inner)
+        self.stack.ensure_way_out(EXTERNAL_BRIDGE, self.names.inner, self.names.outer,
+                                  [f"{outside['gateway']}/{prefix}"])
         if self._settings.network.uplink:
-            namespace.take_interface(self.names.namespace, self._settings.network.uplink)
-            self.stack.attach(EXTERNAL_BRIDGE, self._settings.network.uplink)
+            self.stack.ensure_uplink(EXTERNAL_BRIDGE, self._settings.network.uplink)
         self.northbound = OvnNorthbound(self.stack.sockets.nb, (socket.gethostname(),))
         self.agents: list[Agent] = []
 
@@ -191,5 +188,5 @@ def tear_down(place: Place) -> None:
                 fabric.absent_metadata(network)
             fabric.close()
         stack.stop()
-        namespace.absent_way_out(names.outer)
+        namespace.absent_link(None, names.outer)
         namespace.absent_namespace(names.namespace)

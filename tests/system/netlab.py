@@ -85,8 +85,7 @@ class Lab:
         self.stack.start()
         self.outside = f"{self.name}-out"
         host.ensure_namespace(self.outside)
-        host.ensure_way_out(self.name, "up0", "out0", [f"{WORLD}/24"], outer_namespace=self.outside)
-        self.stack.attach("br-ex", "up0")
+        self.stack.ensure_way_out("br-ex", "up0", "out0", [f"{WORLD}/24"], self.outside)
         self.northbound = OvnNorthbound(self.stack.sockets.nb, ["host-1"])
         self._undo.callback(self.northbound.close)
         self.fabric = OvsFabric(self.stack.sockets.ovsdb, self.name, userspace=self.stack.userspace)

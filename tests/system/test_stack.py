@@ -14,7 +14,7 @@ from pilvi.drivers.fabric.ovs import OvsFabric
 from pilvi.supervise import namespace as host
 from pilvi.supervise.ovn import OvnStack
 from tests.system import netlab
-from tests.system.netlab import OPEN, Lab, network, port
+from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Lab, network, port, router
 
 pytestmark = [
     pytest.mark.system,
@@ -78,18 +78,31 @@ def test_the_engines_outlive_whoever_started_them_and_packets_flow_on(lab: Lab):
 
 
 def test_the_way_out_is_made_once_and_taken_away(lab: Lab):
+    way = ("br-ex", "up0", "out0")
     before = host.links(lab.outside)["out0"]["ifindex"]
-    host.ensure_way_out(
-        lab.name, "up0", "out0", ["172.24.4.1/24", "172.24.5.1/24"], outer_namespace=lab.outside
-    )
+    lab.stack.ensure_way_out(*way, ["172.24.4.1/24", "172.24.5.1/24"], lab.outside)
     assert host.links(lab.outside)["out0"]["ifindex"] == before
     assert lab.outsider().addresses() >= {"172.24.4.1", "172.24.5.1"}
-    host.ensure_way_out(lab.name, "up0", "out0", ["172.24.4.1/24"], outer_namespace=lab.outside)
+    lab.stack.ensure_way_out(*way, ["172.24.4.1/24"], lab.outside)
     assert "172.24.5.1" not in lab.outsider().addresses()
     for _ in range(2):
-        host.absent_way_out("out0", lab.outside)
+        lab.stack.absent_way_out(*way, lab.outside)
         assert "out0" not in host.links(lab.outside)
         assert "up0" not in host.links(lab.name)
+        assert "up0" not in lab.stack.vsctl("list-ports", "br-ex")
+
+
+def test_packets_go_out_again_when_the_way_out_was_lost(lab: Lab):
+    """The switch had the old device open, and the routers remember its MAC address."""
+    one = port(1, 11)
+    lab.sync(Topology((network(1), EXTERNAL_NETWORK), (one,), (router(1),), (OPEN,)))
+    guest = lab.guest(one)
+    guest.use("10.0.1.11/24", "10.0.1.1")
+    assert guest.pings(WORLD)
+    host.absent_link(lab.outside, "out0")
+    assert not guest.pings(WORLD, tries=2)
+    lab.stack.ensure_way_out("br-ex", "up0", "out0", [f"{WORLD}/24"], lab.outside)
+    assert guest.pings(WORLD)
 
 
 def test_a_namespace_is_no_router_and_says_nothing_on_its_own(lab: Lab):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import hashlib
 import json
 import os
 import socket
@@ -185,26 +186,27 @@ def ensure_addresses(namespace: str | None, device: str, addresses: Sequence[str
             ip(namespace, "address", "replace", address, "dev", device, *nodad)
 
 
-def ensure_way_out(
+def lasting_mac(name: str) -> str:
+    """The locally administered unicast MAC address that belongs to a name."""
+    return ":".join(f"{byte:02x}" for byte in (0x0A, *hashlib.sha256(name.encode()).digest()[:5]))
+
+
+def ensure_pair(
     namespace: str, inner: str, outer: str, addresses: Sequence[str], outer_namespace: str | None = None
 ) -> None:
-    """The veth pair between Pilvi's namespace and where Pilvi runs (or `outer_namespace`).
+    """A veth pair from a namespace to `outer_namespace` (None: where we are); the outer end has `addresses`.
 
-    The outer end has `addresses`: the external network's gateway, e.g. 172.24.4.1/24. The inner end is for
-    the external bridge, see `OvnStack.attach`. Raises HostError."""
+    Made again, as after the host's restart, the outer end has the same MAC address: others remember it.
+    Raises HostError."""
     if inner not in links(namespace):
-        absent_way_out(outer, outer_namespace)
-        ip(outer_namespace, "link", "add", outer, "type", "veth", "peer", "name", inner, "netns", namespace)
+        absent_link(outer_namespace, outer)
+        ends = ("address", lasting_mac(f"{namespace} {outer}"), "type", "veth", "peer", "name", inner)
+        ip(outer_namespace, "link", "add", outer, *ends, "netns", namespace)
         checksums_off(namespace, inner)
         checksums_off(outer_namespace, outer)
     ensure_addresses(outer_namespace, outer, addresses)
     ip(outer_namespace, "link", "set", outer, "up")
     ip(namespace, "link", "set", inner, "up")
-
-
-def absent_way_out(outer: str, outer_namespace: str | None = None) -> None:
-    """Takes both ends away. Raises HostError."""
-    absent_link(outer_namespace, outer)
 
 
 def absent_link(namespace: str | None, device: str) -> None:
@@ -217,9 +219,7 @@ def absent_link(namespace: str | None, device: str) -> None:
 
 
 def take_interface(namespace: str, interface: str) -> None:
-    """Moves one of the host's interfaces into the namespace, for `--uplink`; the host itself loses it.
-
-    It comes back to the host by itself when the namespace goes. Raises HostError."""
+    """Moves one of the host's interfaces into the namespace. Raises HostError."""
     if interface not in links(namespace):
         run("ip", "link", "set", interface, "netns", namespace)
     ip(namespace, "link", "set", interface, "up")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilvi.supervise.namespace import HostError, ensure_namespace, exists, run
+from pilvi.supervise import namespace as host
+from pilvi.supervise.namespace import HostError, run
 from pilvi.supervise.processes import Daemon
 
 SCHEMAS = {
@@ -92,7 +93,9 @@ class OvnStack:
         """Starts what does not run and sets what is not set. Raises HostError, with what each daemon said."""
         self.root.mkdir(parents=True, exist_ok=True)
         # The kernel hears the guests on their taps: it keeps silent, and answers only for its own.
-        ensure_namespace(self.namespace, ipv6__conf__default__disable_ipv6=1, ipv4__conf__all__arp_ignore=1)
+        host.ensure_namespace(
+            self.namespace, ipv6__conf__default__disable_ipv6=1, ipv4__conf__all__arp_ignore=1
+        )
         with ThreadPoolExecutor(len(self._databases)) as pool:
             list(pool.map(self._start_database, self._databases))
         self.vsctl("--no-wait", "init")
@@ -114,9 +117,40 @@ class OvnStack:
     def check(self) -> list[str]:
         """Restarts the daemons that died and returns their names. Raises HostError."""
         dead = [daemon.name for daemon in self.daemons if daemon.pid() is None]
-        if dead or not exists(self.namespace):
+        if dead or not host.exists(self.namespace):
             self.start()
         return dead
+
+    def ensure_way_out(
+        self,
+        bridge: str,
+        inner: str,
+        outer: str,
+        addresses: Sequence[str],
+        outer_namespace: str | None = None,
+    ) -> None:
+        """The external network's gateway: a veth pair from the bridge to where we are (or `outer_namespace`).
+
+        The outer end has `addresses`, e.g. 172.24.4.1/24. Raises HostError."""
+        if inner not in host.links(self.namespace):
+            # A new device under an old name: the switch must have let go of the old one before.
+            self.detach(bridge, inner)
+        host.ensure_pair(self.namespace, inner, outer, addresses, outer_namespace)
+        self.attach(bridge, inner)
+
+    def absent_way_out(self, bridge: str, inner: str, outer: str, outer_namespace: str | None = None) -> None:
+        """Raises HostError."""
+        self.detach(bridge, inner)
+        host.absent_link(outer_namespace, outer)
+
+    def ensure_uplink(self, bridge: str, interface: str) -> None:
+        """Gives one of the host's interfaces to the bridge: guests reach what it is wired to, the host no longer.
+
+        It comes back to the host by itself when the namespace goes. Raises HostError."""
+        if interface not in host.links(self.namespace):
+            self.detach(bridge, interface)
+        host.take_interface(self.namespace, interface)
+        self.attach(bridge, interface)
 
     def attach(self, bridge: str, device: str) -> None:
         """Joins a device of the namespace to one of the bridges. Raises HostError."""

@@ -5,7 +5,6 @@ A row is known by its table and its key; the key is kept in the row's `external_
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,11 +12,19 @@ from typing import NamedTuple
 
 from pilvi.drivers.fabric import consistency, matches
 from pilvi.drivers.fabric.base import FixedIp, Gateway, Network, Port, Router, RouterPort, Subnet, Topology
+from pilvi.supervise.namespace import lasting_mac
 
 LEASE_SECONDS = 43200
 METADATA_ADDRESS = "169.254.169.254/32"
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 RA_MODES = {"slaac": "slaac", "dhcpv6-stateful": "dhcpv6_stateful", "dhcpv6-stateless": "dhcpv6_stateless"}
+
+# Neighbours are learned when they are needed, not when they ask, and forgotten in time: they may change.
+ROUTER_OPTIONS = {
+    "always_learn_from_arp_request": "false",
+    "dynamic_neigh_routers": "true",
+    "mac_binding_age_threshold": "600",
+}
 
 # The drop group catches all IP; what a guest needs before it has an address gets through beneath it.
 BASIC_RULES = {
@@ -180,7 +187,7 @@ class _Compiler:
             name=router.id,
             external_ids={"pilvi:name": router.name},
             enabled=[router.admin_state_up],
-            options={"always_learn_from_arp_request": "false", "dynamic_neigh_routers": "true"},
+            options=ROUTER_OPTIONS,
             ports=legs,
             static_routes=routes,
             nat=nat,
@@ -314,19 +321,13 @@ def _server_address(subnet: Subnet) -> str:
     return subnet.gateway_ip or subnet.metadata_ip or str(ipaddress.ip_network(subnet.cidr)[1])
 
 
-def _server_mac(subnet: Subnet) -> str:
-    """Made from the subnet's id, so that it is the same in each pass; locally administered."""
-    digest = hashlib.sha256(subnet.id.encode()).digest()
-    return ":".join(f"{byte:02x}" for byte in (0x0A, *digest[:5]))
-
-
 def _dhcpv4(network: Network, subnet: Subnet, dns_domain: str) -> dict[str, str]:
     server = _server_address(subnet)
     # A subnet without name servers gets the server's address: there OVN answers for the guests' names.
     names = ", ".join(subnet.dns_nameservers) or server
     options = {
         "server_id": server,
-        "server_mac": _server_mac(subnet),
+        "server_mac": lasting_mac(subnet.id),
         "lease_time": str(LEASE_SECONDS),
         "mtu": str(network.mtu),
         "dns_server": f"{{{names}}}",
@@ -350,7 +351,7 @@ def _dhcpv6(subnet: Subnet) -> dict[str, str] | None:
     """None where the guests make their addresses from router advertisements alone."""
     if subnet.ipv6_ra_mode == "slaac":
         return None
-    options = {"server_id": _server_mac(subnet)}
+    options = {"server_id": lasting_mac(subnet.id)}
     if subnet.dns_nameservers:
         options["dns_server"] = f"{{{', '.join(subnet.dns_nameservers)}}}"
     if subnet.ipv6_ra_mode == "dhcpv6-stateless":
