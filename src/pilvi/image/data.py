@@ -16,10 +16,11 @@ from pilvi.policy import Context
 T = TypeVar("T")
 
 MAX_BYTES = 1 << 40
-BATCH_BYTES = 4 << 20  # handed to the writing thread at once
+BATCH_BYTES = 4 << 20
+SETTLE_BYTES = 64 << 20
 UPLOAD_LEASE_SECONDS = 20
 IDLE_SECONDS = 300  # after which a silent client is given up
-HASHED_AT_ONCE_BYTES = 64 << 20  # larger data is hashed after the upload was answered
+HASHED_AT_ONCE_BYTES = 32 << 20  # larger data is hashed after the upload was answered
 
 
 class Upload(NamedTuple):
@@ -73,8 +74,7 @@ class Data:
             except formats.ImageRefused as error:
                 raise BadRequest(f"The data of image {upload.image_id} is refused: {error}.") from None
         writer.keep()
-        digests = (self.files.digests(upload.id, self._hashers) if writer.size <= HASHED_AT_ONCE_BYTES
-                   else (None, None))
+        digests = self.files.digests(upload.id) if writer.size <= HASHED_AT_ONCE_BYTES else (None, None)
         with self._db.transaction() as tx:
             self._check_size(tx, upload.owner, writer.size)
             ours = store.end_upload(tx, upload.image_id, upload.id, status=status, data=upload.id, size=writer.size,
@@ -138,33 +138,34 @@ class Data:
             raise error from None
 
     async def _write(self, writer: Writer, body: AsyncIterator[bytes]) -> None:
-        """Receives one batch while the one before it is written."""
+        """Receives one batch while the one before it is written, and older ones settle on the disk."""
         loop = asyncio.get_running_loop()
-        writing: asyncio.Future | None = None
-        batch, held, total = [], 0, 0
+        done: asyncio.Future = loop.create_future()
+        done.set_result(None)
+        writing, settling = done, done
+        batch, held, settled = [], 0, 0
         try:
             async with asyncio.timeout(IDLE_SECONDS) as patience:
                 async for part in body:
                     batch.append(part)
                     held += len(part)
-                    total += len(part)
                     if held < BATCH_BYTES:
                         continue
-                    if total > MAX_BYTES:
+                    await writing
+                    if writer.size > MAX_BYTES:
                         raise TooLarge(f"The image exceeds the maximum size of {MAX_BYTES} bytes.")
-                    if writing is not None:
-                        await writing
+                    if writer.size - settled >= SETTLE_BYTES and settling.done():
+                        settled, settling = writer.size, loop.run_in_executor(self.threads, writer.settle)
                     writing = loop.run_in_executor(self.threads, writer.write, batch)
                     batch, held = [], 0
                     patience.reschedule(loop.time() + IDLE_SECONDS)
+            await writing
+            await self.in_thread(writer.write, batch)
+            await settling
         except TimeoutError:
-            raise BadRequest(f"The upload was given up: too little data came within {IDLE_SECONDS} seconds.") from None
+            raise BadRequest(f"The upload was given up: too little came within {IDLE_SECONDS} seconds.") from None
         finally:
-            if writing is not None:
-                await asyncio.wait([writing])
-        if writing is not None:
-            writing.result()
-        await self.in_thread(writer.write, batch)
+            await asyncio.gather(writing, settling, return_exceptions=True)
 
     async def _stay_alive(self, upload: Upload) -> None:
         """Renews the upload's lease. Raises Gone as soon as it is lost."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import hashlib
 import os
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -15,6 +16,20 @@ from pilvi.faults import Gone, TooLarge
 PART = ".part"
 CHUNK_BYTES = 1 << 20
 _WRITE_THROUGH_BYTES = 64 << 10  # smaller parts are collected
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+
+
+def keep_buffers() -> None:
+    """Lets the C library reuse the buffers of transfers.
+
+    By default it gives every large one back to the kernel, which then clears its pages anew: that takes as long as all
+    the rest of an upload together."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # glibc
+        mallopt(_M_MMAP_THRESHOLD, 4 << 20)
+        mallopt(_M_TRIM_THRESHOLD, 16 << 20)
 
 
 class Digests(NamedTuple):
@@ -53,16 +68,25 @@ class Files:
         except FileNotFoundError:
             return set()
 
-    def digests(self, name: str, threads: Executor) -> Digests:
-        """Reads the file twice, side by side: hashing sets the pace. Raises FileNotFoundError."""
-        md5 = threads.submit(_digest, self.root / name, "md5")
-        sha512 = _digest(self.root / name, "sha512")
-        return Digests(md5.result(), sha512)
+    def digests(self, name: str, call: Callable[..., Iterable[str]] = map) -> Digests:
+        """Reads the file once for each; `call` may do that side by side. Raises FileNotFoundError."""
+        path = self.root / name
+        return Digests(*call(lambda algorithm: _digest(path, algorithm), Digests._fields))
 
 
 def _digest(path: Path, algorithm: str) -> str:
     with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise TooLarge("There is not enough disk space on the image storage media.") from None
 
 
 class Writer:
@@ -74,22 +98,23 @@ class Writer:
         self._file = self.part.open("xb", buffering=_WRITE_THROUGH_BYTES)
 
     def write(self, parts: Sequence[bytes]) -> None:
-        """Raises TooLarge when the disk is full."""
-        try:
+        """Raises TooLarge when the disk is full, as the next two do."""
+        with _room():
             for part in parts:
                 self._file.write(part)
                 self.size += len(part)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise TooLarge("There is not enough disk space on the image storage media.") from None
+
+    def settle(self) -> None:
+        """Writes what came so far through to the disk, so that less is left for `flush`."""
+        with _room():
+            os.fdatasync(self._file.fileno())
 
     def flush(self) -> None:
         """From here on the data survives a power cut."""
-        self.write(())
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with _room():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
 
     def keep(self) -> None:
         """Gives the whole, flushed file its name."""

@@ -159,7 +159,7 @@ def _range(header: str | None, size: int) -> tuple[int, int] | None:
         return None
     refusal = RangeNotSatisfiable(f"The byte range {header!r} is not valid for an image of {size} bytes.",
                                   headers={"Content-Range": f"bytes */{size}"})
-    if not found or found.group(1) is None and found.group(2) is None:
+    if not found or (found.group(1) is None and found.group(2) is None):
         raise refusal
     first, last = (None if text is None else int(text) for text in found.groups())
     start = max(size - last, 0) if first is None else first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from pilvi.engine.engine import Engine
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, TooLarge
 from pilvi.image import reconcilers, store, wire
 from pilvi.image.data import Data
-from pilvi.image.files import Files
+from pilvi.image.files import Files, keep_buffers
 from pilvi.image.listing import Listing
 from pilvi.image.patch import Change
 from pilvi.image.policy import RULES
@@ -51,14 +51,13 @@ class Images(Sharing, Data):
                  identity: Any):
         self._db, self._clock, self._ids, self._engine, self._identity = db, clock, ids, engine, identity
         self.files = Files(root)
+        keep_buffers()
         self.threads = ThreadPoolExecutor(8, thread_name_prefix="image data")
-        self._hashers = ThreadPoolExecutor(2, thread_name_prefix="image hash")  # apart: those that wait are in threads
-        self._hashing = reconcilers.Hashes(db, self.files, self._hashers)
-        self._poke_hashing = lambda: None
+        self._poke_hashing: Callable[[], None] = lambda: None
 
     def register(self, engine: Engine) -> None:
         engine.add_reconciler(reconcilers.Leftovers(self._db, self.files))
-        self._poke_hashing = engine.add_reconciler(self._hashing).poke
+        self._poke_hashing = engine.add_reconciler(reconcilers.Hashes(self._db, self.files)).poke
 
     # -- for other domains
 
