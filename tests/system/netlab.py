@@ -177,6 +177,21 @@ class Guest:
         return bool(self.call(_ping, address, tries))
 
     @contextlib.contextmanager
+    def hearing(self) -> Iterator[Callable[[], set[str]]]:
+        """Yields a function that tells the MAC addresses of those from whom frames have come so far."""
+        senders: set[str] = set()
+        with contextlib.closing(self.call(_packet_socket, self.device)) as wire:
+
+            def heard() -> set[str]:
+                while select.select([wire], [], [], 0)[0]:
+                    frame, (_, _, kind, *_) = wire.recvfrom(2000)
+                    if kind != socket.PACKET_OUTGOING:
+                        senders.add(frame[6:12].hex(":"))
+                return senders
+
+            yield heard
+
+    @contextlib.contextmanager
     def serving(self, port: int, address: str = "0.0.0.0") -> Iterator[list[str]]:
         """A TCP server that tells each client the address it came from; yields the list of them."""
         peers: list[str] = []

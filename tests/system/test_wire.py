@@ -202,16 +202,17 @@ def test_a_guest_cannot_take_another_address(lab: Lab):
 def test_a_guest_cannot_take_another_hardware_address(lab: Lab):
     victim, thief = port(1, 11), port(1, 12)
     lab.sync(Topology((network(1),), (victim, thief), (), (OPEN,)))
-    addressed(lab, victim)
-    guest = addressed(lab, thief)
+    target, guest, false = addressed(lab, victim), addressed(lab, thief), "0a:00:00:00:01:66"
     assert guest.pings("10.0.1.11")
-    host.ip(guest.namespace, "link", "set", "dev", "eth0", "address", "0a:00:00:00:01:66")
-    assert not guest.pings("10.0.1.11", tries=3)
-    guest.pretend("10.0.1.99", "10.0.1.11")
-    assert not guest.pings("10.0.1.11", tries=3)
-    trusted = port(1, 12, port_security=False)
-    lab.sync(Topology((network(1),), (victim, trusted), (), (OPEN,)))
-    assert guest.pings("10.0.1.11"), "without port security it may be anyone"
+    with target.hearing() as heard:
+        host.ip(guest.namespace, "link", "set", "dev", "eth0", "address", false)
+        guest.pretend("10.0.1.99", "10.0.1.11")
+        assert not guest.pings("10.0.1.11", tries=3)
+        assert false not in heard()
+        trusted = port(1, 12, port_security=False)
+        lab.sync(Topology((network(1),), (victim, trusted), (), (OPEN,)))
+        assert guest.pings("10.0.1.11"), "without port security it may be anyone"
+        assert false in heard()
 
 
 def test_a_port_that_is_down_carries_nothing(lab: Lab):

@@ -144,7 +144,7 @@ class OvnStack:
         host.absent_link(outer_namespace, outer)
 
     def ensure_uplink(self, bridge: str, interface: str) -> None:
-        """Gives one of the host's interfaces to the bridge: guests reach what it is wired to, the host no longer.
+        """Gives one of the host's interfaces to the bridge: guests reach what it is wired to, the host not.
 
         It comes back to the host by itself when the namespace goes. Raises HostError."""
         if interface not in host.links(self.namespace):
