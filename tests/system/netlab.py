@@ -172,6 +172,12 @@ class Guest:
         with contextlib.closing(self.call(_packet_socket, self.device)) as wire:
             return dhcp(wire.send, wire.recv, wire.fileno(), self.mac)
 
+    def dhcpv6(self) -> str | None:
+        """The address that a server offers to a Solicit (RFC 8415); None where nobody does."""
+        usable = ("-6", "-o", "address", "show", "dev", self.device, "scope", "link", "-tentative")
+        wait_for(lambda: host.ip(self.namespace, *usable), "a usable link-local address")
+        return self.call(_solicit, self.device, self.mac)
+
     def pings(self, address: str, tries: int = 10) -> bool:
         """Whether an answer comes to one of the echo requests."""
         return bool(self.call(_ping, address, tries))
@@ -278,6 +284,35 @@ def _packet_socket(device: str) -> socket.socket:
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, everything)
     wire.bind((device, 3))
     return wire
+
+
+def _solicit(device: str, mac: str) -> str | None:
+    transaction = os.urandom(3)
+    client = struct.pack("!4H", 1, 10, 3, 1) + bytes.fromhex(mac.replace(":", ""))
+    association = struct.pack("!2H3I", 3, 12, 1, 0, 0)
+    message = b"\x01" + transaction + client + association + struct.pack("!3H", 8, 2, 0)
+    servers = ("ff02::1:2", 547, 0, socket.if_nametoindex(device))
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+        asking.bind(("::", 546))
+        asking.settimeout(0.3)
+        for _ in range(10):
+            with contextlib.suppress(OSError):
+                asking.sendto(message, servers)
+                answer = asking.recv(1500)
+                if answer[:4] == b"\x02" + transaction:
+                    # IA_NA has 12 bytes of its own before its options, IA Address begins with the address.
+                    offer = _options6(_options6(answer[4:])[3][12:])[5]
+                    return socket.inet_ntop(socket.AF_INET6, offer[:16])
+    return None
+
+
+def _options6(data: bytes) -> dict[int, bytes]:
+    options = {}
+    while len(data) >= 4:
+        kind, length = struct.unpack_from("!2H", data)
+        options[kind] = data[4 : 4 + length]
+        data = data[4 + length :]
+    return options
 
 
 def _checksum(data: bytes) -> int:

@@ -281,6 +281,14 @@ def test_ipv6_addresses_come_from_router_advertisements(lab: Lab):
     assert guests[0].pings(addresses[1])
 
 
+def test_ipv6_addresses_come_from_dhcp_where_the_subnet_says_so(lab: Lab):
+    subnet = Subnet("six", "fd00:1::/64", 6, gateway_ip="fd00:1::1", ipv6_ra_mode="dhcpv6-stateful")
+    mac = "0a:00:00:00:01:11"
+    one = Port("p11", "net1", mac, (FixedIp("six", "fd00:1::abcd"),), ("closed",))
+    lab.sync(Topology((Network("net1", "six", 1442, (subnet,)),), (one,), (), (SecurityGroup("closed"),)))
+    assert lab.guest(one).dhcpv6() == "fd00:1::abcd"
+
+
 def test_packets_flow_again_after_each_engine_was_killed(lab: Lab):
     one = port(1, 11)
     topology = Topology((network(1), EXTERNAL_NETWORK), (one,), (router(1),), (OPEN,))
