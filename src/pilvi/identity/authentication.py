@@ -1,7 +1,8 @@
 """Tokens: issuing, validating and revoking them, and the catalog that comes with them.
 
-A token is complete in itself. Whether it still holds is found out from rows, and what was found out is kept until the
-change count moves, so that a request costs one read of one row, and a change takes effect at once on all controllers.
+A token is complete in itself. Whether it still holds is found out from rows, and what was found out is kept
+until the change count moves: a request costs one read of one row, and a change takes effect at once on all
+controllers.
 """
 
 from __future__ import annotations
@@ -226,6 +227,8 @@ class Authentication(Base):
     def revoke(self, context: Context, own: str, subject: str) -> None:
         """Ends one token, on all controllers at once. Raises Forbidden, NotFound."""
         issued = self.validate(context, own, subject)
+        if issued.token.user_id != context.user_id and not context.is_admin:
+            raise Forbidden("You are not authorized to perform the requested action: identity:revoke_token.")
         with self._db.transaction() as tx:
             store.revoke(tx, issued.token.audit_ids[0], issued.token.expires_at)
             store.changed(tx)
@@ -312,7 +315,7 @@ class Authentication(Base):
         return body
 
     def catalog(self, base_url: str, project_id: str | None) -> list[dict[str, Any]]:
-        """The services with their endpoints; without those that only a project can use, where there is none."""
+        """The services with their endpoints; where there is no project, without those that need one."""
         found: dict[str, dict[str, Any]] = {}
         for row in self._catalog_rows():
             url = filled(row.url, base_url, project_id)

@@ -79,7 +79,7 @@ class Catalog(Directory):
             store.delete(tx, regions, region_id)
 
     def _endpoint(self, tx: Tx, values: Values) -> dict[str, Any]:
-        """`region` is the older name of region_id, and makes the region where there is none. Raises BadRequest."""
+        """`region` is the older name of region_id, and makes a missing region. Raises BadRequest."""
         known = dict(values)
         if "service_id" in known and store.get(tx, services, known["service_id"]) is None:
             raise BadRequest(

@@ -1,4 +1,4 @@
-"""Application credentials, by which a program acts for a user in one project, and secrets kept for other services."""
+"""Application credentials, by which a program acts for a user in one project, and other services' secrets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pilvi.engine.clock import parse_time
 from pilvi.faults import BadRequest, Forbidden
 from pilvi.identity import passwords, store
 from pilvi.identity.base import missing, own_or_admin
-from pilvi.identity.directory import Values
+from pilvi.identity.directory import Values, taken
 from pilvi.identity.grants import Grants
 from pilvi.identity.tables import application_credentials, credentials, users
 from pilvi.identity.wire import ApplicationCredentialNew
@@ -29,6 +29,8 @@ class Secrets(Grants):
                 "Application credentials are made by the user they act for, "
                 "not by way of a restricted application credential."
             )
+        if wanted.access_rules:
+            raise BadRequest("Invalid input for field/attribute access_rules. They are not served here.")
         if context.project_id is None:
             raise BadRequest(
                 "An application credential belongs to a project: use a token that is scoped to one."
@@ -51,8 +53,7 @@ class Secrets(Grants):
                     "role_ids": self._delegated(tx, context, wanted),
                     "expires_at": _moment(wanted.expires_at, tx.now),
                 },
-                f"Conflict occurred attempting to store application_credential: there is one with the name {wanted.name} "
-                "already.",
+                taken("application_credential", wanted.name),
             )
             return store.get(tx, application_credentials, key), secret
 
@@ -162,7 +163,7 @@ class Secrets(Grants):
 
 
 def _moment(text: str | None, now: int) -> int | None:
-    """When a credential expires, microseconds since 1970. Raises BadRequest for the past and for what is no time."""
+    """When a credential expires, microseconds since 1970. Raises BadRequest for the past, and for no time."""
     if text is None:
         return None
     try:

@@ -1,7 +1,7 @@
 """Domains, projects, users and groups.
 
-`values` are the fields of `wire`, `extra` the client's own ones. Every verb that changes something moves the change
-count, so that no token outlives what it rests on.
+`values` are the fields of `wire`, `extra` the client's own ones. Every verb that changes something moves the
+change count, so that no token outlives what it rests on.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Directory(Base):
     # Domains
 
     def domain(self, context: Context, domain_id: str) -> sa.Row:
-        """Raises NotFound, and Forbidden for another than the caller's own unless they are an administrator."""
+        """Raises NotFound; Forbidden for another than the caller's own, unless an administrator asks."""
         if domain_id not in (context.domain_id, context.project_domain_id) and not context.is_admin:
             raise Forbidden("You are not authorized to perform the requested action: identity:get_domain.")
         with self._db.read() as tx:
@@ -69,6 +69,7 @@ class Directory(Base):
         """With all that is in it. Raises Forbidden while it is enabled."""
         with self._change() as tx:
             row = self._get(tx, projects, domain_id, "domain", is_domain=True)
+            mutable_options(row, {})
             if row.enabled or domain_id == "default":
                 raise Forbidden(
                     f"Domain {domain_id} is enabled: disable it before deleting it."
@@ -109,6 +110,7 @@ class Directory(Base):
         """Raises Forbidden for one that others are below."""
         with self._change() as tx:
             row = self._get(tx, projects, project_id, "project")
+            mutable_options(row, {})
             if row.is_domain:
                 raise Forbidden(f"Project {project_id} is a domain: delete it as one.")
             if store.children(tx, project_id):
@@ -177,6 +179,7 @@ class Directory(Base):
                 "enabled": values["enabled"],
                 "is_domain": values["domain_id"] == ROOT,
                 "tags": list(dict.fromkeys(values["tags"])),
+                "options": merged({}, values["options"]),
                 "extra": extra,
             },
             taken(what, values["name"]),
@@ -185,6 +188,7 @@ class Directory(Base):
 
     def _update_project(self, tx: Tx, row: sa.Row, values: Values, extra: Values) -> sa.Row:
         changes = {name: values[name] for name in ("name", "enabled", "tags") if name in values}
+        changes["options"] = mutable_options(row, values)
         if "description" in values:
             changes["description"] = values["description"] or ""
         if not values.get("enabled", True) and row.enabled:
@@ -210,7 +214,7 @@ class Directory(Base):
         return self.row(users, user_id, "user")
 
     def create_user(self, context: Context, values: Values, extra: Values) -> sa.Row:
-        password_hash = None if values["password"] is None else passwords.hashed(values["password"])
+        password_hash = _hashed(values["password"])
         with self._change() as tx:
             domain_id = self._domain_for(tx, context, values["domain_id"])
             key = self._ids.hex()
@@ -221,24 +225,22 @@ class Directory(Base):
                     "id": key,
                     "domain_id": domain_id,
                     "password_hash": password_hash,
+                    "options": merged({}, values["options"]),
                     "extra": extra,
-                    **{name: values[name] for name in ("name", "enabled", "default_project_id", "options")},
+                    **{name: values[name] for name in ("name", "enabled", "default_project_id")},
                 },
                 taken("user", values["name"]),
             )
             return store.get(tx, users, key)
 
     def update_user(self, context: Context, user_id: str, values: Values, extra: Values) -> sa.Row:
-        changes = {
-            name: values[name]
-            for name in ("name", "enabled", "default_project_id", "options")
-            if name in values
-        }
+        changes = {name: values[name] for name in ("name", "enabled", "default_project_id") if name in values}
         if "password" in values:
-            changes["password_hash"] = values["password"] and passwords.hashed(values["password"])
+            changes["password_hash"] = _hashed(values["password"])
         with self._change() as tx:
             row = self._get(tx, users, user_id, "user")
             same_domain(row, values)
+            changes["options"] = merged(row.options, values.get("options", {}))
             if "password" in values or (row.enabled and not values.get("enabled", True)):
                 store.end_tokens(tx, users, user_id)
             store.update(
@@ -251,10 +253,13 @@ class Directory(Base):
             return store.get(tx, users, user_id)
 
     def change_password(self, user_id: str, original: str, wanted: str) -> None:
-        """By the user, who shows the old one instead of a token; ends all their tokens. Raises Unauthorized."""
+        """By the user, who shows the old one, not a token; ends all their tokens. Raises Unauthorized."""
         with self._db.read() as tx:
             row = store.get(tx, users, user_id)
-        if not passwords.matches(original, row and row.password_hash) or not row.enabled:
+        right = passwords.matches(original, row and row.password_hash)
+        if right and row.options.get("lock_password"):
+            raise Forbidden("The password is locked: only an administrator may change it.")
+        if not right or not row.enabled:
             raise Unauthorized("The user or the original password is not right.")
         new = passwords.hashed(wanted)
         with self._change() as tx:
@@ -341,3 +346,20 @@ def taken(what: str, name: str) -> str:
 def same_domain(row: sa.Row, values: Values) -> None:
     if values.get("domain_id") not in (None, row.domain_id):
         raise BadRequest("Invalid input for field/attribute domain_id. It cannot be changed.")
+
+
+def merged(old: Values, new: Values) -> dict[str, Any]:
+    """Options: a None takes one away."""
+    return {name: value for name, value in {**old, **new}.items() if value is not None}
+
+
+def mutable_options(row: sa.Row, values: Values) -> dict[str, Any]:
+    """The options after a change. Raises Forbidden for what is immutable and stays so."""
+    options = merged(row.options, values.get("options", {}))
+    if row.options.get("immutable") and options.get("immutable"):
+        raise Forbidden(f"{row.name} ({row.id}) is immutable: set its option immutable to false first.")
+    return options
+
+
+def _hashed(password: str | None) -> str | None:
+    return None if password is None else passwords.hashed(password)

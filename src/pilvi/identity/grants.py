@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, NotFound
 from pilvi.identity import store
-from pilvi.identity.base import missing
-from pilvi.identity.directory import Directory, Values, same_domain, taken
+from pilvi.identity.directory import Directory, Values, merged, mutable_options, same_domain, taken
 from pilvi.identity.store import Assignment
 from pilvi.identity.tables import ROOT, groups, projects, roles, users
 
@@ -48,7 +47,7 @@ class Grants(Directory):
                     "name": values["name"],
                     "domain_id": values["domain_id"] or ROOT,
                     "description": values["description"],
-                    "options": values["options"],
+                    "options": merged({}, values["options"]),
                     "extra": extra,
                 },
                 taken("role", values["name"]),
@@ -59,7 +58,8 @@ class Grants(Directory):
         with self._change() as tx:
             row = self._get(tx, roles, role_id, "role")
             same_domain(row, values)
-            changes = {name: values[name] for name in ("name", "description", "options") if name in values}
+            changes = {name: values[name] for name in ("name", "description") if name in values}
+            changes["options"] = mutable_options(row, values)
             store.update(
                 tx,
                 roles,
@@ -72,8 +72,8 @@ class Grants(Directory):
     def delete_role(self, context: Any, role_id: str) -> None:
         """Takes it away from everybody."""
         with self._change() as tx:
-            if not store.delete(tx, roles, role_id):
-                raise missing("role", role_id)
+            mutable_options(self._get(tx, roles, role_id, "role"), {})
+            store.delete(tx, roles, role_id)
 
     # Implications
 
@@ -128,7 +128,7 @@ class Grants(Directory):
     def assignments(
         self, conditions: Mapping[str, str], user_id: str | None, role_id: str | None, *, effective: bool
     ) -> list[Effective]:
-        """Assignments by columns. Effective ones: with groups resolved into users, and roles into what they imply."""
+        """Assignments by columns. Effective: groups resolved into users, roles into what they imply."""
         if user_id is not None and not effective:
             conditions = {**conditions, "actor_type": "user", "actor_id": user_id}
         if role_id is not None and not effective:

@@ -10,6 +10,7 @@ from pilvi.faults import Unauthorized
 from pilvi.http.app import unauthorized
 from pilvi.http.request import Request, Response
 from pilvi.identity import nouns, wire
+from pilvi.identity.base import missing
 from pilvi.identity.tables import projects
 from pilvi.identity.views import collection, group_view, project_view, user_view
 
@@ -117,7 +118,9 @@ def delete_tags(request: Request) -> Response:
 
 def check_tag(request: Request) -> Response:
     row = request.cloud.identity.project(request.context, request.params["project_id"])
-    return Response(204 if _tag(request) in row.tags else 404)
+    if _tag(request) not in row.tags:
+        raise missing("project tag", _tag(request))
+    return Response(204)
 
 
 def add_tag(request: Request) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from pilvi.faults import BadRequest
+from pilvi.faults import BadRequest, NotFound
 from pilvi.http.request import Request, Response, boolean
 from pilvi.http.routing import Route
 from pilvi.identity import nouns, wire
@@ -193,7 +193,7 @@ def check_implied(request: Request) -> Response:
     every, pairs = request.cloud.identity.implied_roles()
     wanted = request.params["role_id"], request.params["implied_role_id"]
     if not any((pair.prior_id, pair.implied_id) == wanted for pair in pairs):
-        return Response(404)
+        raise NotFound(f"The role {wanted[0]} does not imply {wanted[1]}.")
     prior, implied = (_role_name(request, every[role]) for role in wanted)
     return Response(
         200,

@@ -1,13 +1,14 @@
 """The keys that tokens are encrypted and signed with: numbered files, of which the highest is the one in use.
 
-Older keys still read what was made with them. Controllers of one cluster share the folder's contents; a key that
-another put there is found when a token cannot be read.
+Older keys still read what was made with them. Controllers of one cluster share what is in the folder; a key
+that another put there is found when a token cannot be read.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -71,11 +72,11 @@ class Keys:
     def _write(self, number: int) -> None:
         """Link, not rename: of two that start at once one's key stays, and both use it."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = self._folder / f".{number}.{os.getpid()}"
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        handle, partial = tempfile.mkstemp(dir=self._folder, prefix=".")  # for its owner only
+        with open(handle, "wb") as file:
             file.write(Fernet.generate_key())
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(handle)
         with contextlib.suppress(FileExistsError):
             os.link(partial, self._folder / str(number))
-        partial.unlink()
+        os.unlink(partial)

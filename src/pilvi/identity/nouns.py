@@ -1,4 +1,4 @@
-"""The things that Identity manages are handled alike: a noun says what is particular, `routes_of` makes the routes."""
+"""What Identity manages is handled alike: a noun says what is particular, `routes_of` makes the routes."""
 
 from __future__ import annotations
 
@@ -108,6 +108,8 @@ def given(request: Request, body: type[msgspec.Struct], name: str) -> tuple[dict
         for field in known.__struct_fields__
         if (value := getattr(known, field)) is not msgspec.UNSET
     }
+    if "options" in values:
+        values["options"] = msgspec.to_builtins(values["options"])
     everything = msgspec.json.decode(request.body)[name]
     extra = {
         field: value

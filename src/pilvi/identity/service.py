@@ -52,7 +52,7 @@ class Identity(Authentication, Secrets, Catalog):
         return {row.id: row.name for row in rows}
 
     def bootstrap(self, passwords_by_user: Mapping[str, str]) -> None:
-        """Makes what every cloud starts with, where it is missing: what an operator has changed since stays so."""
+        """Makes what every cloud starts with, where it is missing; what an operator has changed stays so."""
         with self._db.transaction() as tx:
             tx.lock("identity", "bootstrap")
             self._bootstrap_project(tx, "Default", domain_id=None)
@@ -71,7 +71,7 @@ class Identity(Authentication, Secrets, Catalog):
             store.changed(tx)
 
     def _bootstrap_user(self, tx: Tx, name: str, password: str, role_id: str) -> None:
-        """A user and a project of one name, and the role that joins them; the administrator's also in the system."""
+        """A user and a project of one name, and the role that joins them; admin's in the system as well."""
         project_id = self._bootstrap_project(tx, name, domain_id=DEFAULT)
         if (user := store.find(tx, tables.users, name=name, domain_id=DEFAULT)) is not None:
             user_id = user.id
@@ -117,6 +117,7 @@ class Identity(Authentication, Secrets, Catalog):
                     "enabled": True,
                     "is_domain": domain_id is None,
                     "tags": [],
+                    "options": {},
                     "extra": {},
                 },
             )

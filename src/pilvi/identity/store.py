@@ -124,7 +124,7 @@ _project_domain = projects.alias("project_domain")
 
 
 def subject(tx: Tx, user_id: str, project_id: str | None) -> sa.Row | None:
-    """A user with their domain, and the project or domain they are about to act in, if any: all in one row."""
+    """A user with their domain, and the project or domain they are about to act in: all in one row."""
     return tx.one(
         sa.select(
             users.c.id.label("user_id"),

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Time, metadata
 
-ROOT = ""  # the domain of what belongs to none (domains, global roles): NULLs would escape the unique constraints
+ROOT = ""  # the domain of what is in none (domains, global roles): NULLs would escape unique constraints
 
 
 def _id(name: str = "id", **options) -> sa.Column:
@@ -17,7 +17,7 @@ def _extra() -> sa.Column:
     return sa.Column("extra", sa.JSON, nullable=False)  # fields of the client's own, kept and given back
 
 
-# A domain is a project too, as in OpenStack, so that whatever names a project or a domain names a row of one table.
+# A domain is a project too, as in OpenStack: whatever names a project or a domain names a row of one table.
 projects = sa.Table(
     "identity_projects",
     metadata,
@@ -29,6 +29,7 @@ projects = sa.Table(
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("is_domain", sa.Boolean, nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("options", sa.JSON, nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False, default=0),  # raised to end all tokens of the project
     _extra(),
     sa.UniqueConstraint("domain_id", "name"),
@@ -168,8 +169,8 @@ revocations = sa.Table(
     sa.Index("ix_identity_revocations_expires_at", "expires_at"),
 )
 
-# One row, counted up by whatever may change the meaning of a token, on all controllers: what was found out about a
-# token holds as long as the count stands still.
+# One row, counted up on all controllers by whatever may change the meaning of a token: what was found out about
+# a token holds as long as the count stands still.
 changes = sa.Table(
     "identity_changes",
     metadata,

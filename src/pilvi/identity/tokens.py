@@ -1,4 +1,4 @@
-"""What a token says, packed into as few bytes as it takes: tokens are kept by those who hold them, not by us."""
+"""What a token says, packed into few bytes: tokens are kept by those who hold them, not by us."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _text(audit: bytes) -> str:
 
 
 def _short(name: str) -> bytes:
-    """32 hexadecimal digits, as most ids are, in 16 bytes; anything else as it is. The first byte says which."""
+    """32 hexadecimal digits, as most ids are, in 16 bytes; else as it is. The first byte says which."""
     return b"h" + bytes.fromhex(name) if _HEX.fullmatch(name) else b"s" + name.encode()
 
 

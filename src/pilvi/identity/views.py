@@ -34,7 +34,7 @@ def domain_view(row: sa.Row, request: Request) -> dict[str, Any]:
         "description": row.description,
         "enabled": row.enabled,
         "tags": row.tags,
-        "options": {},
+        "options": row.options,
         "links": self_link(request, "domains", row.id),
     }
 
@@ -51,7 +51,7 @@ def project_view(row: sa.Row, request: Request) -> dict[str, Any]:
         "parent_id": row.parent_id,
         "is_domain": row.is_domain,
         "tags": row.tags,
-        "options": {},
+        "options": row.options,
         "links": self_link(request, "projects", row.id),
     }
 

@@ -85,6 +85,22 @@ class AuthBody(msgspec.Struct):
     auth: Auth
 
 
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a domain, project or role."""
+
+    immutable: bool | UnsetType | None = UNSET
+
+
+class UserOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Exemptions from rules on passwords that are not in force here, so that they hold anyway; no others."""
+
+    ignore_change_password_upon_first_use: bool | UnsetType | None = UNSET
+    ignore_password_expiry: bool | UnsetType | None = UNSET
+    ignore_lockout_failure_attempts: bool | UnsetType | None = UNSET
+    ignore_user_inactivity: bool | UnsetType | None = UNSET
+    lock_password: bool | UnsetType | None = UNSET  # the user may not change it
+
+
 # The things that are managed: what may be given to make one, and to change one
 
 
@@ -93,7 +109,7 @@ class DomainNew(msgspec.Struct):
     description: Text | None = None
     enabled: bool = True
     tags: Tags = []
-    options: dict[str, Any] = {}
+    options: Options = Options()
     explicit_domain_id: Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
 
 
@@ -102,7 +118,7 @@ class DomainChange(msgspec.Struct):
     description: Text | UnsetType | None = UNSET
     enabled: bool | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
+    options: Options | UnsetType = UNSET
 
 
 class ProjectNew(msgspec.Struct):
@@ -113,7 +129,7 @@ class ProjectNew(msgspec.Struct):
     domain_id: Id | None = None
     parent_id: Id | None = None
     tags: Tags = []
-    options: dict[str, Any] = {}
+    options: Options = Options()
 
 
 class ProjectChange(msgspec.Struct):
@@ -124,7 +140,7 @@ class ProjectChange(msgspec.Struct):
     domain_id: Id | UnsetType | None = UNSET
     parent_id: Id | UnsetType | None = UNSET
     tags: Tags | UnsetType = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
+    options: Options | UnsetType = UNSET
 
 
 class UserNew(msgspec.Struct):
@@ -133,7 +149,7 @@ class UserNew(msgspec.Struct):
     enabled: bool = True
     domain_id: Id | None = None
     default_project_id: Id | None = None
-    options: dict[str, Any] = {}
+    options: UserOptions = UserOptions()
 
 
 class UserChange(msgspec.Struct):
@@ -142,7 +158,7 @@ class UserChange(msgspec.Struct):
     enabled: bool | UnsetType = UNSET
     domain_id: Id | UnsetType | None = UNSET
     default_project_id: Id | UnsetType | None = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
+    options: UserOptions | UnsetType = UNSET
 
 
 class PasswordChange(msgspec.Struct):
@@ -166,14 +182,14 @@ class RoleNew(msgspec.Struct):
     name: Name
     description: Text | None = None
     domain_id: Id | None = None
-    options: dict[str, Any] = {}
+    options: Options = Options()
 
 
 class RoleChange(msgspec.Struct):
     name: Name | UnsetType = UNSET
     description: Text | UnsetType | None = UNSET
     domain_id: Id | UnsetType | None = UNSET
-    options: dict[str, Any] | UnsetType = UNSET
+    options: Options | UnsetType = UNSET
 
 
 class ServiceNew(msgspec.Struct):
@@ -231,6 +247,7 @@ class ApplicationCredentialNew(msgspec.Struct):
     expires_at: str | None = None
     roles: list[RoleRef] | None = None
     unrestricted: bool = False
+    access_rules: list[dict[str, Any]] | None = None
 
 
 class CredentialNew(msgspec.Struct):

@@ -1,0 +1,245 @@
+"""When a token ceases to hold: at once, and on every controller that shares the database."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from pilvi.db import metadata
+from pilvi.engine.clock import ManualClock
+from pilvi.faults import Unauthorized
+from pilvi.identity import store, wire
+from pilvi.identity.store import Assignment
+from pilvi.identity.tables import groups, projects, revocations, roles, users
+from pilvi.policy import Context
+from tests.support.identity import PASSWORDS, identity_on
+from tests.support.postgresql import postgresql
+
+ROOT = Context(user_id="root", roles=frozenset({"admin"}))
+HOURS = 3600
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database(request):
+    if request.param == "sqlite":
+        yield ""
+        return
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def two(tmp_path, database):
+    """Two controllers on one new database, and their clock."""
+    clock = ManualClock()
+    (db, first), (other, second) = (identity_on(tmp_path, clock, database) for _ in range(2))
+    yield first, second, clock
+    metadata.drop_all(db.engine)
+    db.close()
+    other.close()
+
+
+def by_password(identity, user="pilvi", password=None, scope=None):
+    scope = {"project": {"name": user, "domain": {"id": "default"}}} if scope is None else scope
+    shown = {"name": user, "domain": {"name": "Default"}, "password": password or PASSWORDS[user]}
+    return identity.issue(msgspec.convert({
+        "identity": {"methods": ["password"], "password": {"user": shown}}, "scope": scope}, wire.Auth))
+
+
+def holds(identity, text):
+    try:
+        return identity.authenticate(text, "req-1")
+    except Unauthorized:
+        return None
+
+
+def key(identity, table, name):
+    with identity._db.read() as tx:
+        return store.find(tx, table, name=name).id
+
+
+def test_a_context_says_who_asks(two):
+    first, second, _ = two
+    issued = by_password(first)
+    context = second.authenticate(issued.text, "req-7")
+    assert (context.user_name, context.project_name, context.request_id) == ("pilvi", "pilvi", "req-7")
+    assert context.roles == {"member", "reader"}
+    assert (context.user_domain_id, context.project_domain_id, context.domain_id) == ("default", "default", None)
+    assert context.expires_at == issued.token.expires_at
+    assert first.authenticate(issued.text, "req-8") == msgspec.structs.replace(context, request_id="req-8")
+
+
+def test_an_internal_context_is_that_of_a_token(two):
+    first, _, _ = two
+    context = first.internal_context("admin", "admin", "req-1")
+    assert context.roles == {"admin", "manager", "member", "reader"}
+    assert context.project_id == key(first, projects, "admin")
+
+
+def disable_user(identity):
+    identity.update_user(ROOT, key(identity, users, "pilvi"), {"enabled": False}, {})
+
+
+def enable_user_again(identity):
+    disable_user(identity)
+    identity.update_user(ROOT, key(identity, users, "pilvi"), {"enabled": True}, {})
+
+
+def change_password(identity):
+    identity.change_password(key(identity, users, "pilvi"), "pilvi-secret", "another")
+
+
+def reset_password(identity):
+    identity.update_user(ROOT, key(identity, users, "pilvi"), {"password": "another"}, {})
+
+
+def delete_user(identity):
+    identity.delete_user(ROOT, key(identity, users, "pilvi"))
+
+
+def disable_project(identity):
+    identity.update_project(ROOT, key(identity, projects, "pilvi"), {"enabled": False}, {})
+
+
+def enable_project_again(identity):
+    disable_project(identity)
+    identity.update_project(ROOT, key(identity, projects, "pilvi"), {"enabled": True}, {})
+
+
+def delete_project(identity):
+    identity.delete_project(ROOT, key(identity, projects, "pilvi"))
+
+
+def disable_domain(identity):
+    identity.update_domain(ROOT, "default", {"enabled": False}, {})
+
+
+def take_role_away(identity):
+    identity.take_away(Assignment("user", key(identity, users, "pilvi"), "project", key(identity, projects, "pilvi"),
+                                  key(identity, roles, "member")))
+
+
+def delete_role(identity):
+    identity.delete_role(ROOT, key(identity, roles, "member"))
+
+
+@pytest.mark.parametrize("end", [
+    disable_user, enable_user_again, change_password, reset_password, delete_user, disable_project,
+    enable_project_again, delete_project, disable_domain, take_role_away, delete_role], ids=lambda end: end.__name__)
+def test_a_token_ends_everywhere_with_what_it_rests_on(two, end):
+    first, second, _ = two
+    text, other = by_password(first).text, by_password(first, "oscloud").text
+    assert holds(first, text)
+    assert holds(second, text)
+    end(first)
+    assert holds(second, text) is None
+    assert holds(first, text) is None
+    if end not in (disable_domain, delete_role):
+        assert holds(second, other), "of another user, who has nothing to do with it"
+
+
+def test_a_revoked_token_ends_everywhere_and_no_other_does(two):
+    first, second, _ = two
+    text, other = by_password(first).text, by_password(first).text
+    context = holds(second, text)
+    assert holds(second, other)
+    first.revoke(context, text, text)
+    assert holds(second, text) is None
+    assert holds(first, text) is None
+    assert holds(second, other)
+
+
+def test_a_token_expires(two):
+    first, _, clock = two
+    text = by_password(first).text
+    clock.advance(12 * HOURS - 60)
+    assert holds(first, text)
+    clock.advance(61)
+    assert holds(first, text) is None
+
+
+def test_a_new_role_shows_in_tokens_that_are_in_use(two):
+    first, second, _ = two
+    text = by_password(first).text
+    assert not holds(second, text).is_admin
+    first.grant(Assignment("user", key(first, users, "pilvi"), "project", key(first, projects, "pilvi"),
+                           key(first, roles, "admin")))
+    assert holds(second, text).is_admin
+
+
+def test_a_group_gives_its_roles_to_its_members(two):
+    first, second, _ = two
+    group = first.create_group(ROOT, {"name": "staff", "description": None, "domain_id": "default"}, {}).id
+    user = key(first, users, "oscloud")
+    first.grant(Assignment("group", group, "project", key(first, projects, "pilvi"), key(first, roles, "member")))
+    scope = {"project": {"name": "pilvi", "domain": {"id": "default"}}}
+    with pytest.raises(Unauthorized):
+        by_password(first, "oscloud", scope=scope)
+    first.add_member(group, user)
+    text = by_password(first, "oscloud", scope=scope).text
+    assert holds(second, text).roles == {"member", "reader"}
+    first.remove_member(group, user)
+    assert holds(second, text) is None
+    first.add_member(group, user)
+    assert holds(second, text)
+    first.delete_group(ROOT, group)
+    assert holds(second, text) is None
+    assert not first.listing(groups, [], None, None)
+
+
+def test_a_domains_own_role_is_no_role_of_the_cloud(two):
+    first, _, _ = two
+    values = {"name": "admin", "domain_id": "default", "description": None, "options": {}}
+    role = first.create_role(ROOT, values, {}).id
+    user, project = key(first, users, "pilvi"), key(first, projects, "pilvi")
+    first.grant(Assignment("user", user, "project", project, role))
+    assert holds(first, by_password(first).text).roles == {"member", "reader"}
+
+
+def test_expired_revocations_are_forgotten_and_others_kept(two):
+    first, _, clock = two
+    early = by_password(first).text
+    first.revoke(holds(first, early), early, early)
+    clock.advance(6 * HOURS)
+    late = by_password(first).text
+    first.revoke(holds(first, late), late, late)
+    assert first.expire() == 0
+    clock.advance(6 * HOURS + 1)
+    assert first.expire() == 1
+    assert holds(first, late) is None
+    clock.advance(6 * HOURS + 1)
+    assert first.expire() == 1
+    with first._db.read() as tx:
+        assert not tx.all(revocations.select())
+
+
+def test_bootstrap_leaves_what_was_changed_since(two):
+    first, _, _ = two
+    reset_password(first)
+    before = {table.name: len(first.listing(table, [], None, None)) for table in (projects, users, roles)}
+    first.bootstrap(PASSWORDS)
+    assert {table.name: len(first.listing(table, [], None, None)) for table in (projects, users, roles)} == before
+    assert by_password(first, password="another")
+
+
+def test_queries_for_a_token(two):
+    first, _, _ = two
+    text = by_password(first).text
+    first._cache.clear()
+    with first._db.counting() as cold:
+        holds(first, text)
+    with first._db.counting() as warm:
+        holds(first, text)
+    with first._db.counting() as issuing:
+        by_password(first)
+    assert len(warm) == 1, warm
+    assert len(cold) <= 4, cold
+    assert len(issuing) <= 5, issuing
+
+
+def test_remembered_tokens_are_bounded(two, monkeypatch):
+    first, _, _ = two
+    monkeypatch.setattr("pilvi.identity.authentication.CACHED", 2)
+    texts = [by_password(first).text for _ in range(3)]
+    assert all(holds(first, text) for text in texts)
+    assert len(first._cache) <= 2
