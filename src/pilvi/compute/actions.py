@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from pilvi.bus.base import BusError, RemoteError
 from pilvi.compute import states, store
 from pilvi.compute.servers import Servers
 from pilvi.db import Tx
-from pilvi.faults import Conflict, NotFound
+from pilvi.faults import Conflict, NotFound, Unavailable
 from pilvi.policy import Context
 
 
@@ -36,6 +37,26 @@ class Actions(Servers):
             self.check_lock(context, row)
             if store.mark_deleting(tx, server_id):
                 self.engine.begin(tx, "server.delete", server_id, context=context, wins=True)
+
+    def reset_state(self, context: Context, server_id: str, state: str) -> None:
+        """An administrator's word on what a server is (active | error): rows only, the guest is left alone."""
+        with self.changing(context, server_id) as (tx, _):
+            store.update_server(tx, server_id, vm_state=state, task_state=None)
+
+    def console_output(self, context: Context, server_id: str, lines: int | None = None) -> str:
+        """The end of what the serial console said. Raises Conflict while there is no host, Unavailable while that
+        does not answer."""
+        row = self.server(context, server_id)
+        if row.host is None or row.launched_at is None:
+            raise Conflict(f"Instance {server_id} is not ready: its console has not said anything yet.")
+        try:
+            said = self.bus.call(row.host, "console_log", {"server_id": server_id}, bytes)
+        except BusError as error:
+            raise Unavailable(f"Unable to get console: {error}") from None
+        except RemoteError as error:
+            raise NotFound(f"Unable to get console: {error}") from None
+        text = said.decode("utf-8", "replace")
+        return text if lines is None else "".join(text.splitlines(keepends=True)[-lines:] if lines else [])
 
     def _order(self, context: Context, server_id: str, change: states.Change) -> None:
         """Raises NotFound, and Conflict where the server is locked or not in a state for it."""

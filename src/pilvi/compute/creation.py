@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +14,9 @@ from pilvi.compute import states, store, store_catalog
 from pilvi.compute.flavors import Flavors
 from pilvi.compute.hosts import Hosts, is_up
 from pilvi.compute.quotas import Quotas
+from pilvi.compute.servers import Servers
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Forbidden, NotFound, OverLimit
+from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, OverLimit
 from pilvi.policy import Context
 from pilvi.quota import UNLIMITED, limits
 
@@ -37,6 +39,9 @@ class ServerCreate(msgspec.Struct, kw_only=True):
     min_count: int = 1
     max_count: int = 1
     availability_zone: str | None = None  # "zone", and for administrators "zone:host" too
+    host: str | None = None  # for administrators
+    same_hosts: list[str] = []  # servers: on one of their hosts
+    other_hosts: list[str] = []  # servers: on none of their hosts
     admin_password: str | None = None
     description: str | None = None
     hostname: str | None = None  # None: made from the name
@@ -45,7 +50,7 @@ class ServerCreate(msgspec.Struct, kw_only=True):
     disk_config: str = "MANUAL"
 
 
-class Creation(Flavors, Quotas, Hosts):
+class Creation(Flavors, Quotas, Hosts, Servers):
     def create_server(self, context: Context, wanted: ServerCreate) -> list[sa.Row]:
         """The new servers, as many as the quota has room for up to `max_count`.
 
@@ -56,7 +61,7 @@ class Creation(Flavors, Quotas, Hosts):
             flavor = self._flavor(tx, context, wanted.flavor_id)
             self._check_size(flavor, image)
             key = self._key(tx, context, wanted.key_name)
-            zone, candidates = self._candidates(tx, context, wanted.availability_zone)
+            zone, candidates = self._candidates(tx, context, wanted)
             count = self.fitting(tx, context.project_id, flavor, wanted.min_count, wanted.max_count)
             allowed = limits(tx, "compute", context.project_id)["metadata_items"]
             if allowed != UNLIMITED and len(wanted.metadata) > allowed:
@@ -116,10 +121,10 @@ class Creation(Flavors, Quotas, Hosts):
             raise BadRequest("Invalid key_name provided.")
         return key
 
-    def _candidates(self, tx: Tx, context: Context, zone: str | None) -> tuple[str | None, dict[str, str]]:
+    def _candidates(self, tx: Tx, context: Context, wanted: ServerCreate) -> tuple[str | None, dict[str, str]]:
         """(the zone asked for, the hosts that may be taken with each one's zone)."""
-        zone, _, host = (zone or "").partition(":")
-        host = host.partition(":")[0]
+        zone, _, host = (wanted.availability_zone or "").partition(":")
+        host = wanted.host or host.partition(":")[0]
         if host and not context.is_admin:
             raise Forbidden("Policy doesn't allow os_compute_api:servers:create:forced_host to be performed.")
         rows = store.all_hosts(tx)
@@ -127,9 +132,14 @@ class Creation(Flavors, Quotas, Hosts):
             raise BadRequest("The requested availability zone is not available")
         if host and not any(row.name == host for row in rows):
             raise BadRequest(f"Compute host {host} could not be found.")
+        near = {self.owned(tx, context, each).host for each in wanted.same_hosts}
+        far = {self.owned(tx, context, each).host for each in wanted.other_hosts}
         usable = {row.name: row.availability_zone for row in rows
                   if (not zone or row.availability_zone == zone) and (not host or row.name == host)
-                  and (host or (not row.disabled and is_up(row, tx.now)))}
+                  and (host or (not row.disabled and is_up(row, tx.now)))
+                  and (not wanted.same_hosts or row.name in near) and row.name not in far}
+        if not usable:
+            raise Conflict(f"No valid host was found. {_why_none(rows, zone, tx.now)}")
         return zone or None, usable
 
     # -- rows
@@ -156,6 +166,23 @@ class Creation(Flavors, Quotas, Hosts):
         hostname = wanted.hostname or hostname_of(wanted.name) or f"server-{server_id}"
         return {**shared, "id": server_id, "seq": seq, "name": wanted.name + suffix, "launch_index": number,
                 "hostname": hostname[:63 - len(suffix)] + suffix}
+
+
+def _why_none(rows: Sequence[sa.Row], zone: str, now: int) -> str:
+    """One reason a host, in the words of Placement's refusals."""
+    if not rows:
+        return "There are no hosts: is an agent running?"
+    reasons = []
+    for row in rows:
+        if not is_up(row, now):
+            reasons.append(f"host {row.name}: its agent does not answer")
+        elif row.disabled:
+            reasons.append(f"host {row.name}: disabled ({row.disabled_reason or 'no reason given'})")
+        elif zone and row.availability_zone != zone:
+            reasons.append(f"host {row.name}: not in zone {zone}")
+        else:
+            reasons.append(f"host {row.name}: ruled out by a scheduler hint")
+    return "; ".join(reasons)
 
 
 def flavor_at_boot(flavor: sa.Row) -> dict[str, Any]:

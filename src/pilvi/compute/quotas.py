@@ -21,6 +21,9 @@ class Quotas(Base):
         with self.db.read() as tx:
             return quota.limits(tx, "compute", project_id)
 
+    def quota_defaults(self) -> dict[str, int]:
+        return dict(quota.DEFAULTS["compute"])
+
     def quota_usage(self, project_id: str, user_id: str | None = None) -> tuple[dict[str, int], dict[str, int]]:
         """(limits, what is in use); what is bounded per object and not per project counts as 0 used. `user_id`:
         whose key pairs are counted, since those are a user's."""

@@ -45,6 +45,9 @@ def states_of(statuses: Sequence[str]) -> tuple[list[str], list[str] | None]:
     return list(vm_states), None if None in task_states else [state for state in task_states if state]
 
 
+DELETING = "deleting"
+
+
 class Change:
     """A user's order to a server: the states in which it is taken, and the state it is in meanwhile."""
 

@@ -1,0 +1,407 @@
+"""Versions, limits, quotas, usage, and the hosts as hypervisors, services and zones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, structs
+
+from pilvi.compute import wire
+from pilvi.compute.quotas import RESOURCES
+from pilvi.compute.service import HostView
+from pilvi.compute.views import PREFIX
+from pilvi.engine.clock import micros_text, parse_time
+from pilvi.faults import BadRequest, Forbidden, NotFound
+from pilvi.http.pagination import MAX_LIMIT, limit_of, next_links
+from pilvi.http.request import Request, Response
+
+OLDEST, NEWEST = "2.1", "2.96"
+
+# -- versions
+
+
+def versions(request: Request) -> Response:
+    return Response(200, {"versions": [version_20(request), version_21(request)]})
+
+
+def version_20(request: Request) -> dict[str, Any]:
+    return {"id": "v2.0", "status": "SUPPORTED", "updated": "2011-01-21T11:33:21Z", "version": "", "min_version": "",
+            "links": [{"rel": "self", "href": f"{request.base_url}{PREFIX}/v2/"}]}
+
+
+def version_21(request: Request) -> dict[str, Any]:
+    return {"id": "v2.1", "status": "CURRENT", "updated": "2013-07-23T11:33:21Z", "version": NEWEST,
+            "min_version": OLDEST, "links": [{"rel": "self", "href": f"{request.base_url}{PREFIX}/v2.1/"}]}
+
+
+def version(request: Request) -> Response:
+    body = version_21(request)
+    body["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
+    body["media-types"] = [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}]
+    return Response(200, {"version": body})
+
+
+def version_2(request: Request) -> Response:
+    body = version_20(request)
+    body["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
+    body["media-types"] = [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2"}]
+    return Response(200, {"version": body})
+
+
+# Alias and name of what were extensions before 2.1, of those that are served.
+EXTENSIONS = (
+    ("os-availability-zone", "AvailabilityZone"), ("os-flavor-access", "FlavorAccess"),
+    ("os-flavor-extra-specs", "FlavorExtraSpecs"), ("os-flavor-manage", "FlavorManage"),
+    ("os-hypervisors", "Hypervisors"), ("os-instance-actions", "InstanceActions"), ("os-keypairs", "Keypairs"),
+    ("os-quota-sets", "Quotas"), ("os-services", "Services"), ("os-simple-tenant-usage", "SimpleTenantUsage"),
+    ("os-attach-interfaces", "AttachInterfaces"), ("os-console-output", "ConsoleOutput"),
+    ("os-extended-status", "ExtendedStatus"), ("os-extended-server-attributes", "ExtendedServerAttributes"),
+    ("os-server-start-stop", "ServerStartStop"), ("os-pause-server", "PauseServer"),
+    ("os-lock-server", "LockServer"), ("os-used-limits", "UsedLimits"), ("os-user-data", "UserData"),
+    ("os-config-drive", "ConfigDrive"), ("os-multiple-create", "MultipleCreate"),
+)
+
+
+def extension(alias: str, name: str) -> dict[str, Any]:
+    return {"alias": alias, "name": name, "description": name, "links": [], "updated": "2014-12-03T00:00:00Z",
+            "namespace": "http://docs.openstack.org/compute/ext/fake_xml"}
+
+
+def extensions(request: Request) -> Response:
+    return Response(200, {"extensions": [extension(*each) for each in EXTENSIONS]})
+
+
+def one_extension(request: Request) -> Response:
+    for alias, name in EXTENSIONS:
+        if alias == request.params["alias"]:
+            return Response(200, {"extension": extension(alias, name)})
+    raise NotFound(f"Extension {request.params['alias']} could not be found.")
+
+
+# -- limits and quotas
+
+
+def limits(request: Request) -> Response:
+    context = request.context
+    project_id = request.arg("tenant_id", context.project_id) if context.is_admin else context.project_id
+    allowed, used = request.cloud.compute.quota_usage(project_id or "")
+    absolute = {
+        "maxTotalInstances": allowed["instances"], "maxTotalCores": allowed["cores"],
+        "maxTotalRAMSize": allowed["ram"], "maxTotalKeypairs": allowed["key_pairs"],
+        "maxServerMeta": allowed["metadata_items"], "maxServerGroups": allowed["server_groups"],
+        "maxServerGroupMembers": allowed["server_group_members"], "totalInstancesUsed": used["instances"],
+        "totalCoresUsed": used["cores"], "totalRAMUsed": used["ram"], "totalServerGroupsUsed": 0,
+    }
+    if not request.at_least(2, 57):
+        absolute |= {"maxPersonality": allowed["injected_files"],
+                     "maxPersonalitySize": allowed["injected_file_content_bytes"]}
+    if not request.at_least(2, 39):
+        absolute["maxImageMeta"] = allowed["metadata_items"]
+    if not request.at_least(2, 36):  # Network's, which compute does not bound
+        absolute |= dict.fromkeys(("maxSecurityGroups", "maxSecurityGroupRules", "maxTotalFloatingIps"), -1)
+        absolute |= dict.fromkeys(("totalSecurityGroupsUsed", "totalFloatingIpsUsed"), 0)
+    return Response(200, {"limits": {"rate": [], "absolute": absolute}})
+
+
+NETWORKS = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
+FILES = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
+
+
+def quota_names(request: Request) -> list[str]:
+    """The resources that this microversion has; those of networks are unlimited."""
+    names = [name for name in RESOURCES if name not in FILES or not request.at_least(2, 57)]
+    return names if request.at_least(2, 36) else [*names, *NETWORKS]
+
+
+def quota_project(request: Request) -> str:
+    """Raises Forbidden for another project's, unless the caller is an administrator."""
+    project_id = request.params["project_id"]
+    if project_id != request.context.project_id and not request.context.is_admin:
+        raise Forbidden("Policy doesn't allow os_compute_api:os-quota-sets:show to be performed.")
+    return project_id
+
+
+def quota(request: Request) -> Response:
+    project_id = quota_project(request)
+    allowed = request.cloud.compute.quota_limits(project_id)
+    body = {name: allowed.get(name, -1) for name in quota_names(request)}
+    return Response(200, {"quota_set": {"id": project_id, **body}})
+
+
+def quota_defaults(request: Request) -> Response:
+    allowed = request.cloud.compute.quota_defaults()
+    body = {name: allowed.get(name, -1) for name in quota_names(request)}
+    return Response(200, {"quota_set": {"id": quota_project(request), **body}})
+
+
+def quota_detail(request: Request) -> Response:
+    project_id = quota_project(request)
+    allowed, used = request.cloud.compute.quota_usage(project_id)
+    body = {name: {"limit": allowed.get(name, -1), "in_use": used.get(name, 0), "reserved": 0}
+            for name in quota_names(request)}
+    return Response(200, {"quota_set": {"id": project_id, **body}})
+
+
+def update_quota(request: Request) -> Response:
+    changes = request.decode(wire.UpdateQuota).quota_set
+    names = quota_names(request)
+    given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
+    force = wire.truth(given.pop("force", UNSET), "force")
+    given.pop("tenant_id", None)
+    for name in given.keys() - set(names):
+        raise BadRequest(f"Invalid input for field/attribute quota_set. Additional properties are not allowed ('{name}' "
+                         "was unexpected)")
+    wanted = {name: wire.whole(value, name, -1) for name, value in given.items()}
+    allowed = request.cloud.compute.set_quota(request.params["project_id"], wanted, force=force)
+    return Response(200, {"quota_set": {name: allowed.get(name, -1) for name in names}})
+
+
+def reset_quota(request: Request) -> Response:
+    request.cloud.compute.reset_quota(request.params["project_id"])
+    return Response(202)
+
+
+# -- usage
+
+
+def usage_list(request: Request) -> Response:
+    since, until = usage_time(request)
+    rows = request.cloud.compute.usage(request.context, since, until, None)
+    by_project: dict[str, list[Any]] = {}
+    for row in rows:
+        by_project.setdefault(row.project_id, []).append(row)
+    detailed = request.arg("detailed") == "1"
+    return Response(200, {"tenant_usages": [usage_view(request, project_id, each, since, until, detailed)
+                                            for project_id, each in by_project.items()]})
+
+
+def usage(request: Request) -> Response:
+    since, until = usage_time(request)
+    project_id = request.params["project_id"]
+    rows = request.cloud.compute.usage(request.context, since, until, project_id)
+    body = usage_view(request, project_id, rows, since, until, True) if rows else {}
+    return Response(200, {"tenant_usage": body})
+
+
+def usage_time(request: Request) -> tuple[int, int]:
+    """From `start` (four weeks ago) to `end` (now). Raises BadRequest."""
+    now = request.cloud.clock.now()
+    try:
+        until = parse_time(request.arg("end")) if request.arg("end") else now
+        since = parse_time(request.arg("start")) if request.arg("start") else now - 28 * 86_400_000_000
+    except (ValueError, OverflowError) as error:
+        raise BadRequest(f"Datetime is in invalid format: {error}") from None
+    if since > until:
+        raise BadRequest("Invalid start time. The start time cannot occur after the end time.")
+    return since, min(until, now)
+
+
+def usage_view(request: Request, project_id: str, rows: Any, since: int, until: int, detailed: bool) -> dict[str, Any]:
+    servers, totals = [], dict.fromkeys(("hours", "local_gb_usage", "memory_mb_usage", "vcpus_usage"), 0.0)
+    for row in rows:
+        end = min(row.terminated_at or until, until)
+        hours = max(end - max(row.launched_at, since), 0) / 3_600_000_000
+        disk = row.flavor["disk"] + row.flavor["ephemeral"]
+        totals = {"hours": totals["hours"] + hours, "local_gb_usage": totals["local_gb_usage"] + hours * disk,
+                  "memory_mb_usage": totals["memory_mb_usage"] + hours * row.ram,
+                  "vcpus_usage": totals["vcpus_usage"] + hours * row.vcpus}
+        servers.append({
+            "instance_id": row.id, "name": row.name, "tenant_id": project_id, "flavor": row.flavor["name"],
+            "hours": hours, "vcpus": row.vcpus, "memory_mb": row.ram, "local_gb": disk,
+            "started_at": micros_text(row.launched_at), "ended_at": row.terminated_at and micros_text(row.terminated_at),
+            "state": "terminated" if row.terminated_at else row.vm_state,
+            "uptime": ((row.terminated_at or request.cloud.clock.now()) - row.launched_at) // 1_000_000,
+        })
+    body = {"tenant_id": project_id, "start": micros_text(since), "stop": micros_text(until),
+            **{f"total_{name}": total for name, total in totals.items()}}
+    return body | {"server_usages": servers} if detailed else body
+
+
+# -- availability zones
+
+
+def zones(request: Request) -> Response:
+    return Response(200, {"availabilityZoneInfo": [
+        {"zoneName": name, "zoneState": {"available": any(usable(host) for host in hosts)}, "hosts": None}
+        for name, hosts in by_zone(request).items()]})
+
+
+def zones_detail(request: Request) -> Response:
+    return Response(200, {"availabilityZoneInfo": [
+        {"zoneName": name, "zoneState": {"available": any(usable(host) for host in hosts)},
+         "hosts": {host.row.name: {"nova-compute": {"active": not host.row.disabled, "available": host.up,
+                                                    "updated_at": micros_text(host.row.seen_at)}}
+                   for host in hosts}}
+        for name, hosts in by_zone(request).items()]})
+
+
+def usable(host: HostView) -> bool:
+    return host.up and not host.row.disabled
+
+
+def by_zone(request: Request) -> dict[str, list[HostView]]:
+    found: dict[str, list[HostView]] = {}
+    for host in request.cloud.compute.hosts():
+        found.setdefault(host.row.availability_zone, []).append(host)
+    return found
+
+
+# -- hypervisors
+
+
+def hypervisors(request: Request) -> Response:
+    return hypervisor_page(request, hypervisor_brief)
+
+
+def hypervisors_detail(request: Request) -> Response:
+    return hypervisor_page(request, hypervisor_detail)
+
+
+def hypervisor_page(request: Request, render: Any) -> Response:
+    hosts, limit = request.cloud.compute.hosts(), MAX_LIMIT
+    if request.at_least(2, 33):
+        limit = limit_of(request) or MAX_LIMIT
+        hosts = after_marker(request, hosts)
+    if request.at_least(2, 53) and (pattern := request.arg("hypervisor_hostname_pattern")):
+        hosts = [host for host in hosts if pattern in host.row.name]
+        if not hosts:
+            raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
+    hosts = hosts[:limit]
+    body: dict[str, Any] = {"hypervisors": [render(request, host) for host in hosts]}
+    if request.at_least(2, 33) and (links := next_links(request, hosts, limit,
+                                                        str(hypervisor_id(request, hosts[-1])) if hosts else "")):
+        body["hypervisors_links"] = links
+    return Response(200, body)
+
+
+def after_marker(request: Request, hosts: list[HostView]) -> list[HostView]:
+    marker = request.arg("marker")
+    if marker is None:
+        return hosts
+    ids = [str(hypervisor_id(request, host)) for host in hosts]
+    if marker not in ids:
+        raise BadRequest(f"marker [{marker}] not found")
+    return hosts[ids.index(marker) + 1:]
+
+
+def hypervisor_id(request: Request, host: HostView) -> int | str:
+    return host.row.id if request.at_least(2, 53) else host.row.number
+
+
+def hypervisor_brief(request: Request, host: HostView) -> dict[str, Any]:
+    body = {"id": hypervisor_id(request, host), "hypervisor_hostname": host.row.name,
+            "state": "up" if host.up else "down", "status": "disabled" if host.row.disabled else "enabled"}
+    return with_servers(request, host, body)
+
+
+def with_servers(request: Request, host: HostView, body: dict[str, Any]) -> dict[str, Any]:
+    if request.at_least(2, 53) and request.flag("with_servers", False) and (host.servers or request.at_least(2, 75)):
+        body["servers"] = [{"uuid": server_id, "name": name} for server_id, name in host.servers]
+    return body
+
+
+def hypervisor_detail(request: Request, host: HostView) -> dict[str, Any]:
+    row = host.row
+    body = hypervisor_brief(request, host) | {
+        "hypervisor_type": row.hypervisor_type, "hypervisor_version": row.hypervisor_version,
+        "host_ip": row.address, "service": {
+            "id": row.service_id if request.at_least(2, 53) else row.number, "host": row.name,
+            "disabled_reason": row.disabled_reason},
+    }
+    if request.at_least(2, 88):  # what Placement knows better is not shown any more
+        return body | {"uptime": None}
+    return body | totals([host]) | {"cpu_info": {} if request.at_least(2, 28) else "{}"}
+
+
+def totals(hosts: list[HostView]) -> dict[str, Any]:
+    def total(name: str) -> int:
+        return sum(getattr(host, name) for host in hosts)
+
+    return {
+        "vcpus": total("vcpus"), "vcpus_used": total("vcpus_used"), "memory_mb": total("memory_mib"),
+        "memory_mb_used": total("memory_used_mib"), "free_ram_mb": total("memory_mib") - total("memory_used_mib"),
+        "local_gb": total("disk_gib"), "local_gb_used": total("disk_used_gib"),
+        "free_disk_gb": total("disk_gib") - total("disk_used_gib"), "disk_available_least": None,
+        "running_vms": sum(len(host.servers) for host in hosts), "current_workload": 0,
+    }
+
+
+def hypervisor(request: Request) -> Response:
+    wanted = request.params["hypervisor_id"]
+    for host in request.cloud.compute.hosts():
+        if str(hypervisor_id(request, host)) == wanted:
+            return Response(200, {"hypervisor": hypervisor_detail(request, host)})
+    raise NotFound(f"Compute host {wanted} could not be found.")
+
+
+def hypervisor_statistics(request: Request) -> Response:
+    hosts = [host for host in request.cloud.compute.hosts() if not host.row.disabled]
+    return Response(200, {"hypervisor_statistics": {"count": len(hosts), **totals(hosts)}})
+
+
+# -- services
+
+
+def services(request: Request) -> Response:
+    binary, name = request.arg("binary"), request.arg("host")
+    hosts = request.cloud.compute.hosts() if binary in (None, "nova-compute") else []
+    return Response(200, {"services": [service_view(request, host) for host in hosts
+                                       if name in (None, host.row.name)]})
+
+
+def service_view(request: Request, host: HostView) -> dict[str, Any]:
+    row = host.row
+    body = {
+        "id": row.service_id if request.at_least(2, 53) else row.number, "binary": "nova-compute", "host": row.name,
+        "zone": row.availability_zone, "status": "disabled" if row.disabled else "enabled",
+        "state": "up" if host.up else "down", "updated_at": micros_text(row.seen_at),
+        "disabled_reason": row.disabled_reason,
+    }
+    return body | {"forced_down": row.forced_down} if request.at_least(2, 11) else body
+
+
+def update_service(request: Request) -> Response:
+    """From 2.53 on, by the service's id."""
+    changes = request.decode(wire.ServiceChanges)
+    service_id = request.params["service_id"]
+    for host in request.cloud.compute.hosts():
+        if host.row.service_id == service_id:
+            values = service_values(changes, host)
+            changed = request.cloud.compute.change_host(host.row.name, **values)
+            return Response(200, {"service": service_view(request, changed)})
+    raise NotFound(f"Service {service_id} could not be found.")
+
+
+def service_values(changes: wire.ServiceChanges, host: HostView) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if changes.disabled_reason is not UNSET and changes.status != "disabled":
+        raise BadRequest("Specifying disabled_reason when status is 'enabled' is invalid.")
+    if changes.status is not UNSET:
+        values = {"disabled": changes.status == "disabled", "disabled_reason": changes.disabled_reason or None}
+    if changes.forced_down is not UNSET:
+        values["forced_down"] = wire.truth(changes.forced_down, "forced_down")
+    if not values:
+        raise BadRequest("No updates were requested. Fields 'status' or 'forced_down' should be specified.")
+    return values
+
+
+def named_service(request: Request) -> Response:
+    """PUT /os-services/enable, disable, disable-log-reason, force-down: before 2.53, by host and binary."""
+    wanted, verb = request.decode(wire.ServiceNamed), request.params["service_id"]
+    given = {"enable": {"disabled": False, "disabled_reason": None},
+             "disable": {"disabled": True},
+             "disable-log-reason": {"disabled": True, "disabled_reason": wanted.disabled_reason},
+             "force-down": {"forced_down": wire.truth(wanted.forced_down, "forced_down")}}
+    if verb not in given or (verb == "force-down" and not request.at_least(2, 11)):
+        raise NotFound(f"Unknown action {verb} of a service.")
+    if verb == "disable-log-reason" and wanted.disabled_reason is UNSET:
+        raise BadRequest("Missing disabled reason field")
+    if wanted.binary != "nova-compute":
+        raise NotFound(f"Could not find binary {wanted.binary} on host {wanted.host}.")
+    request.cloud.compute.change_host(wanted.host, **given[verb])
+    body = {"host": wanted.host, "binary": wanted.binary}
+    if verb == "force-down":
+        return Response(200, {"service": body | given[verb]})
+    body["status"] = "disabled" if given[verb]["disabled"] else "enabled"
+    reason = {"disabled_reason": wanted.disabled_reason} if verb == "disable-log-reason" else {}
+    return Response(200, {"service": body | reason})

@@ -1,0 +1,37 @@
+"""Who may do what in Compute. Whose servers: the caller's project's, and an administrator's are all."""
+
+from pilvi.policy import ADMIN, MEMBER, READER, Rule
+
+RULES: dict[str, Rule] = {
+    "servers:index": READER,
+    "servers:show": READER,
+    "servers:create": MEMBER,
+    "servers:update": MEMBER,
+    "servers:delete": MEMBER,
+    "servers:action": MEMBER,
+    "servers:reset_state": ADMIN,
+    "servers:metadata:show": READER,
+    "servers:metadata:change": MEMBER,
+    "servers:tags:show": READER,
+    "servers:tags:change": MEMBER,
+    "servers:interfaces": READER,
+    "servers:interfaces:change": MEMBER,
+    "servers:security_groups": READER,
+    "servers:ips": READER,
+    "servers:actions": READER,
+    "flavors:show": READER,
+    "flavors:manage": ADMIN,
+    "flavors:access": ADMIN,
+    "keypairs:show": READER,
+    "keypairs:change": READER,
+    "limits": READER,
+    "quotas:show": READER,
+    "quotas:update": ADMIN,
+    "usage:show": READER,
+    "usage:list": ADMIN,
+    "availability_zones": READER,
+    "availability_zones:detail": ADMIN,
+    "hypervisors": ADMIN,
+    "services": ADMIN,
+    "extensions": READER,
+}

@@ -1,0 +1,109 @@
+"""What Compute answers: method, path, handler, policy, and the microversions it is there for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pilvi.compute import handlers_actions as act
+from pilvi.compute import handlers_catalog as catalog
+from pilvi.compute import handlers_cloud as cloud
+from pilvi.compute import handlers_servers as servers
+from pilvi.compute import policy
+from pilvi.compute.views import PREFIX
+from pilvi.faults import Fault
+from pilvi.http.routing import Api, Microversions, Route, plain_fault
+
+SERVER = "/v2.1/servers/{server_id}"
+FLAVOR = "/v2.1/flavors/{flavor_id}"
+QUOTA = "/v2.1/os-quota-sets/{project_id}"
+
+ROUTES = (
+    Route("GET", "", cloud.versions, None),
+    Route("GET", "/v2", cloud.version_2, None),
+    Route("GET", "/v2.1", cloud.version, None),
+    Route("GET", "/v2.1/extensions", cloud.extensions, "extensions"),
+    Route("GET", "/v2.1/extensions/{alias}", cloud.one_extension, "extensions"),
+
+    Route("GET", "/v2.1/servers", servers.index, "servers:index"),
+    Route("POST", "/v2.1/servers", servers.create, "servers:create"),
+    Route("GET", "/v2.1/servers/detail", servers.detail, "servers:index"),
+    Route("GET", SERVER, servers.show, "servers:show"),
+    Route("PUT", SERVER, servers.update, "servers:update"),
+    Route("DELETE", SERVER, servers.delete, "servers:delete"),
+    Route("POST", SERVER + "/action", act.act, "servers:action"),
+    Route("GET", SERVER + "/metadata", servers.metadata, "servers:metadata:show"),
+    Route("POST", SERVER + "/metadata", servers.merge_metadata, "servers:metadata:change"),
+    Route("PUT", SERVER + "/metadata", servers.replace_metadata, "servers:metadata:change"),
+    Route("GET", SERVER + "/metadata/{key}", servers.metadata_item, "servers:metadata:show"),
+    Route("PUT", SERVER + "/metadata/{key}", servers.set_metadata_item, "servers:metadata:change"),
+    Route("DELETE", SERVER + "/metadata/{key}", servers.delete_metadata_item, "servers:metadata:change"),
+    Route("GET", SERVER + "/tags", servers.tags, "servers:tags:show", since="2.26"),
+    Route("PUT", SERVER + "/tags", servers.replace_tags, "servers:tags:change", since="2.26"),
+    Route("DELETE", SERVER + "/tags", servers.delete_tags, "servers:tags:change", since="2.26"),
+    Route("GET", SERVER + "/tags/{tag}", servers.tag, "servers:tags:show", since="2.26"),
+    Route("PUT", SERVER + "/tags/{tag}", servers.add_tag, "servers:tags:change", since="2.26"),
+    Route("DELETE", SERVER + "/tags/{tag}", servers.delete_tag, "servers:tags:change", since="2.26"),
+    Route("GET", SERVER + "/ips", servers.ips, "servers:ips"),
+    Route("GET", SERVER + "/ips/{network}", servers.ips_of_network, "servers:ips"),
+    Route("GET", SERVER + "/os-interface", servers.interfaces, "servers:interfaces"),
+    Route("POST", SERVER + "/os-interface", servers.not_attachable, "servers:interfaces:change"),
+    Route("GET", SERVER + "/os-interface/{port_id}", servers.interface, "servers:interfaces"),
+    Route("DELETE", SERVER + "/os-interface/{port_id}", servers.not_attachable, "servers:interfaces:change"),
+    Route("GET", SERVER + "/os-instance-actions", servers.actions, "servers:actions"),
+    Route("GET", SERVER + "/os-instance-actions/{request_id}", servers.action, "servers:actions"),
+
+    Route("GET", "/v2.1/flavors", catalog.flavors, "flavors:show"),
+    Route("POST", "/v2.1/flavors", catalog.create_flavor, "flavors:manage"),
+    Route("GET", "/v2.1/flavors/detail", catalog.flavors_detail, "flavors:show"),
+    Route("GET", FLAVOR, catalog.flavor, "flavors:show"),
+    Route("PUT", FLAVOR, catalog.update_flavor, "flavors:manage", since="2.55"),
+    Route("DELETE", FLAVOR, catalog.delete_flavor, "flavors:manage"),
+    Route("POST", FLAVOR + "/action", catalog.flavor_action, "flavors:access"),
+    Route("GET", FLAVOR + "/os-flavor-access", catalog.flavor_access, "flavors:access"),
+    Route("GET", FLAVOR + "/os-extra_specs", catalog.extra_specs, "flavors:show"),
+    Route("POST", FLAVOR + "/os-extra_specs", catalog.add_extra_specs, "flavors:manage"),
+    Route("GET", FLAVOR + "/os-extra_specs/{key}", catalog.extra_spec, "flavors:show"),
+    Route("PUT", FLAVOR + "/os-extra_specs/{key}", catalog.set_extra_spec, "flavors:manage"),
+    Route("DELETE", FLAVOR + "/os-extra_specs/{key}", catalog.delete_extra_spec, "flavors:manage"),
+
+    Route("GET", "/v2.1/os-keypairs", catalog.keypair_list, "keypairs:show"),
+    Route("POST", "/v2.1/os-keypairs", catalog.create_keypair, "keypairs:change"),
+    Route("GET", "/v2.1/os-keypairs/{name}", catalog.keypair, "keypairs:show"),
+    Route("DELETE", "/v2.1/os-keypairs/{name}", catalog.delete_keypair, "keypairs:change"),
+
+    Route("GET", "/v2.1/limits", cloud.limits, "limits"),
+    Route("GET", QUOTA, cloud.quota, "quotas:show"),
+    Route("PUT", QUOTA, cloud.update_quota, "quotas:update"),
+    Route("DELETE", QUOTA, cloud.reset_quota, "quotas:update"),
+    Route("GET", QUOTA + "/defaults", cloud.quota_defaults, "quotas:show"),
+    Route("GET", QUOTA + "/detail", cloud.quota_detail, "quotas:show"),
+    Route("GET", "/v2.1/os-simple-tenant-usage", cloud.usage_list, "usage:list"),
+    Route("GET", "/v2.1/os-simple-tenant-usage/{project_id}", cloud.usage, "usage:show"),
+
+    Route("GET", "/v2.1/os-availability-zone", cloud.zones, "availability_zones"),
+    Route("GET", "/v2.1/os-availability-zone/detail", cloud.zones_detail, "availability_zones:detail"),
+    Route("GET", "/v2.1/os-hypervisors", cloud.hypervisors, "hypervisors"),
+    Route("GET", "/v2.1/os-hypervisors/detail", cloud.hypervisors_detail, "hypervisors"),
+    Route("GET", "/v2.1/os-hypervisors/statistics", cloud.hypervisor_statistics, "hypervisors", until="2.87"),
+    Route("GET", "/v2.1/os-hypervisors/{hypervisor_id}", cloud.hypervisor, "hypervisors"),
+    Route("GET", "/v2.1/os-services", cloud.services, "services"),
+    Route("PUT", "/v2.1/os-services/{service_id}", cloud.named_service, "services", until="2.52"),
+    Route("PUT", "/v2.1/os-services/{service_id}", cloud.update_service, "services", since="2.53"),
+)
+
+FAULT_NAMES = {400: "badRequest", 403: "forbidden", 404: "itemNotFound", 405: "badMethod", 409: "conflictingRequest",
+               413: "overLimit", 415: "badMediaType", 429: "overLimit", 501: "notImplemented",
+               503: "serviceUnavailable"}
+
+
+def fault(refused: Fault) -> dict[str, Any]:
+    """Nova's shape; a missing or bad token is answered as Identity's middleware answers it."""
+    if refused.status == 401:
+        return plain_fault(refused)
+    return {FAULT_NAMES.get(refused.status, "computeFault"): {"code": refused.status, "message": refused.message}}
+
+
+MICROVERSIONS = Microversions("compute", cloud.OLDEST, cloud.NEWEST, "X-OpenStack-Nova-API-Version")
+
+API = Api("compute", PREFIX, ROUTES, policy.RULES, fault, MICROVERSIONS,
+          lambda request_id: {"x-compute-request-id": request_id})

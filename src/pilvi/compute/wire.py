@@ -1,0 +1,316 @@
+"""Request bodies of Compute's API, and which microversions know which of their fields."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType, field
+
+from pilvi.faults import BadRequest
+from pilvi.http.request import Request, Version, boolean, integer
+
+MAX_USER_DATA = 65535  # characters of base64
+
+# Visible characters, with no blank at either end.
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?!\s)[^\x00-\x1f\x7f]*(?<!\s)\Z")]
+Text255 = Annotated[str, Meta(max_length=255, pattern=r"^[^\x00]*\Z")]
+MetadataKey = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9\-_:. ]+\Z")]
+Metadata = dict[MetadataKey, Text255]
+Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/\x00]+\Z")]
+Hostname = Annotated[str, Meta(min_length=2, max_length=63,
+                               pattern=r"^[a-zA-Z0-9]+[a-zA-Z0-9\-]*[a-zA-Z0-9]+\Z")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
+Digits = Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}\Z")]
+Whole = int | Digits
+Flag = bool | Annotated[str, Meta(max_length=5)]
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+# -- servers
+
+
+class Nic(Body):
+    uuid: Uuid | UnsetType = UNSET
+    port: Uuid | UnsetType | None = UNSET
+    fixed_ip: str | UnsetType = UNSET
+    tag: Tag | UnsetType = UNSET
+
+
+class GroupName(Body):
+    name: Name
+
+
+class BlockDevice(Body):
+    """Of `block_device_mapping_v2`: only that of an image booted on the host's own disk is served."""
+
+    uuid: str | UnsetType | None = UNSET
+    source_type: str | UnsetType = UNSET
+    destination_type: str | UnsetType | None = UNSET
+    boot_index: Whole | UnsetType | None = UNSET
+    delete_on_termination: Flag | UnsetType = UNSET
+    volume_size: Whole | UnsetType | None = UNSET
+    volume_type: str | UnsetType | None = UNSET
+    guest_format: str | UnsetType | None = UNSET
+    device_name: str | UnsetType | None = UNSET
+    device_type: str | UnsetType | None = UNSET
+    disk_bus: str | UnsetType | None = UNSET
+    tag: str | UnsetType = UNSET
+    no_device: Any = UNSET
+    volume_id: Any = UNSET
+    snapshot_id: Any = UNSET
+    virtual_name: Any = UNSET
+
+
+class ServerNew(Body):
+    name: Name
+    flavorRef: Annotated[str, Meta(min_length=1, max_length=255)] | int
+    imageRef: str | UnsetType = UNSET
+    networks: list[Nic] | str | UnsetType = UNSET
+    security_groups: list[GroupName] | UnsetType = UNSET
+    key_name: Name | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    user_data: Annotated[str, Meta(max_length=MAX_USER_DATA)] | UnsetType = UNSET
+    config_drive: Flag | UnsetType = UNSET
+    min_count: Whole | UnsetType = UNSET
+    max_count: Whole | UnsetType = UNSET
+    return_reservation_id: Flag | UnsetType = UNSET
+    availability_zone: Name | UnsetType = UNSET
+    adminPass: str | UnsetType = UNSET
+    disk_config: str | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
+    accessIPv4: str | UnsetType = UNSET
+    accessIPv6: str | UnsetType = UNSET
+    description: Text255 | UnsetType | None = UNSET
+    tags: list[Tag] | UnsetType = UNSET
+    hostname: Hostname | UnsetType = UNSET
+    host: Name | UnsetType = UNSET
+    hypervisor_hostname: Name | UnsetType = UNSET
+    trusted_image_certificates: list[str] | UnsetType | None = UNSET
+    personality: list[Any] | UnsetType = UNSET
+    block_device_mapping_v2: list[BlockDevice] | UnsetType = UNSET
+    block_device_mapping: list[BlockDevice] | UnsetType = UNSET
+
+
+class Hints(Body):
+    group: str | UnsetType = UNSET
+    same_host: list[Uuid] | Uuid | UnsetType = UNSET
+    different_host: list[Uuid] | Uuid | UnsetType = UNSET
+
+
+class CreateServer(Body):
+    server: ServerNew
+    hints: Hints | UnsetType = field(default=UNSET, name="os:scheduler_hints")
+    old_hints: Hints | UnsetType = field(default=UNSET, name="OS-SCH-HNT:scheduler_hints")
+
+
+class ServerChanges(Body):
+    name: Name | UnsetType = UNSET
+    disk_config: str | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
+    accessIPv4: str | UnsetType = UNSET
+    accessIPv6: str | UnsetType = UNSET
+    description: Text255 | UnsetType | None = UNSET
+    hostname: Hostname | UnsetType = UNSET
+
+
+class UpdateServer(Body):
+    server: ServerChanges
+
+
+class MetadataBody(Body):
+    metadata: Metadata
+
+
+class MetadataItem(Body):
+    meta: Annotated[Metadata, Meta(min_length=1, max_length=1)]
+
+
+class TagsBody(Body):
+    tags: Annotated[list[Tag], Meta(max_length=50)]
+
+
+# First and last microversion that knows a field; a field that is not here is known to all.
+SERVER_FIELDS: Mapping[str, tuple[Version, Version]] = {
+    "description": ((2, 19), (9, 0)),
+    "tags": ((2, 52), (9, 0)),
+    "trusted_image_certificates": ((2, 63), (9, 0)),
+    "host": ((2, 74), (9, 0)),
+    "hypervisor_hostname": ((2, 74), (9, 0)),
+    "hostname": ((2, 90), (9, 0)),
+    "personality": ((2, 1), (2, 56)),
+}
+
+
+def known(request: Request, body: Body, fields: Mapping[str, tuple[Version, Version]]) -> None:
+    """Raises BadRequest for a field that the request's microversion does not know."""
+    for name, (since, until) in fields.items():
+        if getattr(body, name, UNSET) is not UNSET and not since <= request.version <= until:
+            raise BadRequest("Invalid input for field/attribute server. Additional properties are not allowed "
+                             f"('{name}' was unexpected)")
+
+
+# -- actions on servers
+
+
+class Reboot(Body):
+    type: Annotated[str, Meta(pattern=r"^(?i:hard|soft)\Z")]
+
+
+class ConsoleOutput(Body):
+    length: Whole | None = None
+
+
+class Lock(Body):
+    locked_reason: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+
+
+class ResetState(Body):
+    state: Annotated[str, Meta(pattern=r"^(active|error)\Z")]
+
+
+# -- flavors
+
+
+class FlavorNew(Body):
+    name: Name
+    ram: Whole
+    vcpus: Whole
+    disk: Whole
+    id: Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9. _-]+(?<! )\Z")] | int | None = None
+    swap: Whole = 0
+    rxtx_factor: float | str = 1.0
+    ephemeral: Whole = field(default=0, name="OS-FLV-EXT-DATA:ephemeral")
+    is_public: Flag = field(default=True, name="os-flavor-access:is_public")
+    description: Annotated[str, Meta(max_length=65535)] | UnsetType | None = UNSET
+
+
+class CreateFlavor(Body):
+    flavor: FlavorNew
+
+
+class FlavorChanges(Body):
+    description: Annotated[str, Meta(max_length=65535)] | None
+
+
+class UpdateFlavor(Body):
+    flavor: FlavorChanges
+
+
+class ExtraSpecs(Body):
+    extra_specs: dict[MetadataKey, Text255 | int | float]
+
+
+class Access(Body):
+    tenant: Annotated[str, Meta(min_length=1, max_length=255)]
+
+
+# -- key pairs
+
+KeyName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9 _-]+(?<! )\Z")]
+KeyNameNew = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9 _.@-]+(?<! )\Z")]
+
+
+class KeypairNew(Body):
+    name: KeyNameNew
+    public_key: str | UnsetType = UNSET
+    type: Annotated[str, Meta(pattern=r"^(ssh|x509)\Z")] | UnsetType = UNSET
+    user_id: Annotated[str, Meta(min_length=1, max_length=255)] | UnsetType = UNSET
+
+
+class CreateKeypair(Body):
+    keypair: KeypairNew
+
+
+# -- quotas, services
+
+
+class QuotaChanges(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    instances: Whole | UnsetType = UNSET
+    cores: Whole | UnsetType = UNSET
+    ram: Whole | UnsetType = UNSET
+    metadata_items: Whole | UnsetType = UNSET
+    key_pairs: Whole | UnsetType = UNSET
+    server_groups: Whole | UnsetType = UNSET
+    server_group_members: Whole | UnsetType = UNSET
+    injected_files: Whole | UnsetType = UNSET
+    injected_file_content_bytes: Whole | UnsetType = UNSET
+    injected_file_path_bytes: Whole | UnsetType = UNSET
+    force: Flag | UnsetType = UNSET
+    tenant_id: str | UnsetType = UNSET
+
+
+class UpdateQuota(Body):
+    quota_set: QuotaChanges
+
+
+class ServiceChanges(Body):
+    status: Annotated[str, Meta(pattern=r"^(enabled|disabled)\Z")] | UnsetType = UNSET
+    disabled_reason: Name | UnsetType = UNSET
+    forced_down: Flag | UnsetType = UNSET
+
+
+class ServiceNamed(Body):
+    host: Name
+    binary: Name
+    disabled_reason: Name | UnsetType = UNSET
+    forced_down: Flag | UnsetType = UNSET
+
+
+# -- values
+
+
+def check(value: Any, shape: Any, name: str) -> None:
+    """Raises BadRequest where a value that came in a path is not of this shape."""
+    try:
+        msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        raise BadRequest(f"Invalid input for field/attribute {name}. Value: {value}. {error}") from None
+
+
+def truth(value: bool | str | UnsetType, name: str, default: bool = False) -> bool:
+    if isinstance(value, str):
+        return boolean(value, name)
+    return default if value is UNSET else bool(value)
+
+
+def whole(value: int | str | UnsetType, name: str, minimum: int = 0, maximum: int = 2**31 - 1,
+          default: int = 0) -> int:
+    """A whole number within bounds, also one that was sent as a string. Raises BadRequest."""
+    return default if value is UNSET else integer(str(value), name, minimum, maximum)
+
+
+def address(value: str | UnsetType, name: str, version: int) -> str | None:
+    """An IP address; None for an empty one. Raises BadRequest."""
+    if value is UNSET or value == "":
+        return None
+    try:
+        parsed = ipaddress.ip_address(value)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.version != version:
+        raise BadRequest(f"Invalid input for field/attribute {name}. Value: {value}. '{value}' is not a 'ipv{version}'")
+    return str(parsed)
+
+
+def user_data(value: str | UnsetType) -> str | None:
+    if value is UNSET:
+        return None
+    try:
+        base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequest("Invalid input for field/attribute user_data. Value: ... is not a 'base64'") from None
+    return value
+
+
+def disk_config(value: str | UnsetType) -> str:
+    if value is UNSET:
+        return "MANUAL"
+    if value not in ("AUTO", "MANUAL"):
+        raise BadRequest("Invalid input for field/attribute OS-DCF:diskConfig. It must be AUTO or MANUAL.")
+    return value
