@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -52,6 +53,14 @@ class SmallCloud:
         self.engine.stop()
         self.pool.shutdown()
         self.db.close()
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 20, what: str = "the condition") -> None:
+    """Returns once it is true; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come about within {seconds} s"
+        time.sleep(0.01)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ def detect(head: bytes) -> str | None:
         return "qed"
     if head[:4] == b"KDMV" or head[:21] == b"# Disk DescriptorFile":
         return "vmdk"
-    if head[64:68] == b"\x7f\x10\xda\xbe"[::-1]:
+    if head[64:68] == b"\x7f\x10\xda\xbe":
         return "vdi"
     if head[:8] == b"vhdxfile":
         return "vhdx"
@@ -58,7 +58,7 @@ def virtual_size(file: BinaryIO, disk_format: str, container_format: str, size: 
             raise ImageRefused(f"its content is not {disk_format}")
         return size
     if found != disk_format and not (disk_format == "vhd" and _has_vhd_footer(file, size)):
-        raise ImageRefused(f"it is said to be {disk_format}, but its content is {found or 'not'}")
+        raise ImageRefused(f"it is said to be {disk_format}, but its content is {found or 'something else'}")
     return _SIZES[disk_format](file, head, size)
 
 

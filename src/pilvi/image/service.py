@@ -75,6 +75,19 @@ class Images(Sharing, Data):
         return BootImage(row.id, row.name, row.status, row.disk_format, row.size, row.virtual_size, row.min_disk,
                          row.min_ram, properties[image_id], self.files.path(row.data))
 
+    def find(self, context: Context, name_or_id: str) -> str:
+        """The id of an image that the caller can use. Raises NotFound, and Conflict where several have the name."""
+        with self._db.read() as tx:
+            if (row := store.get(tx, context, name_or_id)) is not None:
+                return row.id
+            found = store.page(tx, [store.listed(context, ("accepted",), None), store.images.c.name == name_or_id],
+                               [("created_at", "desc"), ("id", "desc")], 2, None)
+        if not found:
+            raise NotFound(f"No image found with name or ID {name_or_id}")
+        if len(found) > 1:
+            raise Conflict(f"More than one image has the name {name_or_id}: use its id.")
+        return found[0].id
+
     def names(self, tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
         return store.names(tx, ids)
 
