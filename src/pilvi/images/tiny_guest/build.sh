@@ -1,0 +1,114 @@
+#!/bin/bash
+# Builds the tiny image from Debian's packages: build.sh GUEST_FOLDER WORK_FOLDER OUTPUT.qcow2
+# Needs apt-get download and the tools below, but no root, no loop device and no mount.
+set -euo pipefail
+guest=$1 work=$2 output=$3
+size_mib=112
+export PATH=$PATH:/sbin:/usr/sbin LC_ALL=C SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1700000000}
+for tool in apt-get dpkg-deb depmod modprobe cpio gzip sfdisk mke2fs grub-mkimage qemu-img openssl; do
+    command -v $tool >/dev/null || { echo "$tool is missing: run scripts/install" >&2; exit 1; }
+done
+step() { echo "tiny: $*"; }
+
+step "downloading packages"
+debs=$work/debs files=$work/files
+mkdir -p "$debs" "$files"
+kernel=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/{print $2; exit}')
+if [ -z "$kernel" ]; then
+    apt-get update -q >/dev/null
+    kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/{print $2; exit}')
+fi
+version=${kernel#linux-image-}
+packages="$kernel busybox-static dropbear-bin libtomcrypt1 libtommath1 zlib1g libcrypt1 libc6 libgmp10
+    e2fsprogs libext2fs2 libcom-err2 libss2 libblkid1 libuuid1"
+(cd "$debs" && apt-get download -q $packages >/dev/null 2>"$work/apt.log") || { cat "$work/apt.log" >&2; exit 1; }
+for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$files"; done
+
+step "choosing kernel modules"
+early="virtio_pci virtio_mmio virtio_blk virtio_scsi sd_mod"
+all="$early sr_mod virtio_net virtio_console virtio-rng virtio_balloon isofs vfat nls_ascii nls_iso8859-1 nls_cp437
+    nls_utf8 button evdev ata_piix qemu_fw_cfg"
+depmod -b "$files" "$version"
+closure() {
+    for module in "$@"; do
+        modprobe -d "$files" -S "$version" --show-depends "$module" 2>/dev/null | awk '/^insmod/{print $2}'
+    done | awk '!seen[$0]++'
+}
+copy_modules() { # target, modules
+    local target=$1; shift
+    closure "$@" | while read -r file; do install -D -m 644 "$file" "$target/${file#"$files"/}"; done
+    cp "$files/lib/modules/$version"/modules.{order,builtin,builtin.modinfo} "$target/lib/modules/$version/"
+    depmod -b "$target" "$version"
+}
+
+step "making the initramfs"
+initramfs=$work/initramfs
+mkdir -p "$initramfs"/{bin,proc,sys,dev,new,etc}
+cp "$files/bin/busybox" "$initramfs/bin/"
+for name in sh mount insmod findfs sleep switch_root cat dd printf sync blockdev readlink basename dirname; do
+    ln -s busybox "$initramfs/bin/$name"
+done
+install -m 755 "$guest/initramfs/init" "$initramfs/init"
+copy_modules "$initramfs" $early
+closure $early | sed "s,^$files,," >"$initramfs/etc/modules"
+(cd "$initramfs" && find . | sort | cpio -o -H newc --quiet --owner 0:0 --reproducible | gzip -n -6) >"$work/initrd.gz"
+
+step "making the root file system"
+root=$work/root
+mkdir -p "$root"/{bin,sbin,usr/{bin,sbin},proc,sys,dev,run,tmp,root/.ssh,home/tiny/.ssh,var/{log,lib/cloud},mnt,boot/grub,lib64}
+mkdir -p "$root"/etc/{init.d,dropbear,acpi} "$root/lib/x86_64-linux-gnu"
+cp "$files/bin/busybox" "$root/bin/"
+for name in $("$files/bin/busybox" --list); do
+    case $name in
+    busybox | dpkg* | rpm* | mke2fs) ;;
+    init | switch_root | udhcpc | acpid | getty | poweroff | reboot | halt | modprobe | depmod | insmod | lsmod | ip | mdev | route | ifconfig)
+        ln -s /bin/busybox "$root/sbin/$name" ;;
+    *) ln -s busybox "$root/bin/$name" ;;
+    esac
+done
+cp "$files/usr/sbin/dropbear" "$root/usr/sbin/"
+cp "$files"/usr/bin/{dropbearkey,dbclient} "$root/usr/bin/"
+ln -s dbclient "$root/usr/bin/ssh"
+cp "$files"/sbin/{resize2fs,mke2fs} "$root/sbin/"
+ln -s mke2fs "$root/sbin/mkfs.ext4"
+for name in libtomcrypt.so.1 libtommath.so.1 libz.so.1 libcrypt.so.1 libc.so.6 libgmp.so.10 libe2p.so.2 libext2fs.so.2 \
+    libcom_err.so.2 libblkid.so.1 libuuid.so.1; do
+    cp -L "$(find "$files" -name "$name" | head -1)" "$root/lib/x86_64-linux-gnu/$name"
+done
+cp -L "$(find "$files" -name ld-linux-x86-64.so.2 | head -1)" "$root/lib64/"
+copy_modules "$root" $all
+echo $all >"$root/etc/modules"
+install -m 644 "$guest"/etc/{inittab,issue,mdev.conf} "$root/etc/"
+install -m 755 "$guest"/etc/init.d/{rcS,rcK,card,cloud,hotplug} "$root/etc/init.d/"
+install -D -m 755 "$guest/etc/acpi/PWRF/00000080" "$root/etc/acpi/PWRF/00000080"
+install -D -m 755 "$guest/usr/share/udhcpc/default.script" "$root/usr/share/udhcpc/default.script"
+install -m 755 "$guest/usr/bin/curl" "$root/usr/bin/curl"
+password=$(openssl passwd -6 -salt tinysalt gocubsgo)
+printf 'root:x:0:0:root:/root:/bin/sh\ntiny:x:1000:1000::/home/tiny:/bin/sh\n' >"$root/etc/passwd"
+printf 'root:!:19000:0:::::\ntiny:%s:19000:0:::::\n' "$password" >"$root/etc/shadow"
+printf 'root:x:0:\ntiny:x:1000:\ntty:x:5:\n' >"$root/etc/group"
+echo /bin/sh >"$root/etc/shells"
+echo tiny >"$root/etc/hostname"
+echo '127.0.0.1 localhost' >"$root/etc/hosts"
+chmod 600 "$root/etc/shadow"
+chmod 700 "$root/root" "$root/root/.ssh"
+chmod 1777 "$root/tmp"
+cp "$files/boot/vmlinuz-$version" "$root/boot/vmlinuz"
+cp "$work/initrd.gz" "$root/boot/initrd.gz"
+cp "$guest/etc/grub.cfg" "$root/boot/grub/grub.cfg"
+
+step "making the disk"
+disk=$work/disk.raw first=2048
+truncate -s ${size_mib}M "$disk"
+printf 'label: dos\nlabel-id: 0x7a7a7a01\nstart=%s, type=83, bootable\n' $first | sfdisk -q "$disk"
+# resize=: room in the file system's tables to grow to 64 GiB while it is in use.
+mke2fs -q -t ext4 -b 4096 -J size=4 -L tinyroot -m 0 -O ^metadata_csum,^metadata_csum_seed -d "$root" \
+    -E offset=$((first * 512)),root_owner=0:0,resize=16777216,lazy_itable_init=1 "$disk" $(((size_mib - 1) * 1024))k
+grub=/usr/lib/grub/i386-pc
+grub-mkimage -O i386-pc -p '(hd0,msdos1)/boot/grub' -o "$work/core.img" biosdisk part_msdos ext2 linux linux16 normal \
+    serial configfile gzio
+[ "$(stat -c %s "$work/core.img")" -lt $(((first - 1) * 512)) ]
+dd if=$grub/boot.img of="$disk" bs=440 count=1 conv=notrunc status=none
+dd if="$work/core.img" of="$disk" bs=512 seek=1 conv=notrunc status=none
+qemu-img convert -c -O qcow2 "$disk" "$output.part"
+mv "$output.part" "$output"
