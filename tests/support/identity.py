@@ -43,17 +43,20 @@ class Api:
         self.db.close()
 
     def call(self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str) -> Any:
-        """`path` is below /v3 unless it begins with /identity. A header X_Subject_Token is X-Subject-Token."""
+        """`path` is below /v3 unless it begins with /identity. Headers are named X_Subject_Token and so on."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        host, _, port = sent.pop("Host", "cloud:80").partition(":")
         if token is not None:
             sent["X-Auth-Token"] = token
         if isinstance(body, (str, bytes)):
-            return self._client.simulate_request(method, self._path(path), body=body, headers={
-                "Content-Type": "application/json", **sent})
-        return self._client.simulate_request(method, self._path(path), json=body, headers=sent)
+            sent["Content-Type"] = "application/json"
+        kind = "body" if isinstance(body, (str, bytes)) else "json"
+        return self._client.simulate_request(
+            method, self._path(path), headers=sent, host=host, port=int(port), **{kind: body}
+        )
 
     def login(self, user: str = "admin", password: str | None = None, scope: Any = None, **more: Any) -> Any:
-        """The answer to a login by name in the default domain; the scope is the project named alike, unless given."""
+        """The answer to a login in the default domain; the scope is the project named alike, unless given."""
         shown = {"name": user, "domain": {"id": "default"}, "password": password or PASSWORDS.get(user, user)}
         auth: dict[str, Any] = {"identity": {"methods": ["password"], "password": {"user": shown}}}
         if scope is None:

@@ -13,16 +13,31 @@ from pilvi.identity.keys import KEPT, Keys
 
 
 def token(**changes):
-    values = {"user_id": "a" * 32, "scope": tokens.PROJECT, "scope_id": "b" * 32, "methods": ("password", "token"),
-              "audit_ids": (tokens.new_audit_id(), tokens.new_audit_id()), "issued_at": 1_700_000_000_123_456,
-              "expires_at": 1_700_003_600_000_000, "epoch": 7, "application_credential_id": ""}
+    values = {
+        "user_id": "a" * 32,
+        "scope": tokens.PROJECT,
+        "scope_id": "b" * 32,
+        "methods": ("password", "token"),
+        "audit_ids": (tokens.new_audit_id(), tokens.new_audit_id()),
+        "issued_at": 1_700_000_000_123_456,
+        "expires_at": 1_700_003_600_000_000,
+        "epoch": 7,
+        "application_credential_id": "",
+    }
     return tokens.Token(**{**values, **changes})
 
 
-@pytest.mark.parametrize("changes", [
-    {}, {"scope": tokens.SYSTEM, "scope_id": ""}, {"scope": tokens.DOMAIN, "scope_id": "default"},
-    {"user_id": "not-hexadecimal"}, {"scope_id": "é" * 20}, {"application_credential_id": "c" * 32},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"scope": tokens.SYSTEM, "scope_id": ""},
+        {"scope": tokens.DOMAIN, "scope_id": "default"},
+        {"user_id": "not-hexadecimal"},
+        {"scope_id": "é" * 20},
+        {"application_credential_id": "c" * 32},
+    ],
+)
 def test_a_token_says_what_was_put_in(tmp_path, changes):
     keys = Keys(tmp_path / "keys")
     put = token(**changes)
@@ -44,7 +59,7 @@ def test_a_changed_token_is_none(tmp_path):
     keys = Keys(tmp_path / "keys")
     text = tokens.seal(token(), keys)
     for position in (10, len(text) // 2, len(text) - 2):
-        changed = text[:position] + ("A" if text[position] != "A" else "B") + text[position + 1:]
+        changed = text[:position] + ("A" if text[position] != "A" else "B") + text[position + 1 :]
         assert tokens.unseal(changed, keys) is None
 
 
@@ -80,7 +95,9 @@ def test_another_controller_finds_the_new_key(tmp_path):
 def test_controllers_that_start_at_once_use_one_key(tmp_path):
     every = [Keys(tmp_path / "keys") for _ in range(8)]
     sealed: list[str] = []
-    threads = [threading.Thread(target=lambda keys=keys: sealed.append(keys.encrypt(b"x", 0))) for keys in every]
+    threads = [
+        threading.Thread(target=lambda keys=keys: sealed.append(keys.encrypt(b"x", 0))) for keys in every
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -42,8 +42,11 @@ def two(tmp_path, database):
 def by_password(identity, user="pilvi", password=None, scope=None):
     scope = {"project": {"name": user, "domain": {"id": "default"}}} if scope is None else scope
     shown = {"name": user, "domain": {"name": "Default"}, "password": password or PASSWORDS[user]}
-    return identity.issue(msgspec.convert({
-        "identity": {"methods": ["password"], "password": {"user": shown}}, "scope": scope}, wire.Auth))
+    return identity.issue(
+        msgspec.convert(
+            {"identity": {"methods": ["password"], "password": {"user": shown}}, "scope": scope}, wire.Auth
+        )
+    )
 
 
 def holds(identity, text):
@@ -64,7 +67,11 @@ def test_a_context_says_who_asks(two):
     context = second.authenticate(issued.text, "req-7")
     assert (context.user_name, context.project_name, context.request_id) == ("pilvi", "pilvi", "req-7")
     assert context.roles == {"member", "reader"}
-    assert (context.user_domain_id, context.project_domain_id, context.domain_id) == ("default", "default", None)
+    assert (context.user_domain_id, context.project_domain_id, context.domain_id) == (
+        "default",
+        "default",
+        None,
+    )
     assert context.expires_at == issued.token.expires_at
     assert first.authenticate(issued.text, "req-8") == msgspec.structs.replace(context, request_id="req-8")
 
@@ -115,17 +122,38 @@ def disable_domain(identity):
 
 
 def take_role_away(identity):
-    identity.take_away(Assignment("user", key(identity, users, "pilvi"), "project", key(identity, projects, "pilvi"),
-                                  key(identity, roles, "member")))
+    identity.take_away(
+        Assignment(
+            "user",
+            key(identity, users, "pilvi"),
+            "project",
+            key(identity, projects, "pilvi"),
+            key(identity, roles, "member"),
+        )
+    )
 
 
 def delete_role(identity):
     identity.delete_role(ROOT, key(identity, roles, "member"))
 
 
-@pytest.mark.parametrize("end", [
-    disable_user, enable_user_again, change_password, reset_password, delete_user, disable_project,
-    enable_project_again, delete_project, disable_domain, take_role_away, delete_role], ids=lambda end: end.__name__)
+@pytest.mark.parametrize(
+    "end",
+    [
+        disable_user,
+        enable_user_again,
+        change_password,
+        reset_password,
+        delete_user,
+        disable_project,
+        enable_project_again,
+        delete_project,
+        disable_domain,
+        take_role_away,
+        delete_role,
+    ],
+    ids=lambda end: end.__name__,
+)
 def test_a_token_ends_everywhere_with_what_it_rests_on(two, end):
     first, second, _ = two
     text, other = by_password(first).text, by_password(first, "oscloud").text
@@ -162,8 +190,15 @@ def test_a_new_role_shows_in_tokens_that_are_in_use(two):
     first, second, _ = two
     text = by_password(first).text
     assert not holds(second, text).is_admin
-    first.grant(Assignment("user", key(first, users, "pilvi"), "project", key(first, projects, "pilvi"),
-                           key(first, roles, "admin")))
+    first.grant(
+        Assignment(
+            "user",
+            key(first, users, "pilvi"),
+            "project",
+            key(first, projects, "pilvi"),
+            key(first, roles, "admin"),
+        )
+    )
     assert holds(second, text).is_admin
 
 
@@ -171,7 +206,9 @@ def test_a_group_gives_its_roles_to_its_members(two):
     first, second, _ = two
     group = first.create_group(ROOT, {"name": "staff", "description": None, "domain_id": "default"}, {}).id
     user = key(first, users, "oscloud")
-    first.grant(Assignment("group", group, "project", key(first, projects, "pilvi"), key(first, roles, "member")))
+    first.grant(
+        Assignment("group", group, "project", key(first, projects, "pilvi"), key(first, roles, "member"))
+    )
     scope = {"project": {"name": "pilvi", "domain": {"id": "default"}}}
     with pytest.raises(Unauthorized):
         by_password(first, "oscloud", scope=scope)
@@ -218,7 +255,9 @@ def test_bootstrap_leaves_what_was_changed_since(two):
     reset_password(first)
     before = {table.name: len(first.listing(table, [], None, None)) for table in (projects, users, roles)}
     first.bootstrap(PASSWORDS)
-    assert {table.name: len(first.listing(table, [], None, None)) for table in (projects, users, roles)} == before
+    assert {
+        table.name: len(first.listing(table, [], None, None)) for table in (projects, users, roles)
+    } == before
     assert by_password(first, password="another")
 
 

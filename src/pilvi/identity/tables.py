@@ -169,8 +169,8 @@ revocations = sa.Table(
     sa.Index("ix_identity_revocations_expires_at", "expires_at"),
 )
 
-# One row, counted up on all controllers by whatever may change the meaning of a token: what was found out about
-# a token holds as long as the count stands still.
+# One row, counted up on all controllers by whatever may change what a token means: what was found out about a
+# token holds as long as the count stands still.
 changes = sa.Table(
     "identity_changes",
     metadata,
