@@ -140,7 +140,7 @@ class Cloud(RuleBasedStateMachine):
 
     @rule(verb=st.sampled_from(["start", "shutdown", "stop", "pause"]), host=st.integers(0, 1))
     def a_driver_fails(self, verb, host):
-        self.served.cloud.site.agents[host].hypervisor.fail_next(verb, None, "it was told to fail")
+        self.served.cloud.site.agents[host].hypervisor.fail(verb, "it was told to fail")
 
     @invariant()
     def settled(self):

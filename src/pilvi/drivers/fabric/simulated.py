@@ -6,83 +6,23 @@ What it remembers lasts in a folder where it is given one: a file written and re
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import defaultdict
 from pathlib import Path
 
 import msgspec
 
 from pilvi.drivers.fabric import consistency
 from pilvi.drivers.fabric.base import FabricError, Topology
-
-
-class Faults:
-    """Failures to come: `fail("plug", "no more taps")` makes the next plug raise; `times` None: every one."""
-
-    def __init__(self) -> None:
-        self._coming: dict[str, list[tuple[str, int | None]]] = defaultdict(list)
-        self._lock = threading.Lock()
-
-    def fail(self, verb: str, reason: str, times: int | None = 1) -> None:
-        with self._lock:
-            self._coming[verb].append((reason, times))
-
-    def heal(self) -> None:
-        with self._lock:
-            self._coming.clear()
-
-    def strike(self, verb: str, what: str) -> None:
-        """Raises FabricError where a failure of this verb is due."""
-        if not self._coming:
-            return
-        with self._lock:
-            due = self._coming.get(verb)
-            if not due:
-                return
-            reason, times = due[0]
-            if times == 1:
-                due.pop(0)
-            elif times is not None:
-                due[0] = (reason, times - 1)
-        raise FabricError(f"cannot {verb} {what}: {reason}")
-
-
-class _Notes:
-    """Small values by name, kept in a folder where there is one."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self.values: dict[str, str] = {}
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.values = {
-                file.name: file.read_text() for file in folder.iterdir() if not file.name.startswith(".")
-            }
-
-    def put(self, name: str, value: str) -> None:
-        if self.values.get(name) == value:
-            return
-        if self._folder is not None:
-            _replace(self._folder / name, value.encode())
-        self.values[name] = value
-
-    def drop(self, name: str) -> None:
-        if self.values.pop(name, None) is not None and self._folder is not None:
-            (self._folder / name).unlink(missing_ok=True)
-
-
-def _replace(file: Path, content: bytes) -> None:
-    unfinished = file.with_name(f".{file.name}.{threading.get_ident()}")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, file)
+from pilvi.drivers.pretend import Faults, Notes, replace
 
 
 class SimulatedFabric(Faults):
+    error = FabricError
+
     def __init__(self, root: Path | None = None) -> None:
         super().__init__()
-        self._ports = _Notes(root and root / "ports")
-        self._metadata = _Notes(root and root / "metadata")
+        self._ports = Notes(root and root / "ports")
+        self._metadata = Notes(root and root / "metadata")
 
     def plug(self, port_id: str, mac: str, mtu: int, owner_uid: int) -> str:
         self.strike("plug", f"port {port_id}")
@@ -121,6 +61,8 @@ class SimulatedFabric(Faults):
 class SimulatedNorthbound(Faults):
     """`fabrics` are the hosts whose plugged ports are up."""
 
+    error = FabricError
+
     def __init__(self, fabrics: tuple[SimulatedFabric, ...] = (), root: Path | None = None) -> None:
         super().__init__()
         self._fabrics = fabrics
@@ -141,7 +83,7 @@ class SimulatedNorthbound(Faults):
             changed += sum(key not in after for key in before)
             if changed:
                 if self._file is not None:
-                    _replace(self._file, msgspec.msgpack.encode(topology))
+                    replace(self._file, msgspec.msgpack.encode(topology))
                 self.topology = topology
         return changed
 

@@ -1,0 +1,154 @@
+"""Guests that are only pretended: power states that last, a console that says something, and failures on demand.
+
+A product of its own, for clouds that only answer their API, and so under the contract of the real drivers.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from pilvi.drivers.hypervisor.base import (
+    Capabilities,
+    Guest,
+    HypervisorError,
+    PowerState,
+    UnknownGuest,
+)
+from pilvi.drivers.pretend import Faults, Notes
+
+ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
+
+
+class _Kept(msgspec.Struct):
+    guest: Guest
+    state: PowerState
+    boots: int = 0
+
+
+class SimulatedHypervisor(Faults):
+    """`seconds` is how long each start takes; `sleep` is how it waits. With a root, guests outlive this object."""
+
+    error = HypervisorError
+
+    def __init__(self, root: Path | None = None, *, vcpus: int = 64, memory_mib: int = 1 << 18, seconds: float = 0.0,
+                 sleep: Callable[[float], None] = time.sleep):
+        super().__init__()
+        self._root, self._vcpus, self._memory_mib = root, vcpus, memory_mib
+        self._seconds, self._sleep = seconds, sleep
+        self._notes = Notes(root)
+        self._guests = {name: msgspec.json.decode(text, type=_Kept) for name, text in self._notes.values.items()}
+        self._callbacks: list[Callable[[str, PowerState], None]] = []
+        self._guard = threading.Lock()
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities("fake", 1_000_000, "none", self._vcpus, self._memory_mib)
+
+    def start(self, guest: Guest) -> None:
+        kept = self._guests.get(guest.id)
+        if kept is not None and kept.state in ALIVE:
+            return
+        self.strike("start", f"guest {guest.id}")
+        if self._seconds:
+            self._sleep(self._seconds)
+        self._keep(_Kept(guest, PowerState.RUNNING, kept.boots + 1 if kept else 1))
+
+    def shutdown(self, guest_id: str) -> None:
+        if self._known(guest_id).state is not PowerState.RUNNING:
+            return
+        self.strike("shutdown", f"guest {guest_id}")
+        self.guest_switches_off(guest_id)
+
+    def stop(self, guest_id: str) -> None:
+        kept = self._known(guest_id)
+        self.strike("stop", f"guest {guest_id}")
+        self._turn(kept, PowerState.OFF)
+
+    def reset(self, guest_id: str) -> None:
+        kept = self._alive(guest_id)
+        self.strike("reset", f"guest {guest_id}")
+        self._keep(_Kept(kept.guest, kept.state, kept.boots + 1))
+
+    def pause(self, guest_id: str) -> None:
+        kept = self._alive(guest_id)
+        self.strike("pause", f"guest {guest_id}")
+        self._turn(kept, PowerState.PAUSED)
+
+    def resume(self, guest_id: str) -> None:
+        kept = self._alive(guest_id)
+        self.strike("resume", f"guest {guest_id}")
+        self._turn(kept, PowerState.RUNNING)
+
+    def state(self, guest_id: str) -> PowerState:
+        kept = self._guests.get(guest_id)
+        return kept.state if kept else PowerState.ABSENT
+
+    def guests(self) -> dict[str, PowerState]:
+        return {name: kept.state for name, kept in list(self._guests.items())}
+
+    def console_log(self, guest_id: str, last_bytes: int = 1 << 20) -> bytes:
+        kept = self._known(guest_id)
+        lines = []
+        for boot in range(kept.boots):
+            lines += ["[    0.000000] Linux version 6.1.0-simulated", f"[    0.004000] Memory: {kept.guest.memory_mib}M",
+                      f"[    0.020000] smp: Brought up {kept.guest.vcpus} CPUs",
+                      *(f"[    0.100000] virtio_net {nic.mac}" for nic in kept.guest.nics),
+                      f"{kept.guest.name} login: (boot {boot + 1})"]
+        return "\n".join([*lines, ""]).encode()[-last_bytes:]
+
+    def console_socket(self, guest_id: str) -> Path:
+        self._known(guest_id)
+        raise HypervisorError(f"guest {guest_id} is simulated: it has a console log, and nobody at the console")
+
+    def undefine(self, guest_id: str) -> None:
+        if guest_id not in self._guests:
+            return
+        self.strike("undefine", f"guest {guest_id}")
+        self._guests.pop(guest_id, None)
+        self._notes.drop(guest_id)
+
+    def listen(self, callback: Callable[[str, PowerState], None]) -> None:
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    # -- what happens to guests, for tests
+
+    def guest_switches_off(self, guest_id: str) -> None:
+        self._by_itself(guest_id, PowerState.OFF)
+
+    def guest_is_lost(self, guest_id: str) -> None:
+        """As when its process crashed."""
+        self._by_itself(guest_id, PowerState.LOST)
+
+    def _by_itself(self, guest_id: str, state: PowerState) -> None:
+        self._turn(self._known(guest_id), state)
+        for callback in self._callbacks:
+            callback(guest_id, state)
+
+    # -- inside
+
+    def _known(self, guest_id: str) -> _Kept:
+        kept = self._guests.get(guest_id)
+        if kept is None:
+            raise UnknownGuest(f"there is no guest {guest_id}")
+        return kept
+
+    def _alive(self, guest_id: str) -> _Kept:
+        kept = self._known(guest_id)
+        if kept.state not in ALIVE:
+            raise HypervisorError(f"guest {guest_id} is {kept.state}: it does not run")
+        return kept
+
+    def _turn(self, kept: _Kept, state: PowerState) -> None:
+        self._keep(_Kept(kept.guest, state, kept.boots))
+
+    def _keep(self, kept: _Kept) -> None:
+        with self._guard:
+            self._guests[kept.guest.id] = kept
+            self._notes.put(kept.guest.id, msgspec.json.encode(kept).decode())

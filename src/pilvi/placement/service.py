@@ -1,0 +1,109 @@
+"""Placement: which host has room, and who holds what. All of it inside the caller's transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Database, Tx
+from pilvi.faults import Conflict, NotFound
+from pilvi.placement import store
+
+VCPU, MEMORY_MB, DISK_GB = "VCPU", "MEMORY_MB", "DISK_GB"
+WORDS = {VCPU: "VCPUs", MEMORY_MB: "MiB of memory", DISK_GB: "GiB of disk"}
+NAMES = {VCPU: "vcpus", MEMORY_MB: "memory_mib", DISK_GB: "disk_gib"}
+
+
+class Placement:
+    def __init__(self, db: Database):
+        self.db = db
+
+    def ensure_host(self, tx: Tx, host: str, *, vcpus: int, memory_mib: int, disk_gib: int, cpu_ratio: float = 1.0,
+                    memory_ratio: float = 1.0, disk_ratio: float = 1.0, reserved_memory_mib: int = 0) -> None:
+        """What a host has, of which (total - reserved) * ratio may be taken."""
+        store.ensure_provider(tx, host, str(uuid.uuid5(uuid.NAMESPACE_DNS, host)))
+        changed = [
+            store.save_inventory(tx, host, VCPU, vcpus, 0, cpu_ratio),
+            store.save_inventory(tx, host, MEMORY_MB, memory_mib, min(reserved_memory_mib, memory_mib), memory_ratio),
+            store.save_inventory(tx, host, DISK_GB, disk_gib, 0, disk_ratio),
+        ]
+        if any(changed):
+            store.count_generation(tx, host)
+
+    def claim(self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int,
+              hosts: Sequence[str]) -> str:
+        """Takes this much on one of the hosts, the one with most room first, and returns its name.
+
+        Raises Conflict with each host's reason when none has room; then nothing is taken."""
+        amounts = {VCPU: vcpus, MEMORY_MB: memory_mib, DISK_GB: disk_gib}
+        rows: dict[str, dict[str, sa.Row]] = defaultdict(dict)
+        for row in store.inventories_of(tx, hosts):
+            rows[row.host][row.resource_class] = row
+        reasons = [f"host {host}: it has not said what it has" for host in hosts if host not in rows]
+        for host in sorted(rows, key=lambda host: _load(rows[host], amounts)):
+            lacking = store.take(tx, host, amounts)
+            if not lacking:
+                store.note(tx, consumer_id, host, amounts)
+                return host
+            store.give_back(tx, host, {name: amount for name, amount in amounts.items() if name not in lacking})
+            reasons += [f"host {host}: {_lack(rows[host][name], amounts[name])}" for name in lacking]
+        raise Conflict(f"No valid host was found. {'; '.join(sorted(reasons)) or 'There are no hosts.'}")
+
+    def release(self, tx: Tx, consumer_id: str) -> None:
+        """Gives back what a consumer holds; one that holds nothing is fine."""
+        for row in store.forget(tx, consumer_id):
+            store.give_back(tx, row.host, {row.resource_class: row.used})
+
+    def allocations(self, tx: Tx, consumer_id: str) -> dict[str, Any]:
+        """{"host": ..., "resources": {class: amount}}, empty for one that holds nothing."""
+        rows = store.allocations_of(tx, consumer_id)
+        if not rows:
+            return {}
+        return {"host": rows[0].host, "resources": {row.resource_class: row.used for row in rows}}
+
+    def usage(self, tx: Tx) -> list[dict[str, Any]]:
+        """Each host with what it has, vcpus, memory_mib, disk_gib, and what is used of that: ..._used."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in store.inventories_of(tx):
+            host = found.setdefault(row.host, {"host": row.host})
+            host[NAMES[row.resource_class]] = row.total
+            host[NAMES[row.resource_class] + "_used"] = row.used
+        return list(found.values())
+
+    # -- the HTTP API's views
+
+    def providers(self, name: str | None = None, uuid: str | None = None) -> Sequence[sa.Row]:
+        with self.db.read() as tx:
+            return [row for row in store.providers_all(tx)
+                    if (name is None or row.host == name) and (uuid is None or row.uuid == uuid)]
+
+    def provider(self, uuid: str) -> tuple[sa.Row, Sequence[sa.Row], Sequence[sa.Row]]:
+        """A resource provider, its inventories and its allocations. Raises NotFound."""
+        with self.db.read() as tx:
+            row = store.provider(tx, uuid)
+            if row is None:
+                raise NotFound(f"No resource provider with uuid {uuid} found")
+            return row, store.inventories_of(tx, [row.host]), store.allocations_on(tx, row.host)
+
+    def consumer(self, consumer_id: str) -> tuple[Sequence[sa.Row], dict[str, sa.Row]]:
+        """A consumer's allocations, and the providers by host."""
+        with self.db.read() as tx:
+            return store.allocations_of(tx, consumer_id), {row.host: row for row in store.providers_all(tx)}
+
+
+def _capacity(row: sa.Row) -> float:
+    return (row.total - row.reserved) * row.ratio
+
+
+def _load(rows: dict[str, sa.Row], amounts: dict[str, int]) -> float:
+    """How full the fullest of its resources would be."""
+    return max((rows[name].used + amount) / (_capacity(rows[name]) or 1e-9)
+               for name, amount in amounts.items() if name in rows)
+
+
+def _lack(row: sa.Row, amount: int) -> str:
+    return f"{amount} {WORDS[row.resource_class]} wanted, {max(0, int(_capacity(row) - row.used))} free"
