@@ -27,7 +27,9 @@ class Client:
         self._client = testing.TestClient(app)
 
     def __call__(self, method, path, token=ALICE, status=None, **options):
-        headers = {"X-Auth-Token": token, **options.pop("headers", {})} if token else options.pop("headers", {})
+        headers = (
+            {"X-Auth-Token": token, **options.pop("headers", {})} if token else options.pop("headers", {})
+        )
         if "json" in options and "Content-Type" in headers:  # which the test client would override
             options["body"] = json.dumps(options.pop("json"))
         answer = self._client.simulate_request(method, "/image" + path, headers=headers, **options)
@@ -39,12 +41,24 @@ class Client:
         return self("POST", "/v2/images", token, 201, json=values).json
 
     def patch(self, image, *changes, token=ALICE, status=200):
-        return self("PATCH", f"/v2/images/{image['id']}", token, status, json=list(changes),
-                    headers={"Content-Type": PATCH})
+        return self(
+            "PATCH",
+            f"/v2/images/{image['id']}",
+            token,
+            status,
+            json=list(changes),
+            headers={"Content-Type": PATCH},
+        )
 
     def upload(self, image, data, token=ALICE, status=204):
-        return self("PUT", f"/v2/images/{image['id']}/file", token, status, body=data,
-                    headers={"Content-Type": "application/octet-stream"})
+        return self(
+            "PUT",
+            f"/v2/images/{image['id']}/file",
+            token,
+            status,
+            body=data,
+            headers={"Content-Type": "application/octet-stream"},
+        )
 
     def active(self, data=b"data", token=ALICE, **values):
         image = self.create(token, disk_format="raw", container_format="bare", **values)
@@ -59,8 +73,9 @@ class Client:
 @pytest.fixture
 def cloud(tmp_path):
     cloud = SmallCloud(f"sqlite:///{tmp_path}/pilvi.db")
-    cloud.image = Images(cloud.db, cloud.clock, cloud.ids, cloud.engine, cloud.settings, tmp_path / "images",
-                         cloud.identity)
+    cloud.image = Images(
+        cloud.db, cloud.clock, cloud.ids, cloud.engine, cloud.settings, tmp_path / "images", cloud.identity
+    )
     cloud.create_tables()
     yield cloud
     cloud.close()
@@ -72,8 +87,14 @@ def client(cloud):
 
 
 def test_an_image_is_created_filled_shown_and_deleted(client, cloud):
-    image = client.create(name="cirros", disk_format="raw", container_format="bare", min_disk=1, tags=["b", "a"],
-                          hw_disk_bus="virtio")
+    image = client.create(
+        name="cirros",
+        disk_format="raw",
+        container_format="bare",
+        min_disk=1,
+        tags=["b", "a"],
+        hw_disk_bus="virtio",
+    )
     assert (image["status"], image["visibility"], image["owner"]) == ("queued", "shared", "a")
     assert (image["tags"], image["hw_disk_bus"], image["size"]) == (["a", "b"], "virtio", None)
     assert client("GET", image["file"], status=204).content == b""
@@ -87,7 +108,10 @@ def test_an_image_is_created_filled_shown_and_deleted(client, cloud):
 
     data = client("GET", image["file"], status=200)
     assert (data.content, data.headers["content-md5"]) == (b"0123456789", shown["checksum"])
-    assert (data.headers["content-type"], data.headers["content-length"]) == ("application/octet-stream", "10")
+    assert (data.headers["content-type"], data.headers["content-length"]) == (
+        "application/octet-stream",
+        "10",
+    )
 
     client("DELETE", image["self"], status=204)
     client("GET", image["self"], status=404)
@@ -98,8 +122,11 @@ def test_an_image_is_created_filled_shown_and_deleted(client, cloud):
 def test_versions_are_offered_without_a_token(client):
     for path, status in (("", 300), ("/", 300), ("/v2", 300), ("/v2/", 300), ("/versions", 200)):
         versions = client("GET", path, None, status).json["versions"]
-        assert versions[0] == {"id": "v2.9", "status": "CURRENT",
-                               "links": [{"rel": "self", "href": "http://falconframework.org/image/v2/"}]}
+        assert versions[0] == {
+            "id": "v2.9",
+            "status": "CURRENT",
+            "links": [{"rel": "self", "href": "http://falconframework.org/image/v2/"}],
+        }
 
 
 @pytest.mark.parametrize("name", ["image", "images", "member", "members"])
@@ -124,17 +151,40 @@ def test_a_trailing_slash_is_an_empty_id(client):
     client("DELETE", "/v2/images/", status=404)
 
 
-@pytest.mark.parametrize(("body", "status"), [
-    ({"name": "n" * 256}, 400), ({"name": 5}, 400), ({"min_disk": -1}, 400), ({"min_ram": 2**31}, 400),
-    ({"min_ram": True}, 400), ({"disk_format": "floppy"}, 400), ({"container_format": "box"}, 400),
-    ({"visibility": "secret"}, 400), ({"protected": "yes"}, 400), ({"tags": ["t" * 256]}, 400), ({"tags": [1]}, 400),
-    ({"id": "1"}, 400), ({"prop": 1}, 400), ({"prop": None}, 400), ({"p" * 256: "v"}, 400), ({"": "v"}, 400),
-    ({"name": "a\0b"}, 400), ({"prop": "a\0b"}, 400),
-    ({"status": "active"}, 403), ({"size": 1}, 403), ({"os_glance_x": "y"}, 403), ({"location": "x"}, 403),
-    ({"locations": []}, 403), ({"owner": "b"}, 403), ({"visibility": "public"}, 403),
-    ({"tags": [str(number) for number in range(129)]}, 413), ({f"p{number}": "v" for number in range(129)}, 413),
-    ([], 400), ("x", 400),
-])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"name": "n" * 256}, 400),
+        ({"name": 5}, 400),
+        ({"min_disk": -1}, 400),
+        ({"min_ram": 2**31}, 400),
+        ({"min_ram": True}, 400),
+        ({"disk_format": "floppy"}, 400),
+        ({"container_format": "box"}, 400),
+        ({"visibility": "secret"}, 400),
+        ({"protected": "yes"}, 400),
+        ({"tags": ["t" * 256]}, 400),
+        ({"tags": [1]}, 400),
+        ({"id": "1"}, 400),
+        ({"prop": 1}, 400),
+        ({"prop": None}, 400),
+        ({"p" * 256: "v"}, 400),
+        ({"": "v"}, 400),
+        ({"name": "a\0b"}, 400),
+        ({"prop": "a\0b"}, 400),
+        ({"status": "active"}, 403),
+        ({"size": 1}, 403),
+        ({"os_glance_x": "y"}, 403),
+        ({"location": "x"}, 403),
+        ({"locations": []}, 403),
+        ({"owner": "b"}, 403),
+        ({"visibility": "public"}, 403),
+        ({"tags": [str(number) for number in range(129)]}, 413),
+        ({f"p{number}": "v" for number in range(129)}, 413),
+        ([], 400),
+        ("x", 400),
+    ],
+)
 def test_creation_refuses(client, body, status):
     client("POST", "/v2/images", ALICE, status, json=body)
     assert client.names(token=ADMIN) == []
@@ -169,42 +219,54 @@ def test_quotas_bound_number_and_bytes(client, cloud):
 
 def test_attributes_and_properties_are_patched(client):
     image = client.create(name="old", prop="x")
-    changed = client.patch(image, {"op": "replace", "path": "/name", "value": "new"},
-                           {"op": "add", "path": "/a~1b~0c", "value": "1"},
-                           {"op": "replace", "path": "/prop", "value": "y"},
-                           {"op": "replace", "path": "/tags", "value": ["t"]},
-                           {"op": "replace", "path": "/min_ram", "value": 64},
-                           {"op": "add", "path": "/disk_format", "value": "raw"}).json
+    changed = client.patch(
+        image,
+        {"op": "replace", "path": "/name", "value": "new"},
+        {"op": "add", "path": "/a~1b~0c", "value": "1"},
+        {"op": "replace", "path": "/prop", "value": "y"},
+        {"op": "replace", "path": "/tags", "value": ["t"]},
+        {"op": "replace", "path": "/min_ram", "value": 64},
+        {"op": "add", "path": "/disk_format", "value": "raw"},
+    ).json
     assert (changed["name"], changed["a/b~c"], changed["prop"]) == ("new", "1", "y")
     assert (changed["tags"], changed["min_ram"], changed["disk_format"]) == (["t"], 64, "raw")
     changed = client.patch(image, {"op": "remove", "path": "/prop"}).json
     assert "prop" not in changed
-    old = client("PATCH", image["self"], ALICE, 200, json=[{"add": "/foo", "value": "bar"}],
-                 headers={"Content-Type": "application/openstack-images-v2.0-json-patch"}).json
+    old = client(
+        "PATCH",
+        image["self"],
+        ALICE,
+        200,
+        json=[{"add": "/foo", "value": "bar"}],
+        headers={"Content-Type": "application/openstack-images-v2.0-json-patch"},
+    ).json
     assert old["foo"] == "bar"
 
 
-@pytest.mark.parametrize(("change", "status"), [
-    ({"op": "replace", "path": "/status", "value": "active"}, 403),
-    ({"op": "add", "path": "/os_glance_x", "value": "y"}, 403),
-    ({"op": "replace", "path": "/id", "value": "7d9bd85c-4a5a-4d3c-8b2e-1f0d6c5b4a39"}, 403),
-    ({"op": "remove", "path": "/name"}, 403),
-    ({"op": "replace", "path": "/visibility", "value": "public"}, 403),
-    ({"op": "replace", "path": "/owner", "value": "b"}, 403),
-    ({"op": "replace", "path": "/disk_format", "value": "qcow2"}, 403),
-    ({"op": "replace", "path": "/prop", "value": "y"}, 409),
-    ({"op": "remove", "path": "/prop"}, 409),
-    ({"op": "replace", "path": "/name", "value": 5}, 400),
-    ({"op": "replace", "path": "/protected", "value": "maybe"}, 400),
-    ({"op": "add", "path": "/prop", "value": 5}, 400),
-    ({"op": "add", "path": "/prop"}, 400),
-    ({"op": "move", "path": "/prop", "value": "y"}, 400),
-    ({"op": "add", "path": "prop", "value": "y"}, 400),
-    ({"op": "add", "path": "/a/b", "value": "y"}, 400),
-    ({"op": "add", "path": "/a~b", "value": "y"}, 400),
-    ({"op": "add", "path": "/", "value": "y"}, 400),
-    ("add", 400),
-])
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"op": "replace", "path": "/status", "value": "active"}, 403),
+        ({"op": "add", "path": "/os_glance_x", "value": "y"}, 403),
+        ({"op": "replace", "path": "/id", "value": "7d9bd85c-4a5a-4d3c-8b2e-1f0d6c5b4a39"}, 403),
+        ({"op": "remove", "path": "/name"}, 403),
+        ({"op": "replace", "path": "/visibility", "value": "public"}, 403),
+        ({"op": "replace", "path": "/owner", "value": "b"}, 403),
+        ({"op": "replace", "path": "/disk_format", "value": "qcow2"}, 403),
+        ({"op": "replace", "path": "/prop", "value": "y"}, 409),
+        ({"op": "remove", "path": "/prop"}, 409),
+        ({"op": "replace", "path": "/name", "value": 5}, 400),
+        ({"op": "replace", "path": "/protected", "value": "maybe"}, 400),
+        ({"op": "add", "path": "/prop", "value": 5}, 400),
+        ({"op": "add", "path": "/prop"}, 400),
+        ({"op": "move", "path": "/prop", "value": "y"}, 400),
+        ({"op": "add", "path": "prop", "value": "y"}, 400),
+        ({"op": "add", "path": "/a/b", "value": "y"}, 400),
+        ({"op": "add", "path": "/a~b", "value": "y"}, 400),
+        ({"op": "add", "path": "/", "value": "y"}, 400),
+        ("add", 400),
+    ],
+)
 def test_patches_are_refused_as_a_whole(client, change, status):
     image = client.active(name="old")
     client.patch(image, {"op": "replace", "path": "/name", "value": "new"}, change, status=status)
@@ -243,8 +305,13 @@ def test_tags_come_and_go(client):
 def test_images_of_other_projects_are_not_there(client):
     image = client.active()
     for method, path, options in [
-        ("GET", "", {}), ("DELETE", "", {}), ("GET", "/file", {}), ("GET", "/members", {}), ("PUT", "/tags/t", {}),
-        ("PATCH", "", {"json": [], "headers": {"Content-Type": PATCH}}), ("POST", "/actions/deactivate", {}),
+        ("GET", "", {}),
+        ("DELETE", "", {}),
+        ("GET", "/file", {}),
+        ("GET", "/members", {}),
+        ("PUT", "/tags/t", {}),
+        ("PATCH", "", {"json": [], "headers": {"Content-Type": PATCH}}),
+        ("POST", "/actions/deactivate", {}),
         ("PUT", "/file", {"body": b"x", "headers": {"Content-Type": "application/octet-stream"}}),
         ("POST", "/members", {"json": {"member": "c"}}),
     ]:
@@ -323,37 +390,73 @@ def shelf(client):
     return client
 
 
-@pytest.mark.parametrize(("query", "names"), [
-    ("", ["three", "two, too", "one"]),
-    ("name=one", ["one"]),
-    ("name=in:one,three", ["three", "one"]),
-    ("name=in:%22two,%20too%22,one", ["two, too", "one"]),
-    ("status=queued", ["three"]), ("status=in:queued,active", ["three", "two, too", "one"]),
-    ("visibility=private", ["three"]), ("owner=a&name=one", ["one"]), ("owner=b", []),
-    ("disk_format=qcow2", ["three"]), ("container_format=in:bare,ovf", ["three", "two, too", "one"]),
-    ("size_min=2", ["two, too"]), ("size_max=1", ["one"]), ("size=2", ["two, too"]), ("min_ram=3", ["three"]),
-    ("tag=x", ["two, too", "one"]), ("tag=x&tag=y", ["two, too"]),
-    ("protected=true", ["two, too"]), ("protected=False", ["three", "one"]),
-    ("os_hidden=true", ["hidden"]), ("os=linux", ["one"]), ("os=plan9", []),
-    ("created_at=gt:2001-01-01T00:00:00Z", ["three", "two, too", "one"]), ("updated_at=lte:2001-01-01T00:00:00Z", []),
-    ("sort=name:asc", ["one", "three", "two, too"]), ("sort=size,name:asc", ["two, too", "one", "three"]),
-    ("sort_key=name&sort_dir=desc", ["two, too", "three", "one"]), ("sort_dir=asc", ["one", "two, too", "three"]),
-    ("limit=2", ["three", "two, too"]), ("limit=0", []),
-])
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["three", "two, too", "one"]),
+        ("name=one", ["one"]),
+        ("name=in:one,three", ["three", "one"]),
+        ("name=in:%22two,%20too%22,one", ["two, too", "one"]),
+        ("status=queued", ["three"]),
+        ("status=in:queued,active", ["three", "two, too", "one"]),
+        ("visibility=private", ["three"]),
+        ("owner=a&name=one", ["one"]),
+        ("owner=b", []),
+        ("disk_format=qcow2", ["three"]),
+        ("container_format=in:bare,ovf", ["three", "two, too", "one"]),
+        ("size_min=2", ["two, too"]),
+        ("size_max=1", ["one"]),
+        ("size=2", ["two, too"]),
+        ("min_ram=3", ["three"]),
+        ("tag=x", ["two, too", "one"]),
+        ("tag=x&tag=y", ["two, too"]),
+        ("protected=true", ["two, too"]),
+        ("protected=False", ["three", "one"]),
+        ("os_hidden=true", ["hidden"]),
+        ("os=linux", ["one"]),
+        ("os=plan9", []),
+        ("created_at=gt:2001-01-01T00:00:00Z", ["three", "two, too", "one"]),
+        ("updated_at=lte:2001-01-01T00:00:00Z", []),
+        ("sort=name:asc", ["one", "three", "two, too"]),
+        ("sort=size,name:asc", ["two, too", "one", "three"]),
+        ("sort_key=name&sort_dir=desc", ["two, too", "three", "one"]),
+        ("sort_dir=asc", ["one", "two, too", "three"]),
+        ("limit=2", ["three", "two, too"]),
+        ("limit=0", []),
+    ],
+)
 def test_lists_are_filtered_and_sorted(shelf, query, names):
     assert shelf.names(query) == names
 
 
-@pytest.mark.parametrize("query", [
-    "limit=-1", "limit=many", "sort=colour", "sort=name:up", "sort_key=name&sort_dir=up", "sort=name&sort_key=name",
-    "sort_key=name&sort_dir=asc&sort_dir=asc", "visibility=secret", "member_status=perhaps", "size_min=-1",
-    "size_max=big", "protected=perhaps", "created_at=yesterday", "created_at=gt:", "name=in:%22a", "name=%00",
-])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=-1",
+        "limit=many",
+        "sort=colour",
+        "sort=name:up",
+        "sort_key=name&sort_dir=up",
+        "sort=name&sort_key=name",
+        "sort_key=name&sort_dir=asc&sort_dir=asc",
+        "visibility=secret",
+        "member_status=perhaps",
+        "size_min=-1",
+        "size_max=big",
+        "protected=perhaps",
+        "created_at=yesterday",
+        "created_at=gt:",
+        "name=in:%22a",
+        "name=%00",
+    ],
+)
 def test_lists_refuse(shelf, query):
     shelf("GET", "/v2/images", ALICE, 400, query_string=query)
 
 
-@pytest.mark.parametrize("sort", ["sort=name:asc", "sort=size:desc,name:asc", "sort=disk_format:asc", "sort_dir=asc"])
+@pytest.mark.parametrize(
+    "sort", ["sort=name:asc", "sort=size:desc,name:asc", "sort=disk_format:asc", "sort_dir=asc"]
+)
 def test_pages_lead_to_one_another(shelf, sort):
     whole, seen, path = shelf.names(sort), [], f"/v2/images?limit=1&{sort}&owner=a"
     for _ in range(4):
@@ -385,8 +488,13 @@ def test_an_upload_needs_formats_and_an_empty_place(client):
     image = client.create()
     assert "disk_format" in client.upload(image, b"x", status=400).text
     client("PUT", image["file"], ALICE, 415, body=b"x", headers={"Content-Type": "text/plain"})
-    client.patch(image, *({"op": "add", "path": f"/{name}", "value": value}
-                          for name, value in (("disk_format", "raw"), ("container_format", "bare"))))
+    client.patch(
+        image,
+        *(
+            {"op": "add", "path": f"/{name}", "value": value}
+            for name, value in (("disk_format", "raw"), ("container_format", "bare"))
+        ),
+    )
     client.upload(image, b"x")
     assert "active" in client.upload(image, b"y", status=409).text
     assert client("GET", image["file"]).content == b"x"
@@ -400,10 +508,15 @@ def test_a_refused_upload_leaves_nothing(client, cloud):
     assert cloud.image.files.names() == set()
 
 
-@pytest.mark.parametrize(("header", "content", "content_range"), [
-    ("bytes=0-3", b"0123", "bytes 0-3/10"), ("bytes=8-", b"89", "bytes 8-9/10"), ("bytes=-3", b"789", "bytes 7-9/10"),
-    ("bytes=5-99", b"56789", "bytes 5-9/10"),
-])
+@pytest.mark.parametrize(
+    ("header", "content", "content_range"),
+    [
+        ("bytes=0-3", b"0123", "bytes 0-3/10"),
+        ("bytes=8-", b"89", "bytes 8-9/10"),
+        ("bytes=-3", b"789", "bytes 7-9/10"),
+        ("bytes=5-99", b"56789", "bytes 5-9/10"),
+    ],
+)
 def test_parts_are_downloaded(client, header, content, content_range):
     image = client.active(b"0123456789")
     answer = client("GET", image["file"], ALICE, 206, headers={"Range": header})
@@ -411,7 +524,9 @@ def test_parts_are_downloaded(client, header, content, content_range):
     assert "content-md5" not in answer.headers
 
 
-@pytest.mark.parametrize("header", ["bytes=10-", "bytes=5-4", "bytes=-", "bytes=-0", "lines=1-2", "bytes=0-1,3-4"])
+@pytest.mark.parametrize(
+    "header", ["bytes=10-", "bytes=5-4", "bytes=-", "bytes=-0", "lines=1-2", "bytes=0-1,3-4"]
+)
 def test_parts_that_are_not_there_are_refused(client, header):
     image = client.active(b"0123456789")
     answer = client("GET", image["file"], ALICE, 416, headers={"Range": header})
@@ -435,8 +550,13 @@ def test_staged_data_is_imported(client):
     client("GET", "/v2/info/stores", status=404)
     image = client.create(disk_format="raw", container_format="bare")
     client("POST", image["self"] + "/import", status=409, json={"method": {"name": "glance-direct"}})
-    client("PUT", image["self"] + "/stage", status=204, body=b"staged",
-           headers={"Content-Type": "application/octet-stream"})
+    client(
+        "PUT",
+        image["self"] + "/stage",
+        status=204,
+        body=b"staged",
+        headers={"Content-Type": "application/octet-stream"},
+    )
     assert client("GET", image["self"]).json["status"] == "uploading"
     client("GET", image["file"], status=204)
     client("POST", image["self"] + "/import", status=400, json={"method": {"name": "magic"}})
@@ -454,8 +574,10 @@ OCTETS = "Content-Type: application/octet-stream\r\n"
 def uploading(port, image, headers="Transfer-Encoding: chunked\r\n"):
     """The head of an upload is sent; gives the connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        connection.sendall(f"PUT {'/image' + image['file']} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {ALICE}\r\n"
-                           f"{OCTETS}{headers}\r\n".encode())
+        connection.sendall(
+            f"PUT {'/image' + image['file']} HTTP/1.1\r\nHost: x\r\nX-Auth-Token: {ALICE}\r\n"
+            f"{OCTETS}{headers}\r\n".encode()
+        )
         yield connection
 
 
@@ -463,9 +585,10 @@ def status_becomes(client, image, status):
     eventually(lambda: client("GET", image["self"]).json["status"] == status, what=f"the status {status}")
 
 
-@pytest.mark.parametrize(("headers", "data"), [
-    ("Content-Length: 100\r\n", b"half"), ("Transfer-Encoding: chunked\r\n", b"4\r\nhalf\r\n"),
-])
+@pytest.mark.parametrize(
+    ("headers", "data"),
+    [("Content-Length: 100\r\n", b"half"), ("Transfer-Encoding: chunked\r\n", b"4\r\nhalf\r\n")],
+)
 def test_a_client_that_goes_away_leaves_no_half_image(client, cloud, headers, data):
     image = client.create(disk_format="raw", container_format="bare")
     with serving(cloud.app(API)) as port:

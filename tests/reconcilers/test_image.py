@@ -20,8 +20,9 @@ ALICE = Context(user_id="alice", project_id="a", roles=with_implied(frozenset({"
 @pytest.fixture
 def cloud(tmp_path):
     cloud = SmallCloud(f"sqlite:///{tmp_path}/pilvi.db", clock=ManualClock())
-    cloud.image = Images(cloud.db, cloud.clock, cloud.ids, cloud.engine, cloud.settings, tmp_path / "images",
-                         cloud.identity)
+    cloud.image = Images(
+        cloud.db, cloud.clock, cloud.ids, cloud.engine, cloud.settings, tmp_path / "images", cloud.identity
+    )
     cloud.create_tables()
     yield cloud
     cloud.close()
@@ -105,7 +106,7 @@ def test_giving_up_an_upload_that_has_succeeded_keeps_it(cloud):
 
 
 def test_files_that_belong_to_no_image_are_removed(cloud, leftovers):
-    image_id, under_way = upload(cloud.image)
+    _image_id, under_way = upload(cloud.image)
     cloud.image.finish_upload(under_way)
     for name in ("stray", "stray.part", "other.part"):
         (cloud.image.files.root / name).write_bytes(b"x")
@@ -135,7 +136,9 @@ def test_what_was_not_hashed_is_hashed_once(cloud, hashes, monkeypatch):
     assert hashes.reconcile() == "0 images hashed"
     shown = cloud.image.show(ALICE, large)
     assert (shown["checksum"], shown["os_hash_value"]) == (
-        hashlib.md5(b"data").hexdigest(), hashlib.sha512(b"data").hexdigest())
+        hashlib.md5(b"data").hexdigest(),
+        hashlib.sha512(b"data").hexdigest(),
+    )
 
 
 def test_data_that_is_gone_does_not_stop_the_hashing(cloud, hashes, monkeypatch):

@@ -29,8 +29,14 @@ class FakeIdentity:
         project, _, role = rest.partition(":")
         if not role:
             raise Unauthorized("The token is not valid.")
-        return Context(user_id=user, user_name=user, project_id=project or None, project_name=project or None,
-                       roles=with_implied(frozenset({role})), request_id=request_id)
+        return Context(
+            user_id=user,
+            user_name=user,
+            project_id=project or None,
+            project_name=project or None,
+            roles=with_implied(frozenset({role})),
+            request_id=request_id,
+        )
 
 
 class SmallCloud:

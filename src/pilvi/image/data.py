@@ -42,7 +42,7 @@ class Data:
     """The data's verbs of Images."""
 
     def begin_upload(self, context: Context, image_id: str, size: int | None) -> Upload:
-        """Makes the image `saving`. Raises Conflict where another upload is under way or was, Forbidden, TooLarge."""
+        """Makes the image `saving`. Raises Conflict where it has data or is given some, Forbidden, TooLarge"""
         if size is not None and size > MAX_BYTES:
             raise TooLarge(f"The image of {size} bytes exceeds the maximum size of {MAX_BYTES}.")
         upload_id = self._ids.uuid()
@@ -53,10 +53,18 @@ class Data:
                 raise BadRequest(f"Properties {', '.join(missing)} must be set prior to saving data.")
             self._check_size(tx, row.owner, size or 0)
             if not store.begin_upload(tx, image_id, upload_id, self._until(tx)):
-                raise Conflict(f"Image status transition from {row.status} to saving is not allowed"
-                               + (": another upload is under way." if row.status == "saving" else "."))
-        return Upload(upload_id, image_id, row.owner, row.disk_format, row.container_format,
-                      self.files.create(upload_id))
+                raise Conflict(
+                    f"Image status transition from {row.status} to saving is not allowed"
+                    + (": another upload is under way." if row.status == "saving" else ".")
+                )
+        return Upload(
+            upload_id,
+            image_id,
+            row.owner,
+            row.disk_format,
+            row.container_format,
+            self.files.create(upload_id),
+        )
 
     def renew_upload(self, upload: Upload) -> bool:
         """False when the image is gone, or another upload has overtaken this one."""
@@ -77,16 +85,27 @@ class Data:
         digests = self.files.digests(upload.id) if writer.size <= HASHED_AT_ONCE_BYTES else (None, None)
         with self._db.transaction() as tx:
             self._check_size(tx, upload.owner, writer.size)
-            ours = store.end_upload(tx, upload.image_id, upload.id, status=status, data=upload.id, size=writer.size,
-                                    virtual_size=virtual, checksum=digests[0], os_hash_value=digests[1])
+            ours = store.end_upload(
+                tx,
+                upload.image_id,
+                upload.id,
+                status=status,
+                data=upload.id,
+                size=writer.size,
+                virtual_size=virtual,
+                checksum=digests[0],
+                os_hash_value=digests[1],
+            )
             tx.after_commit(self._poke_hashing)
         if not ours:
             self.files.remove(upload.id)
-            raise Gone(f"Image {upload.image_id} could not be found after upload. "
-                       "It may have been deleted during the upload, or another upload has taken its place.")
+            raise Gone(
+                f"Image {upload.image_id} could not be found after upload. "
+                "It may have been deleted during the upload, or another upload has taken its place."
+            )
 
     def abandon_upload(self, upload: Upload) -> None:
-        """The image is queued again, and nothing of the data is kept; unless it has become active after all."""
+        """The image is queued again and its data dropped, unless it has become active after all."""
         upload.writer.close()
         with self._db.transaction() as tx:
             ours = store.end_upload(tx, upload.image_id, upload.id, status="queued")
@@ -97,8 +116,9 @@ class Data:
         """Makes staged data the image's. Raises Conflict where none is staged."""
         with self._db.transaction() as tx:
             self._own(tx, context, image_id)
-            if not store.update(tx, image_id, store.images.c.status == "uploading", status="active",
-                                updated_at=tx.now):
+            if not store.update(
+                tx, image_id, store.images.c.status == "uploading", status="active", updated_at=tx.now
+            ):
                 raise Conflict("Only images with status 'uploading' can be imported.")
 
     def open_data(self, context: Context, image_id: str) -> Download | None:
@@ -119,8 +139,14 @@ class Data:
     async def in_thread(self, verb: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self.threads, verb, *arguments)
 
-    async def receive(self, context: Context, image_id: str, size: int | None, body: AsyncIterator[bytes],
-                      status: str = "active") -> None:
+    async def receive(
+        self,
+        context: Context,
+        image_id: str,
+        size: int | None,
+        body: AsyncIterator[bytes],
+        status: str = "active",
+    ) -> None:
         """Takes a whole upload, or leaves the image as it was."""
         upload = await self.in_thread(self.begin_upload, context, image_id, size)
         try:
@@ -163,7 +189,9 @@ class Data:
             await self.in_thread(writer.write, batch)
             await settling
         except TimeoutError:
-            raise BadRequest(f"The upload was given up: too little came within {IDLE_SECONDS} seconds.") from None
+            raise BadRequest(
+                f"The upload was given up: too little came within {IDLE_SECONDS} seconds."
+            ) from None
         finally:
             await asyncio.gather(writing, settling, return_exceptions=True)
 

@@ -24,8 +24,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 def keep_buffers() -> None:
     """Lets the C library reuse the buffers of transfers.
 
-    By default it gives every large one back to the kernel, which then clears its pages anew: that takes as long as all
-    the rest of an upload together."""
+    By default it gives every large one back to the kernel, which then clears its pages anew: that takes as
+    long as all the rest of an upload together."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # glibc
         mallopt(_M_MMAP_THRESHOLD, 4 << 20)

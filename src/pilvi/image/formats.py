@@ -1,7 +1,7 @@
 """What an image's own header says: its format, the size of its disk, and whether it may be kept.
 
-A guest's disk is based on the image, so an image must not be able to name other files of the host: the header decides,
-not what the client calls it. QCOW2 as in QEMU's docs/interop/qcow2.txt.
+A guest's disk is based on the image, so an image must not be able to name other files of the host: the header
+decides, not what the client calls it. QCOW2 as in QEMU's docs/interop/qcow2.txt.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import struct
 from typing import BinaryIO
 
 HEAD_BYTES = 64 << 10
-_QCOW2 = struct.Struct(">4sIQIIQIIQ")  # magic version backing_offset backing_size cluster_bits size crypt l1_size l1
+_QCOW2 = struct.Struct(
+    ">4sIQIIQIIQ"
+)  # magic version backing_offset backing_size cluster_bits size crypt l1_size l1
 _DIRTY, _CORRUPT, _DATA_FILE, _COMPRESSION, _EXTENDED_L2 = (1 << bit for bit in range(5))
 _DATA_FILE_NAME = 0x44415441  # header extension
 _WRAPPED = frozenset({"docker", "ova", "compressed"})  # containers whose disk is inside an archive
@@ -84,14 +86,14 @@ def _qcow2(_file: BinaryIO, head: bytes, size: int) -> int:
 def _qcow2_features(head: bytes) -> None:
     if len(head) < 104:
         raise ImageRefused("its QCOW2 header is cut off")
-    features, = struct.unpack_from(">Q", head, 72)
+    (features,) = struct.unpack_from(">Q", head, 72)
     if features & _DATA_FILE:
         raise ImageRefused("it names an external data file")
     if features & _CORRUPT:
         raise ImageRefused("it is marked as corrupt; mend it with: qemu-img check -r all")
     if features & ~(_DIRTY | _COMPRESSION | _EXTENDED_L2):
         raise ImageRefused(f"it uses unknown features ({features:#x})")
-    at, = struct.unpack_from(">I", head, 100)
+    (at,) = struct.unpack_from(">I", head, 100)
     while at + 8 <= len(head):
         kind, length = struct.unpack_from(">II", head, at)
         if kind == 0:

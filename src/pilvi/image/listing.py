@@ -18,14 +18,32 @@ from pilvi.image.tables import images
 from pilvi.image.wire import MEMBER_STATUSES, VISIBILITIES
 
 DEFAULT_LIMIT, MAX_LIMIT = 25, 1000
-SORT_KEYS = ("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at", "owner",
-             "visibility", "min_disk", "min_ram", "virtual_size")
+SORT_KEYS = (
+    "name",
+    "status",
+    "container_format",
+    "disk_format",
+    "size",
+    "id",
+    "created_at",
+    "updated_at",
+    "owner",
+    "visibility",
+    "min_disk",
+    "min_ram",
+    "virtual_size",
+)
 _TEXT = ("id", "name", "status", "owner", "disk_format", "container_format", "checksum", "os_hash_value")
 _IN = ("id", "name", "status", "disk_format", "container_format")  # where the operator in: is known
 _WHOLE = ("size", "virtual_size", "min_disk", "min_ram")
 _TIME_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le, "eq": operator.eq,
-    "neq": operator.ne}
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+    "eq": operator.eq,
+    "neq": operator.ne,
+}
 _MAX = 2**63 - 1
 
 
@@ -47,18 +65,26 @@ def parse(query: dict[str, list[str]]) -> Listing:
         raise BadRequest(f"Invalid status: {status}. It is one of {', '.join(MEMBER_STATUSES)}, all.")
     visibility = given.get("visibility")
     if visibility not in (None, *VISIBILITIES, "all"):
-        raise BadRequest(f"Invalid visibility value: {visibility}. It is one of {', '.join(VISIBILITIES)}, all.")
+        raise BadRequest(
+            f"Invalid visibility value: {visibility}. It is one of {', '.join(VISIBILITIES)}, all."
+        )
     return Listing(
         limit=DEFAULT_LIMIT if limit is None else min(integer(limit, "limit"), MAX_LIMIT),
-        marker=given.get("marker"), sort=_sort(query), visibility=visibility,
-        member_statuses=MEMBER_STATUSES if status == "all" else (status,), conditions=_conditions(query, given))
+        marker=given.get("marker"),
+        sort=_sort(query),
+        visibility=visibility,
+        member_statuses=MEMBER_STATUSES if status == "all" else (status,),
+        conditions=_conditions(query, given),
+    )
 
 
 def _sort(query: dict[str, list[str]]) -> list[tuple[str, str]]:
     keys, ways = query.get("sort_key", []), query.get("sort_dir", [])
     if "sort" in query:
         if keys or ways:
-            raise BadRequest("Old and new sorting syntax cannot be combined: use sort, or sort_key and sort_dir.")
+            raise BadRequest(
+                "Old and new sorting syntax cannot be combined: use sort, or sort_key and sort_dir."
+            )
         pairs = [part.strip().partition(":") for part in query["sort"][-1].split(",")]
         chosen = [(key, way or "desc") for key, _, way in pairs]
     else:
@@ -124,7 +150,11 @@ def _time(name: str, text: str) -> Any:
     try:
         wanted = parse_time(moment)
     except (ValueError, OverflowError):
-        raise BadRequest(f"Invalid input for {name}: {text}. Write an ISO 8601 time, with one of "
-                         f"{', '.join(_TIME_OPERATORS)} and a colon before it.") from None
-    seconds = images.c[name] - images.c[name] % sa.literal(1_000_000)  # shown, and so compared, in whole seconds
+        raise BadRequest(
+            f"Invalid input for {name}: {text}. Write an ISO 8601 time, with one of "
+            f"{', '.join(_TIME_OPERATORS)} and a colon before it."
+        ) from None
+    seconds = images.c[name] - images.c[name] % sa.literal(
+        1_000_000
+    )  # shown, and so compared, in whole seconds
     return how(seconds, wanted - wanted % 1_000_000)

@@ -19,8 +19,10 @@ class Change(NamedTuple):
 def parse(media_type: str, body: Any) -> list[Change]:
     """Raises UnsupportedMediaType, and BadRequest that says which change is malformed."""
     if media_type not in MEDIA_TYPES:
-        raise UnsupportedMediaType(f"Unsupported Content-Type {media_type}: send {MEDIA_TYPES[0]}.",
-                                   headers={"Accept-Patch": ", ".join(MEDIA_TYPES)})
+        raise UnsupportedMediaType(
+            f"Unsupported Content-Type {media_type}: send {MEDIA_TYPES[0]}.",
+            headers={"Accept-Patch": ", ".join(MEDIA_TYPES)},
+        )
     if not isinstance(body, list):
         raise BadRequest("Request body must be a JSON array of operation objects.")
     old = media_type == MEDIA_TYPES[1]
@@ -33,23 +35,25 @@ def _change(item: Any, old: bool) -> Change:
     if old:  # {"replace": "/name", "value": "x"}
         found = [name for name in OPERATIONS if name in item]
         if len(found) != 1:
-            raise BadRequest("Operation objects must contain exactly one member named 'add', 'remove', or 'replace'.")
+            raise BadRequest(
+                "Operation objects must contain exactly one member named 'add', 'remove', or 'replace'."
+            )
         operation, pointer = found[0], item[found[0]]
     else:
         operation, pointer = item.get("op"), item.get("path")
         if operation not in OPERATIONS:
             raise BadRequest(f"Operations must be one of {', '.join(OPERATIONS)}, not {operation!r}.")
     if operation != "remove" and "value" not in item:
-        raise BadRequest(f"Operation \"{operation}\" requires a member named \"value\".")
+        raise BadRequest(f'Operation "{operation}" requires a member named "value".')
     return Change(operation, _name(pointer), item.get("value"))
 
 
 def _name(pointer: Any) -> str:
     if not isinstance(pointer, str) or not pointer.startswith("/"):
-        raise BadRequest(f"Invalid JSON pointer {pointer!r}: it is a string that begins with \"/\".")
+        raise BadRequest(f'Invalid JSON pointer {pointer!r}: it is a string that begins with "/".')
     name = pointer[1:]
     if not name or "/" in name:
         raise BadRequest(f"Invalid JSON pointer for this resource: {pointer!r}, e.g. '/a'.")
     if "~" in name.replace("~0", "").replace("~1", ""):
-        raise BadRequest(f"Pointer {pointer!r} contains \"~\" not part of a recognized escape sequence.")
+        raise BadRequest(f'Pointer {pointer!r} contains "~" not part of a recognized escape sequence.')
     return name.replace("~1", "/").replace("~0", "~")

@@ -23,8 +23,10 @@ IMPORT_METHODS = ("glance-direct",)
 def fault(problem: Fault) -> Response:
     """A page of HTML, as Image answers."""
     title = f"{problem.status} {problem.title}"
-    page = (f"<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n"
-            f"  {html.escape(problem.message, quote=False)}<br /><br />\n\n\n </body>\n</html>")
+    page = (
+        f"<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n"
+        f"  {html.escape(problem.message, quote=False)}<br /><br />\n\n\n </body>\n</html>"
+    )
     return Response(problem.status, page.encode(), content_type="text/html; charset=UTF-8")
 
 
@@ -33,8 +35,12 @@ def fault(problem: Fault) -> Response:
 
 def _versions(request: Request) -> dict[str, Any]:
     link = {"rel": "self", "href": f"{request.base_url}{PREFIX}/v2/"}
-    return {"versions": [{"id": name, "status": "CURRENT" if name == CURRENT else "SUPPORTED", "links": [link]}
-                         for name in (CURRENT, *SUPPORTED)]}
+    return {
+        "versions": [
+            {"id": name, "status": "CURRENT" if name == CURRENT else "SUPPORTED", "links": [link]}
+            for name in (CURRENT, *SUPPORTED)
+        ]
+    }
 
 
 def choose_version(request: Request) -> Response:
@@ -53,8 +59,16 @@ def show_schema(request: Request) -> Response:
 
 
 def show_import_info(request: Request) -> Response:
-    return Response(200, {"import-methods": {"description": "Import methods available.", "type": "array",
-                                             "value": IMPORT_METHODS}})
+    return Response(
+        200,
+        {
+            "import-methods": {
+                "description": "Import methods available.",
+                "type": "array",
+                "value": IMPORT_METHODS,
+            }
+        },
+    )
 
 
 def show_stores(request: Request) -> Response:
@@ -67,8 +81,14 @@ def show_stores(request: Request) -> Response:
 def create_image(request: Request) -> Response:
     values, properties = wire.attributes(request.decode(dict[str, Any]))
     image = request.cloud.image.create(request.context, values, properties)
-    return Response(201, image, {"Location": f"{request.base_url}{PREFIX}{image['self']}",
-                                 "OpenStack-image-import-methods": ",".join(IMPORT_METHODS)})
+    return Response(
+        201,
+        image,
+        {
+            "Location": f"{request.base_url}{PREFIX}{image['self']}",
+            "OpenStack-image-import-methods": ",".join(IMPORT_METHODS),
+        },
+    )
 
 
 def show_image(request: Request) -> Response:
@@ -79,8 +99,11 @@ def list_images(request: Request) -> Response:
     wanted = listing.parse(request.query)
     images = request.cloud.image.list(request.context, wanted)
     query = [(name, value) for name, values in request.query.items() if name != "marker" for value in values]
-    answer = {"images": images, "first": "/v2/images" + ("?" + urlencode(query) if query else ""),
-              "schema": "/v2/schemas/images"}
+    answer = {
+        "images": images,
+        "first": "/v2/images" + ("?" + urlencode(query) if query else ""),
+        "schema": "/v2/schemas/images",
+    }
     if images and len(images) == wanted.limit:
         answer["next"] = next_link(request, images[-1]["id"]).removeprefix(request.base_url + PREFIX)
     return Response(200, answer)
@@ -125,20 +148,30 @@ def _length(request: Request) -> int | None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip()
     if kind != "application/octet-stream":
         raise UnsupportedMediaType(f"Unsupported Content-Type {kind}: send application/octet-stream.")
-    sizes = {text for name in ("content-length", "x-openstack-image-size") if (text := request.headers.get(name))}
-    if not all(text.isascii() and text.isdigit() and len(text) < 20 for text in sizes) or len(set(map(int, sizes))) > 1:
-        raise BadRequest("The announced size of the data is not a whole number, or contradicts the Content-Length.")
+    sizes = {
+        text for name in ("content-length", "x-openstack-image-size") if (text := request.headers.get(name))
+    }
+    if (
+        not all(text.isascii() and text.isdigit() and len(text) < 20 for text in sizes)
+        or len(set(map(int, sizes))) > 1
+    ):
+        raise BadRequest(
+            "The announced size of the data is not a whole number, or contradicts the Content-Length."
+        )
     return int(sizes.pop()) if sizes else None
 
 
 async def upload_file(request: Request) -> Response:
-    await request.cloud.image.receive(request.context, request.params["image_id"], _length(request), request.stream)
+    await request.cloud.image.receive(
+        request.context, request.params["image_id"], _length(request), request.stream
+    )
     return Response(204)
 
 
 async def stage_file(request: Request) -> Response:
-    await request.cloud.image.receive(request.context, request.params["image_id"], _length(request), request.stream,
-                                      "uploading")
+    await request.cloud.image.receive(
+        request.context, request.params["image_id"], _length(request), request.stream, "uploading"
+    )
     return Response(204)
 
 
@@ -157,8 +190,10 @@ def _range(header: str | None, size: int) -> tuple[int, int] | None:
     found = header and re.fullmatch(r"bytes=(\d{1,19})?-(\d{1,19})?", header.strip())
     if not header:
         return None
-    refusal = RangeNotSatisfiable(f"The byte range {header!r} is not valid for an image of {size} bytes.",
-                                  headers={"Content-Range": f"bytes */{size}"})
+    refusal = RangeNotSatisfiable(
+        f"The byte range {header!r} is not valid for an image of {size} bytes.",
+        headers={"Content-Range": f"bytes */{size}"},
+    )
     if not found or (found.group(1) is None and found.group(2) is None):
         raise refusal
     first, last = (None if text is None else int(text) for text in found.groups())
@@ -181,8 +216,14 @@ async def download_file(request: Request) -> Response:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{found.size}"
     elif found.md5 is not None:
         headers["Content-MD5"] = found.md5
-    return Response(200 if part is None else 206, None, headers, "application/octet-stream",
-                    images.send(found, start, end - start), end - start)
+    return Response(
+        200 if part is None else 206,
+        None,
+        headers,
+        "application/octet-stream",
+        images.send(found, start, end - start),
+        end - start,
+    )
 
 
 # -- members
@@ -204,7 +245,9 @@ def add_member(request: Request) -> Response:
 
 def update_member(request: Request) -> Response:
     status = request.decode(wire.MemberStatusRequest).status
-    return Response(200, request.cloud.image.set_member_status(request.context, **request.params, status=status))
+    return Response(
+        200, request.cloud.image.set_member_status(request.context, **request.params, status=status)
+    )
 
 
 def delete_member(request: Request) -> Response:

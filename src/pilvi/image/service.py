@@ -47,8 +47,16 @@ class BootImage(msgspec.Struct, frozen=True):
 class Images(Sharing, Data):
     """`root` is the folder that holds the data of all images."""
 
-    def __init__(self, db: Database, clock: Clock, ids: Ids, engine: Engine, settings: Settings, root: Path,
-                 identity: Any):
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        ids: Ids,
+        engine: Engine,
+        settings: Settings,
+        root: Path,
+        identity: Any,
+    ):
         self._db, self._clock, self._ids, self._engine, self._identity = db, clock, ids, engine, identity
         self.files = Files(root)
         keep_buffers()
@@ -69,19 +77,36 @@ class Images(Sharing, Data):
         if row.status != "active":
             raise BadRequest(f"Image {image_id} is not active: its status is {row.status}.")
         if row.disk_format not in BOOTABLE or row.container_format != "bare":
-            raise BadRequest(f"Image {image_id} is unacceptable: a server boots from {' or '.join(BOOTABLE)} in a bare "
-                             f"container, not from {row.disk_format} in {row.container_format}.")
+            raise BadRequest(
+                f"Image {image_id} is unacceptable: a server boots from {' or '.join(BOOTABLE)} in a bare "
+                f"container, not from {row.disk_format} in {row.container_format}."
+            )
         properties, _ = store.details(tx, [image_id])
-        return BootImage(row.id, row.name, row.status, row.disk_format, row.size, row.virtual_size, row.min_disk,
-                         row.min_ram, properties[image_id], self.files.path(row.data))
+        return BootImage(
+            row.id,
+            row.name,
+            row.status,
+            row.disk_format,
+            row.size,
+            row.virtual_size,
+            row.min_disk,
+            row.min_ram,
+            properties[image_id],
+            self.files.path(row.data),
+        )
 
     def find(self, context: Context, name_or_id: str) -> str:
-        """The id of an image that the caller can use. Raises NotFound, and Conflict where several have the name."""
+        """The id of an image that the caller sees. Raises NotFound, and Conflict where several have the name."""
         with self._db.read() as tx:
             if (row := store.get(tx, context, name_or_id)) is not None:
                 return row.id
-            found = store.page(tx, [store.listed(context, ("accepted",), None), store.images.c.name == name_or_id],
-                               [("created_at", "desc"), ("id", "desc")], 2, None)
+            found = store.page(
+                tx,
+                [store.listed(context, ("accepted",), None), store.images.c.name == name_or_id],
+                [("created_at", "desc"), ("id", "desc")],
+                2,
+                None,
+            )
         if not found:
             raise NotFound(f"No image found with name or ID {name_or_id}")
         if len(found) > 1:
@@ -93,13 +118,23 @@ class Images(Sharing, Data):
 
     # -- images
 
-    def create(self, context: Context, values: dict[str, Any], properties: Mapping[str, str]) -> dict[str, Any]:
+    def create(
+        self, context: Context, values: dict[str, Any], properties: Mapping[str, str]
+    ) -> dict[str, Any]:
         """Raises Conflict where the id is taken, Forbidden, TooLarge (quota)."""
         image_id = values.setdefault("id", self._ids.uuid()).lower()
         owner = values.setdefault("owner", context.project_id)
         self._permit(context, values)
-        defaults = {"name": None, "visibility": "shared", "protected": False, "os_hidden": False, "disk_format": None,
-                    "container_format": None, "min_disk": 0, "min_ram": 0}
+        defaults = {
+            "name": None,
+            "visibility": "shared",
+            "protected": False,
+            "os_hidden": False,
+            "disk_format": None,
+            "container_format": None,
+            "min_disk": 0,
+            "min_ram": 0,
+        }
         tags = values.pop("tags", [])
         with self._db.transaction() as tx:
             self._check_count(tx, owner)
@@ -130,12 +165,16 @@ class Images(Sharing, Data):
             store.lock(tx, image_id)
             row = self._own(tx, context, image_id)
             found, labels = store.details(tx, [image_id])
-            document = {**found[image_id], **{name: getattr(row, name) for name in wire.SETTABLE - {"tags"}},
-                        "tags": labels[image_id]}
+            document = {
+                **found[image_id],
+                **{name: getattr(row, name) for name in wire.SETTABLE - {"tags"}},
+                "tags": labels[image_id],
+            }
             self._apply(row, document, changes)
             values, properties = wire.attributes(document)
-            values = {name: value for name, value in values.items()
-                      if name == "tags" or value != getattr(row, name)}
+            values = {
+                name: value for name, value in values.items() if name == "tags" or value != getattr(row, name)
+            }
             self._permit(context, values)
             if "owner" in values:
                 self._check_count(tx, values["owner"])
@@ -157,7 +196,11 @@ class Images(Sharing, Data):
                 raise Forbidden(f"Property '{name}' may not be removed.")
             if operation != "add" and name not in document:
                 raise Conflict(f"Property {name} does not exist.")
-            if name in ("disk_format", "container_format") and row.status != "queued" and value != document[name]:
+            if (
+                name in ("disk_format", "container_format")
+                and row.status != "queued"
+                and value != document[name]
+            ):
                 raise Forbidden(f"Attribute {name} can be only replaced for a queued image.")
             if operation == "remove":
                 del document[name]
@@ -206,8 +249,10 @@ class Images(Sharing, Data):
         with self._db.transaction() as tx:
             row = self._own(tx, context, image_id)
             if row.status not in (old, new):
-                raise Forbidden(f"Not allowed to {'de' if new == 'deactivated' else 're'}activate image in status "
-                                f"'{row.status}'.")
+                raise Forbidden(
+                    f"Not allowed to {'de' if new == 'deactivated' else 're'}activate image in status "
+                    f"'{row.status}'."
+                )
             store.update(tx, image_id, store.images.c.status == old, status=new, updated_at=tx.now)
 
     # -- rules
@@ -222,13 +267,19 @@ class Images(Sharing, Data):
         """An image that the caller may change. Raises Forbidden for one that it may only see."""
         row = self._get(tx, context, image_id)
         if not context.is_admin and row.owner != context.project_id:
-            raise Forbidden(f"You are not permitted to modify image {image_id}: it belongs to another project.")
+            raise Forbidden(
+                f"You are not permitted to modify image {image_id}: it belongs to another project."
+            )
         return row
 
     def _permit(self, context: Context, values: Mapping[str, Any]) -> None:
         if values.get("visibility") == "public" and not context.permits(RULES["publicize_image"]):
             raise Forbidden("You are not authorized to complete publicize_image action.")
-        if "owner" in values and values["owner"] != context.project_id and not context.permits(RULES["set_owner"]):
+        if (
+            "owner" in values
+            and values["owner"] != context.project_id
+            and not context.permits(RULES["set_owner"])
+        ):
             raise Forbidden(f"You are not permitted to create images owned by '{values['owner']}'.")
         if values.get("owner", "") is None:
             raise Forbidden("An image belongs to a project: use a token that is scoped to one.")
@@ -238,15 +289,19 @@ class Images(Sharing, Data):
         limit = quota.limits(tx, "image", owner)["image_count_total"]
         count, _ = store.usage(tx, owner)
         if limit != quota.UNLIMITED and count >= limit:
-            raise TooLarge(f"The quota is used up: image_count_total is {limit}, and the project has {count} images.")
+            raise TooLarge(
+                f"The quota is used up: image_count_total is {limit}, and the project has {count} images."
+            )
 
     def _check_size(self, tx: Tx, owner: str, adding: int) -> None:
         quota.lock(tx, owner)
         limit = quota.limits(tx, "image", owner)["image_size_total"]
         _, used = store.usage(tx, owner)
         if limit != quota.UNLIMITED and used + adding > limit * MIB:
-            raise TooLarge(f"The quota does not suffice: image_size_total is {limit} MiB, the project's images take "
-                           f"{used // MIB} MiB, and this one has {adding // MIB or 1} MiB.")
+            raise TooLarge(
+                f"The quota does not suffice: image_size_total is {limit} MiB, the project's images take "
+                f"{used // MIB} MiB, and this one has {adding // MIB or 1} MiB."
+            )
 
     def _view(self, tx: Tx, row: sa.Row) -> dict[str, Any]:
         properties, tags = store.details(tx, [row.id])

@@ -22,8 +22,10 @@ class Sharing:
         with self._db.read() as tx:
             row = self._shared(tx, context, image_id)
             own = context.is_admin or row.owner == context.project_id
-            return [wire.member(found) for found in
-                    store.members_of(tx, image_id, None if own else context.project_id)]
+            return [
+                wire.member(found)
+                for found in store.members_of(tx, image_id, None if own else context.project_id)
+            ]
 
     def member(self, context: Context, image_id: str, member_id: str) -> dict[str, Any]:
         with self._db.read() as tx:
@@ -44,7 +46,9 @@ class Sharing:
                 raise Conflict(f"Member {member_id} is duplicated for image {image_id}") from None
             return self._member(tx, image_id, member_id)
 
-    def set_member_status(self, context: Context, image_id: str, member_id: str, status: str) -> dict[str, Any]:
+    def set_member_status(
+        self, context: Context, image_id: str, member_id: str, status: str
+    ) -> dict[str, Any]:
         """Raises Forbidden for everybody but the member itself."""
         with self._db.transaction() as tx:
             self._shared(tx, context, image_id)

@@ -34,7 +34,7 @@ def visible(context: Context) -> sa.ColumnElement[bool]:
 
 
 def listed(context: Context, statuses: Sequence[str], visibility: str | None) -> sa.ColumnElement[bool]:
-    """Which images a listing shows: community images only when asked for, and shared ones by their member status."""
+    """Which images a listing shows: community ones when asked for, shared ones by their member status."""
     own = images.c.owner == context.project_id
     if visibility == "all":
         seen = images.c.visibility.in_(("public", "community"))
@@ -43,7 +43,11 @@ def listed(context: Context, statuses: Sequence[str], visibility: str | None) ->
     else:
         seen = images.c.visibility == "public"
     if context.is_admin:
-        all_seen = sa.true() if visibility in ("all", "community") else sa.or_(images.c.visibility != "community", own)
+        all_seen = (
+            sa.true()
+            if visibility in ("all", "community")
+            else sa.or_(images.c.visibility != "community", own)
+        )
     elif context.project_id is None:
         all_seen = seen
     else:
@@ -63,7 +67,8 @@ def details(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict
     labels: dict[str, list[str]] = defaultdict(list)
     if ids:
         for image_id, name, value in tx.all(
-                sa.select(properties).where(properties.c.image_id.in_(ids)).order_by(properties.c.name)):
+            sa.select(properties).where(properties.c.image_id.in_(ids)).order_by(properties.c.name)
+        ):
             found[image_id][name] = value
         for image_id, tag in tx.all(sa.select(tags).where(tags.c.image_id.in_(ids)).order_by(tags.c.tag)):
             labels[image_id].append(tag)
@@ -71,8 +76,11 @@ def details(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict
 
 
 def has_property(name: str, value: str) -> sa.ColumnElement[bool]:
-    return sa.select(1).where(properties.c.image_id == images.c.id, properties.c.name == name,
-                              properties.c.value == value).exists()
+    return (
+        sa.select(1)
+        .where(properties.c.image_id == images.c.id, properties.c.name == name, properties.c.value == value)
+        .exists()
+    )
 
 
 def has_tag(tag: str) -> sa.ColumnElement[bool]:
@@ -88,8 +96,13 @@ def _sortable(key: str) -> sa.ColumnElement:
     return sa.func.coalesce(column, _EMPTY.get(key, "")) if column.nullable else column
 
 
-def page(tx: Tx, conditions: Iterable[sa.ColumnElement[bool]], sort: Sequence[tuple[str, str]], limit: int,
-         after: sa.Row | None) -> list[sa.Row]:
+def page(
+    tx: Tx,
+    conditions: Iterable[sa.ColumnElement[bool]],
+    sort: Sequence[tuple[str, str]],
+    limit: int,
+    after: sa.Row | None,
+) -> list[sa.Row]:
     """One page in this order; the part after the image `after`."""
     statement = sa.select(images).where(*conditions)
     if after is not None:
@@ -115,19 +128,25 @@ def insert(tx: Tx, values: Mapping[str, Any]) -> None:
 
 def update(tx: Tx, image_id: str, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
     """False where the image is gone, or is not as the conditions say."""
-    return bool(tx.execute(images.update().where(images.c.id == image_id, *conditions).values(**values)).rowcount)
+    return bool(
+        tx.execute(images.update().where(images.c.id == image_id, *conditions).values(**values)).rowcount
+    )
 
 
 def delete(tx: Tx, image_id: str) -> bool:
     """False where the image is gone, or protected."""
-    return bool(tx.execute(images.delete().where(images.c.id == image_id, images.c.protected.is_(False))).rowcount)
+    return bool(
+        tx.execute(images.delete().where(images.c.id == image_id, images.c.protected.is_(False))).rowcount
+    )
 
 
 def set_properties(tx: Tx, image_id: str, wanted: Mapping[str, str]) -> None:
     tx.execute(properties.delete().where(properties.c.image_id == image_id))
     if wanted:
-        tx.execute(properties.insert(), [{"image_id": image_id, "name": name, "value": value}
-                                         for name, value in wanted.items()])
+        tx.execute(
+            properties.insert(),
+            [{"image_id": image_id, "name": name, "value": value} for name, value in wanted.items()],
+        )
 
 
 def set_tags(tx: Tx, image_id: str, wanted: Iterable[str]) -> None:
@@ -146,8 +165,12 @@ def lock(tx: Tx, image_id: str) -> None:
 
 def begin_upload(tx: Tx, image_id: str, upload_id: str, until: int) -> bool:
     """Takes the image for this upload; an upload that died is overtaken."""
-    free = sa.or_(images.c.status == "queued", sa.and_(images.c.status == "saving", images.c.upload_until < tx.now))
-    return update(tx, image_id, free, status="saving", upload_id=upload_id, upload_until=until, updated_at=tx.now)
+    free = sa.or_(
+        images.c.status == "queued", sa.and_(images.c.status == "saving", images.c.upload_until < tx.now)
+    )
+    return update(
+        tx, image_id, free, status="saving", upload_id=upload_id, upload_until=until, updated_at=tx.now
+    )
 
 
 def renew_upload(tx: Tx, image_id: str, upload_id: str, until: int) -> bool:
@@ -155,14 +178,23 @@ def renew_upload(tx: Tx, image_id: str, upload_id: str, until: int) -> bool:
 
 
 def end_upload(tx: Tx, image_id: str, upload_id: str, **values: Any) -> bool:
-    return update(tx, image_id, images.c.upload_id == upload_id, upload_id=None, upload_until=None,
-                  updated_at=tx.now, **values)
+    return update(
+        tx,
+        image_id,
+        images.c.upload_id == upload_id,
+        upload_id=None,
+        upload_until=None,
+        updated_at=tx.now,
+        **values,
+    )
 
 
 def reset_dead_uploads(tx: Tx) -> int:
     """Images whose upload died are queued again; returns how many."""
     dead = images.update().where(images.c.status == "saving", images.c.upload_until < tx.now)
-    return tx.execute(dead.values(status="queued", upload_id=None, upload_until=None, updated_at=tx.now)).rowcount
+    return tx.execute(
+        dead.values(status="queued", upload_id=None, upload_until=None, updated_at=tx.now)
+    ).rowcount
 
 
 def file_names(tx: Tx) -> set[str]:
@@ -172,9 +204,13 @@ def file_names(tx: Tx) -> set[str]:
 
 
 def not_hashed(tx: Tx) -> list[sa.Row]:
-    return list(tx.all(sa.select(images.c.id, images.c.data)
-                       .where(images.c.status.in_(WITH_DATA), images.c.data.is_not(None), images.c.checksum.is_(None))
-                       .order_by(images.c.size)))
+    return list(
+        tx.all(
+            sa.select(images.c.id, images.c.data)
+            .where(images.c.status.in_(WITH_DATA), images.c.data.is_not(None), images.c.checksum.is_(None))
+            .order_by(images.c.size)
+        )
+    )
 
 
 def set_digests(tx: Tx, image_id: str, data: str, md5: str, sha512: str) -> bool:
@@ -183,12 +219,19 @@ def set_digests(tx: Tx, image_id: str, data: str, md5: str, sha512: str) -> bool
 
 def usage(tx: Tx, project_id: str) -> tuple[int, int]:
     """How many images a project has, and the bytes of their data."""
-    return tuple(tx.one(sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(images.c.size), 0))
-                        .where(images.c.owner == project_id)))
+    return tuple(
+        tx.one(
+            sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(images.c.size), 0)).where(
+                images.c.owner == project_id
+            )
+        )
+    )
 
 
 def names(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
-    return dict(tuple(row) for row in tx.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids))))
+    return dict(
+        tuple(row) for row in tx.all(sa.select(images.c.id, images.c.name).where(images.c.id.in_(ids)))
+    )
 
 
 # -- members
@@ -202,15 +245,31 @@ def members_of(tx: Tx, image_id: str, member_id: str | None = None) -> list[sa.R
 
 
 def add_member(tx: Tx, image_id: str, member_id: str) -> None:
-    tx.execute(members.insert(), {"image_id": image_id, "member_id": member_id, "status": "pending",
-                                  "created_at": tx.now, "updated_at": tx.now})
+    tx.execute(
+        members.insert(),
+        {
+            "image_id": image_id,
+            "member_id": member_id,
+            "status": "pending",
+            "created_at": tx.now,
+            "updated_at": tx.now,
+        },
+    )
 
 
 def set_member_status(tx: Tx, image_id: str, member_id: str, status: str) -> bool:
-    return bool(tx.execute(members.update().where(members.c.image_id == image_id, members.c.member_id == member_id)
-                           .values(status=status, updated_at=tx.now)).rowcount)
+    return bool(
+        tx.execute(
+            members.update()
+            .where(members.c.image_id == image_id, members.c.member_id == member_id)
+            .values(status=status, updated_at=tx.now)
+        ).rowcount
+    )
 
 
 def delete_member(tx: Tx, image_id: str, member_id: str) -> bool:
-    return bool(tx.execute(members.delete().where(members.c.image_id == image_id,
-                                                  members.c.member_id == member_id)).rowcount)
+    return bool(
+        tx.execute(
+            members.delete().where(members.c.image_id == image_id, members.c.member_id == member_id)
+        ).rowcount
+    )

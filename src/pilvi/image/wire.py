@@ -56,8 +56,22 @@ class ImportRequest(msgspec.Struct):
 
 
 SETTABLE = frozenset(Attributes.__struct_fields__)
-READ_ONLY = frozenset({"created_at", "updated_at", "status", "checksum", "os_hash_algo", "os_hash_value", "size",
-                       "virtual_size", "direct_url", "self", "file", "schema"})
+READ_ONLY = frozenset(
+    {
+        "created_at",
+        "updated_at",
+        "status",
+        "checksum",
+        "os_hash_algo",
+        "os_hash_value",
+        "size",
+        "virtual_size",
+        "direct_url",
+        "self",
+        "file",
+        "schema",
+    }
+)
 RESERVED = frozenset({"location", "deleted", "deleted_at"})
 BASE = SETTABLE | READ_ONLY
 RESERVED_PREFIX = "os_glance_"
@@ -83,8 +97,11 @@ def attributes(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         known = msgspec.convert({name: given[name] for name in SETTABLE & given.keys()}, Attributes)
     except msgspec.ValidationError as error:
         raise BadRequest(field_message(error)) from None
-    values = {name: value for name in Attributes.__struct_fields__
-              if (value := getattr(known, name)) is not msgspec.UNSET}
+    values = {
+        name: value
+        for name in Attributes.__struct_fields__
+        if (value := getattr(known, name)) is not msgspec.UNSET
+    }
     if "tags" in values:
         values["tags"] = sorted(set(values["tags"]))
         bounded_tags(len(values["tags"]))
@@ -97,8 +114,10 @@ def _property(name: str, value: Any) -> str:
     if not 1 <= len(name) <= 255:
         raise BadRequest("Invalid input: the name of a property has 1 to 255 characters.")
     if not isinstance(value, str) or len(value) > 65535:
-        raise BadRequest(f"Invalid input for field/attribute {name}. Value: {str(value)[:100]}. "
-                         "It must be a string of at most 65535 characters.")
+        raise BadRequest(
+            f"Invalid input for field/attribute {name}. Value: {str(value)[:100]}. "
+            "It must be a string of at most 65535 characters."
+        )
     return value
 
 
@@ -109,8 +128,9 @@ def bounded_tags(count: int) -> None:
 
 def bounded_properties(count: int) -> None:
     if count > MAX_PROPERTIES:
-        raise TooLarge(f"The limit of properties on an image has been exceeded: {count} are more than "
-                       f"{MAX_PROPERTIES}.")
+        raise TooLarge(
+            f"The limit of properties on an image has been exceeded: {count} are more than {MAX_PROPERTIES}."
+        )
 
 
 def image(row: Any, properties: dict[str, str], tags: list[str]) -> dict[str, Any]:
@@ -118,18 +138,37 @@ def image(row: Any, properties: dict[str, str], tags: list[str]) -> dict[str, An
     path = f"/v2/images/{row.id}"
     return {
         **properties,
-        "id": row.id, "name": row.name, "status": row.status, "visibility": row.visibility, "owner": row.owner,
-        "protected": row.protected, "os_hidden": row.os_hidden, "tags": tags,
-        "disk_format": row.disk_format, "container_format": row.container_format,
-        "min_disk": row.min_disk, "min_ram": row.min_ram, "size": row.size, "virtual_size": row.virtual_size,
-        "checksum": row.checksum, "os_hash_algo": HASH if row.os_hash_value else None,
+        "id": row.id,
+        "name": row.name,
+        "status": row.status,
+        "visibility": row.visibility,
+        "owner": row.owner,
+        "protected": row.protected,
+        "os_hidden": row.os_hidden,
+        "tags": tags,
+        "disk_format": row.disk_format,
+        "container_format": row.container_format,
+        "min_disk": row.min_disk,
+        "min_ram": row.min_ram,
+        "size": row.size,
+        "virtual_size": row.virtual_size,
+        "checksum": row.checksum,
+        "os_hash_algo": HASH if row.os_hash_value else None,
         "os_hash_value": row.os_hash_value,
-        "created_at": seconds_text(row.created_at), "updated_at": seconds_text(row.updated_at),
-        "self": path, "file": path + "/file", "schema": "/v2/schemas/image",
+        "created_at": seconds_text(row.created_at),
+        "updated_at": seconds_text(row.updated_at),
+        "self": path,
+        "file": path + "/file",
+        "schema": "/v2/schemas/image",
     }
 
 
 def member(row: Any) -> dict[str, Any]:
-    return {"image_id": row.image_id, "member_id": row.member_id, "status": row.status,
-            "created_at": seconds_text(row.created_at), "updated_at": seconds_text(row.updated_at),
-            "schema": "/v2/schemas/member"}
+    return {
+        "image_id": row.image_id,
+        "member_id": row.member_id,
+        "status": row.status,
+        "created_at": seconds_text(row.created_at),
+        "updated_at": seconds_text(row.updated_at),
+        "schema": "/v2/schemas/member",
+    }
