@@ -51,7 +51,7 @@ def claim_first(tx: Tx, object_id: str, owner: str, until: int) -> sa.Row | None
     return row if taken.rowcount else None
 
 
-def update(tx: Tx, seq: int, owner: str, **values: Any) -> bool:
+def update(tx: Tx, seq: int, owner: str, /, **values: Any) -> bool:
     """Writes progress; False when the operation is no longer `owner`'s (its lease ran out)."""
     return bool(tx.execute(
         operations.update()
