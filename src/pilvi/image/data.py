@@ -42,7 +42,7 @@ class Data:
     """The data's verbs of Images."""
 
     def begin_upload(self, context: Context, image_id: str, size: int | None) -> Upload:
-        """Makes the image `saving`. Raises Conflict where it has data or is given some, Forbidden, TooLarge"""
+        """Makes the image `saving`. Raises Conflict where it has data or is given some, Forbidden."""
         if size is not None and size > MAX_BYTES:
             raise TooLarge(f"The image of {size} bytes exceeds the maximum size of {MAX_BYTES}.")
         upload_id = self._ids.uuid()

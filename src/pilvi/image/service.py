@@ -96,7 +96,7 @@ class Images(Sharing, Data):
         )
 
     def find(self, context: Context, name_or_id: str) -> str:
-        """The id of an image that the caller sees. Raises NotFound, and Conflict where several have the name."""
+        """The id of an image that the caller sees. Raises NotFound, Conflict where several have the name."""
         with self._db.read() as tx:
             if (row := store.get(tx, context, name_or_id)) is not None:
                 return row.id
