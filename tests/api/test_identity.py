@@ -223,7 +223,7 @@ USER = {"name": "pilvi", "domain": {"id": "default"}, "password": "pilvi-secret"
         '{"auth": {"identity": {"methods": ["password"]}}}',
         '{"auth": {"identity": {"methods": "password"}}}',
         '{"auth": {"identity": {"methods": ["password"], "password": {"user": {"password": 1}}}}}',
-        '{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "a\\u0000b", "password": ""}}}}}',
+        '{"auth": {"identity": {"methods": ["password"], "password": {"user": {"name": "\\u0000", "password": ""}}}}}',
         {"auth": {"identity": {"methods": ["password"], "password": {"user": {"password": "x"}}}}},
         {
             "auth": {
@@ -524,6 +524,32 @@ def test_a_tree_of_projects_has_a_greatest_depth(api, admin):
         api.call("POST", "/projects", {"project": {"name": "x", "parent_id": parent}}, admin).status_code
         == 403
     )
+
+
+def test_what_is_above_and_below_a_project(api, admin):
+    ids, parent = [], None
+    for name in ("top", "middle", "bottom"):
+        parent = api.made("projects", admin, name=name, **({"parent_id": parent} if parent else {}))["id"]
+        ids.append(parent)
+    top, middle, bottom = ids
+
+    def shown(project, query):
+        return api.call("GET", f"/projects/{project}?{query}", token=admin).json["project"]
+
+    assert shown(bottom, "parents_as_ids")["parents"] == {middle: {top: None}}
+    assert shown(top, "subtree_as_ids")["subtree"] == {middle: {bottom: None}}
+    assert [each["project"]["name"] for each in shown(bottom, "parents_as_list")["parents"]] == [
+        "middle",
+        "top",
+    ]
+    assert [each["project"]["name"] for each in shown(top, "subtree_as_list")["subtree"]] == [
+        "middle",
+        "bottom",
+    ]
+    assert shown(top, "parents_as_ids&subtree_as_list")["parents"] is None
+    assert "parents" not in shown(bottom, "")
+    own = api.login("pilvi").json["token"]["project"]["id"]
+    assert api.call("GET", f"/projects/{own}?subtree_as_ids", token=api.token("pilvi")).status_code == 403
 
 
 def test_domains_are_projects_when_asked_for(api, admin):

@@ -43,7 +43,7 @@ class Api:
         self.db.close()
 
     def call(self, method: str, path: str, body: Any = None, token: str | None = None, **headers: str) -> Any:
-        """`path` is below /v3 unless it begins with /identity. Headers are named X_Subject_Token and so on."""
+        """`path` is below /v3 unless it begins with /identity; headers are named like X_Subject_Token."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         host, _, port = sent.pop("Host", "cloud:80").partition(":")
         if token is not None:

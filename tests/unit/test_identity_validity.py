@@ -7,7 +7,7 @@ import pytest
 
 from pilvi.db import metadata
 from pilvi.engine.clock import ManualClock
-from pilvi.faults import Unauthorized
+from pilvi.faults import NotFound, Unauthorized
 from pilvi.identity import store, wire
 from pilvi.identity.store import Assignment
 from pilvi.identity.tables import groups, projects, revocations, roles, users
@@ -17,6 +17,7 @@ from tests.support.postgresql import postgresql
 
 ROOT = Context(user_id="root", roles=frozenset({"admin"}))
 HOURS = 3600
+GRACE_HOURS = 48  # services may still ask about tokens that expired so long ago
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -241,7 +242,7 @@ def test_expired_revocations_are_forgotten_and_others_kept(two):
     late = by_password(first).text
     first.revoke(holds(first, late), late, late)
     assert first.expire() == 0
-    clock.advance(6 * HOURS + 1)
+    clock.advance((6 + GRACE_HOURS) * HOURS + 1)
     assert first.expire() == 1
     assert holds(first, late) is None
     clock.advance(6 * HOURS + 1)
@@ -282,3 +283,22 @@ def test_remembered_tokens_are_bounded(two, monkeypatch):
     texts = [by_password(first).text for _ in range(3)]
     assert all(holds(first, text) for text in texts)
     assert len(first._cache) <= 2
+
+
+def test_services_may_ask_about_a_token_that_has_just_expired(two):
+    first, _, clock = two
+    service = Context(user_id="service", roles=frozenset({"service"}))
+    text, ended = by_password(first).text, by_password(first).text
+    first.revoke(holds(first, ended), ended, ended)
+    clock.advance(13 * HOURS)
+    first.expire()
+    with pytest.raises(NotFound):
+        first.validate(service, "own", text)
+    with pytest.raises(NotFound):
+        first.validate(service, "own", ended, allow_expired=True)
+    assert first.validate(service, "own", text, allow_expired=True).token.user_id == key(
+        first, users, "pilvi"
+    )
+    clock.advance(GRACE_HOURS * HOURS)
+    with pytest.raises(NotFound):
+        first.validate(service, "own", text, allow_expired=True)

@@ -56,6 +56,7 @@ class _Login(NamedTuple):
 
 class _Known(NamedTuple):
     count: int
+    issued: Issued
     context: Context
 
 
@@ -67,19 +68,25 @@ class Authentication(Base):
 
     def authenticate(self, token: str, request_id: str) -> Context:
         """Who holds this token. Raises Unauthorized where it does not hold (any more)."""
-        known = self._cache.get(token)
         with self._db.read() as tx:
-            count = store.change_count(tx)
-            if known is None or known.count != count or known.context.expires_at <= tx.now:
-                self._cache.pop(token, None)
-                issued = self._validate(tx, token, count)
-                if issued is None:
-                    raise Unauthorized(REFUSED)
-                known = _Known(count, _context(issued))
-                if len(self._cache) >= CACHED:
-                    self._cache.clear()
-                self._cache[token] = known
+            known = self._known(tx, token)
+        if known is None:
+            raise Unauthorized(REFUSED)
         return msgspec.structs.replace(known.context, request_id=request_id)
+
+    def _known(self, tx: Tx, text: str) -> _Known | None:
+        """What a token means, remembered or found out; None where it does not hold."""
+        count, known = store.change_count(tx), self._cache.get(text)
+        if known is not None and known.count == count and known.context.expires_at > tx.now:
+            return known
+        self._cache.pop(text, None)
+        issued = self._validate(tx, text, count)
+        if issued is None:
+            return None
+        if len(self._cache) >= CACHED:
+            self._cache.clear()
+        known = self._cache[text] = _Known(count, issued, _context(issued))
+        return known
 
     def internal_context(self, project_name: str, user_name: str, request_id: str) -> Context:
         """A user of the default domain, at work in a project of it, without a token. Raises NotFound."""
@@ -209,14 +216,13 @@ class Authentication(Base):
 
     def validate(self, context: Context, own: str, subject: str, allow_expired: bool = False) -> Issued:
         """What the token `subject` says; `own` is the asking one. Raises Forbidden, NotFound."""
+        trusted = context.is_admin or "service" in context.roles
         with self._db.read() as tx:
-            grace = GRACE if allow_expired and (context.is_admin or "service" in context.roles) else 0
-            issued = self._validate(tx, subject, store.change_count(tx), grace)
-        if (
-            subject != own
-            and not (context.is_admin or "service" in context.roles)
-            and (issued is None or issued.token.user_id != context.user_id)
-        ):
+            known = self._known(tx, subject)
+            issued = known and known.issued
+            if issued is None and allow_expired and trusted:
+                issued = self._validate(tx, subject, store.change_count(tx), GRACE)
+        if not trusted and subject != own and (issued is None or issued.token.user_id != context.user_id):
             raise Forbidden(
                 "You are not authorized to perform the requested action: identity:validate_token."
             )

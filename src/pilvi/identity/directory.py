@@ -86,6 +86,25 @@ class Directory(Base):
             raise Forbidden("You are not authorized to perform the requested action: identity:get_project.")
         return self.row(projects, project_id, "project")
 
+    def ancestors(self, project_id: str) -> list[sa.Row]:
+        """The projects above one, the nearest first; the domain is not among them."""
+        with self._db.read() as tx:
+            row, found = self._get(tx, projects, project_id, "project"), []
+            while row.parent_id is not None and not (row := store.get(tx, projects, row.parent_id)).is_domain:
+                found.append(row)
+            return found
+
+    def descendants(self, project_id: str) -> list[sa.Row]:
+        """The projects below one, level by level, one query for each."""
+        with self._db.read() as tx:
+            self._get(tx, projects, project_id, "project")
+            found, level = [], [project_id]
+            while level:
+                below = store.listing(tx, projects, [projects.c.parent_id.in_(level)])
+                found += below
+                level = [row.id for row in below]
+            return found
+
     def create_project(self, context: Context, values: Values, extra: Values) -> sa.Row:
         if values["is_domain"]:
             if values["domain_id"] or values["parent_id"]:

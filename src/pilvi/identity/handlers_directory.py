@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 
-from pilvi.faults import Unauthorized
+from pilvi.faults import Forbidden, Unauthorized
 from pilvi.http.app import unauthorized
 from pilvi.http.request import Request, Response
 from pilvi.identity import nouns, wire
@@ -83,6 +85,40 @@ def list_projects(request: Request) -> Response:
     if tagged:
         rows = [row for row in rows if _tags_fit(request, set(row.tags))][:limit]
     return nouns.page_of(request, nouns.PROJECT, rows, limit)
+
+
+def show_project(request: Request) -> Response:
+    """With what is above and below it, where that is asked for: as a list of projects, or as a tree of ids."""
+    identity, key, asked = (
+        request.cloud.identity,
+        request.params["project_id"],
+        _HIERARCHY & request.query.keys(),
+    )
+    view = project_view(identity.project(request.context, key), request)
+    if asked and not request.context.is_admin:
+        raise Forbidden("Only administrators see the projects above and below one.")
+    if above := asked & {"parents_as_list", "parents_as_ids"}:
+        rows = identity.ancestors(key)
+        view["parents"] = _as_list(rows, request) if "parents_as_list" in above else _chain(rows)
+    if below := asked & {"subtree_as_list", "subtree_as_ids"}:
+        rows = identity.descendants(key)
+        view["subtree"] = _as_list(rows, request) if "subtree_as_list" in below else _tree(key, rows)
+    return Response(200, {"project": view})
+
+
+_HIERARCHY = {"parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids"}
+
+
+def _as_list(rows: Sequence[Any], request: Request) -> list[dict[str, Any]]:
+    return [{"project": project_view(row, request)} for row in rows]
+
+
+def _chain(above: Sequence[Any]) -> dict[str, Any] | None:
+    return {above[0].id: _chain(above[1:])} if above else None
+
+
+def _tree(key: str, below: Sequence[Any]) -> dict[str, Any] | None:
+    return {row.id: _tree(row.id, below) for row in below if row.parent_id == key} or None
 
 
 _TAG_FILTERS = {

@@ -97,29 +97,36 @@ def _take_away(target: str, actor: str) -> Callable[[Request], Response]:
 
 
 def list_assignments(request: Request) -> Response:
-    conditions: dict[str, str] = {}
-    for name, kind, column in (
-        ("scope.project.id", "project", "target"),
-        ("scope.domain.id", "domain", "target"),
-        ("scope.system", "system", "target"),
-        ("group.id", "group", "actor"),
-    ):
-        if (value := request.arg(name)) is not None:
-            if f"{column}_type" in conditions:
-                raise BadRequest("Role assignments are listed by one scope at the most.")
-            conditions |= {f"{column}_type": kind, f"{column}_id": ALL if kind == "system" else value}
-    effective, user_id = _on(request, "effective"), request.arg("user.id")
-    if "group.id" in request.query and (effective or user_id is not None):
-        raise BadRequest(
-            "A group cannot be combined with a user, nor with effective assignments, which are users'."
-        )
+    """Grants are not inherited here, so that a listing of inherited ones is empty."""
+    conditions, user_id, effective = _conditions(request), request.arg("user.id"), _on(request, "effective")
+    if conditions.get("actor_type") == "group" and (effective or user_id is not None):
+        raise BadRequest("A group goes neither with a user nor with effective assignments, which are users'.")
     identity = request.cloud.identity
     found = identity.assignments(conditions, user_id, request.arg("role.id"), effective=effective)
+    if "scope.OS-INHERIT:inherited_to" in request.query:
+        found = []
     named = identity.assignment_names(found) if _on(request, "include_names") else None
-    return Response(
-        200,
-        collection(request, "role_assignments", [_assignment_view(request, each, named) for each in found]),
-    )
+    views = [_assignment_view(request, each, named) for each in found]
+    return Response(200, collection(request, "role_assignments", views))
+
+
+_CONDITIONS = (
+    ("scope.project.id", "target", "project"),
+    ("scope.domain.id", "target", "domain"),
+    ("scope.system", "target", "system"),
+    ("group.id", "actor", "group"),
+)
+
+
+def _conditions(request: Request) -> dict[str, str]:
+    """Columns of assignments. Raises BadRequest for two scopes."""
+    found: dict[str, str] = {}
+    for name, column, kind in _CONDITIONS:
+        if (value := request.arg(name)) is not None:
+            if f"{column}_type" in found:
+                raise BadRequest("Role assignments are listed by one scope at the most.")
+            found |= {f"{column}_type": kind, f"{column}_id": ALL if kind == "system" else value}
+    return found
 
 
 def _on(request: Request, name: str) -> bool:

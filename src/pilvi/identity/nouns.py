@@ -34,19 +34,24 @@ class Noun(NamedTuple):
     shown_by: str | None = None  # the verb that shows one, where who may see it is more than a role
 
 
-def routes_of(noun: Noun, listing: Callable[[Request], Response] | None = None) -> tuple[Route, ...]:
+Handler = Callable[[Request], Response]
+
+
+def routes_of(
+    noun: Noun, listing: Handler | None = None, showing: Handler | None = None
+) -> tuple[Route, ...]:
     """List, create, show, update and delete."""
     every, one = f"/v3/{noun.plural}", f"/v3/{noun.plural}/{{{noun.singular}_id}}"
     return (
         Route("GET", every, listing or _list(noun), f"identity:list_{noun.plural}"),
         Route("POST", every, _create(noun), f"identity:create_{noun.singular}"),
-        Route("GET", one, _show(noun), f"identity:get_{noun.singular}"),
+        Route("GET", one, showing or _show(noun), f"identity:get_{noun.singular}"),
         Route("PATCH", one, _update(noun), f"identity:update_{noun.singular}"),
         Route("DELETE", one, _delete(noun), f"identity:delete_{noun.singular}"),
     )
 
 
-def _list(noun: Noun) -> Callable[[Request], Response]:
+def _list(noun: Noun) -> Handler:
     def handler(request: Request) -> Response:
         limit, marker = page(request)
         rows = request.cloud.identity.listing(noun.table, filters(request, noun), limit, marker)
@@ -55,7 +60,7 @@ def _list(noun: Noun) -> Callable[[Request], Response]:
     return handler
 
 
-def _create(noun: Noun) -> Callable[[Request], Response]:
+def _create(noun: Noun) -> Handler:
     body = msgspec.defstruct("Body", [(noun.singular, noun.new)])
 
     def handler(request: Request) -> Response:
@@ -66,7 +71,7 @@ def _create(noun: Noun) -> Callable[[Request], Response]:
     return handler
 
 
-def _show(noun: Noun) -> Callable[[Request], Response]:
+def _show(noun: Noun) -> Handler:
     def handler(request: Request) -> Response:
         identity, key = request.cloud.identity, request.params[f"{noun.singular}_id"]
         row = (
@@ -79,7 +84,7 @@ def _show(noun: Noun) -> Callable[[Request], Response]:
     return handler
 
 
-def _update(noun: Noun) -> Callable[[Request], Response]:
+def _update(noun: Noun) -> Handler:
     body = msgspec.defstruct("Body", [(noun.singular, noun.change)])
 
     def handler(request: Request) -> Response:
@@ -91,7 +96,7 @@ def _update(noun: Noun) -> Callable[[Request], Response]:
     return handler
 
 
-def _delete(noun: Noun) -> Callable[[Request], Response]:
+def _delete(noun: Noun) -> Handler:
     def handler(request: Request) -> Response:
         key = request.params[f"{noun.singular}_id"]
         getattr(request.cloud.identity, f"delete_{noun.singular}")(request.context, key)

@@ -24,7 +24,7 @@ ROUTES = (
     Route("GET", "/v3/auth/domains", auth.auth_domains, "identity:get_auth_domains"),
     Route("GET", "/v3/auth/system", auth.auth_system, "identity:get_auth_system"),
     *nouns.routes_of(nouns.DOMAIN, directory.list_domains),
-    *nouns.routes_of(nouns.PROJECT, directory.list_projects),
+    *nouns.routes_of(nouns.PROJECT, directory.list_projects, directory.show_project),
     *nouns.routes_of(nouns.USER),
     *nouns.routes_of(nouns.GROUP),
     *nouns.routes_of(nouns.ROLE, grants.list_roles),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.identity import passwords, store, tables
-from pilvi.identity.authentication import Authentication
+from pilvi.identity.authentication import GRACE, Authentication
 from pilvi.identity.catalog import Catalog
 from pilvi.identity.delegation import Secrets
 from pilvi.identity.reconcilers import Expiry
@@ -37,9 +37,9 @@ class Identity(Authentication, Secrets, Catalog):
         engine.add_reconciler(Expiry(self))
 
     def expire(self) -> int:
-        """Forgets revocations of tokens that have expired since; how many."""
+        """Forgets revocations of tokens that nobody could use any more anyway; how many."""
         with self._db.transaction() as tx:
-            return store.delete_revocations(tx, tx.now)
+            return store.delete_revocations(tx, tx.now - GRACE)
 
     def project_exists(self, tx: Tx, project_id: str) -> bool:
         """A domain is none."""
