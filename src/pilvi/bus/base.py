@@ -37,6 +37,9 @@ class Bus(Protocol):
     def serve(self, node: str, handler: Callable[[str, bytes], Any]) -> None:
         """Calls `handler(verb, encoded argument)` for each call to this node."""
 
+    def nodes(self) -> list[str]:
+        """The nodes whose agents serve."""
+
     def publish(self, topic: str, message: Any) -> None:
         """Tells whoever listens; nobody needs to."""
 

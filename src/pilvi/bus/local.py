@@ -27,6 +27,9 @@ class LocalBus:
     def serve(self, node: str, handler: Callable[[str, bytes], Any]) -> None:
         self._handlers[node] = handler
 
+    def nodes(self) -> list[str]:
+        return list(self._handlers)
+
     def publish(self, topic: str, message: Any) -> None:
         encoded = msgspec.msgpack.encode(message)
         for callback in self._listeners[topic]:

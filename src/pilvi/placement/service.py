@@ -40,6 +40,7 @@ class Placement:
 
         Raises Conflict with each host's reason when none has room; then nothing is taken."""
         amounts = {VCPU: vcpus, MEMORY_MB: memory_mib, DISK_GB: disk_gib}
+        tx.lock("placement")  # or two that try several hosts in another order would wait for each other for ever
         rows: dict[str, dict[str, sa.Row]] = defaultdict(dict)
         for row in store.inventories_of(tx, hosts):
             rows[row.host][row.resource_class] = row
@@ -55,6 +56,7 @@ class Placement:
 
     def release(self, tx: Tx, consumer_id: str) -> None:
         """Gives back what a consumer holds; one that holds nothing is fine."""
+        tx.lock("placement")
         for row in store.forget(tx, consumer_id):
             store.give_back(tx, row.host, {row.resource_class: row.used})
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from pilvi.drivers.disk.base import DiskError, DiskInfo, Image
-from pilvi.drivers.pretend import Faults, Notes
+from pilvi.drivers.pretend import Faults
+from pilvi.notes import Notes
 
 
 class _Kept(msgspec.Struct):

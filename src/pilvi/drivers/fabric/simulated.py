@@ -13,7 +13,8 @@ import msgspec
 
 from pilvi.drivers.fabric import consistency
 from pilvi.drivers.fabric.base import FabricError, Topology
-from pilvi.drivers.pretend import Faults, Notes, replace
+from pilvi.drivers.pretend import Faults
+from pilvi.notes import Notes, replace
 
 
 class SimulatedFabric(Faults):

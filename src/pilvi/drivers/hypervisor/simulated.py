@@ -19,7 +19,8 @@ from pilvi.drivers.hypervisor.base import (
     PowerState,
     UnknownGuest,
 )
-from pilvi.drivers.pretend import Faults, Notes
+from pilvi.drivers.pretend import Faults
+from pilvi.notes import Notes
 
 ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 

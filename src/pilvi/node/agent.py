@@ -1,0 +1,245 @@
+"""The node agent: the only part of Pilvi that touches a host.
+
+It takes verbs that carry the full specification or refer to it, each idempotent and with a generation; verbs for one
+guest are taken one after another, those for different guests side by side.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pilvi.bus.base import Bus
+from pilvi.drivers.disk.base import DiskStore, Image
+from pilvi.drivers.fabric.base import HostFabric
+from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
+from pilvi.engine.clock import Clock
+from pilvi.node.journal import Journal
+from pilvi.node.messages import EVENTS, Event, GuestSpec, Observed, Order, Question, Resources
+from pilvi.settings import Settings
+
+if TYPE_CHECKING:
+    from pilvi.cloud import Cloud
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Agent:
+    def __init__(self, name: str, root: Path, bus: Bus, *, hypervisor: Hypervisor, disks: DiskStore,
+                 fabric: HostFabric, clock: Clock, settings: Settings):
+        self.name, self.hypervisor, self.disks, self.fabric = name, hypervisor, disks, fabric
+        self._bus, self._settings = bus, settings
+        self.journal = Journal(root / "journal", clock)
+        self._restart = Restarts(root, self.journal)
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._verbs: dict[str, tuple[Callable[[Any], Any], type]] = {
+            "prepare": (self.prepare, GuestSpec), "plug": (self.plug, Order), "unplug": (self.unplug, Order),
+            "start": (self.start_guest, Order), "shutdown": (self.shutdown, Order), "stop": (self.stop, Order),
+            "reset": (self.reset, Order), "pause": (self.pause, Order), "resume": (self.resume, Order),
+            "undefine": (self.undefine, Order), "absent": (self.absent, Order), "state": (self.state, Question),
+            "console_log": (self.console_log, Question),
+            "observe": (lambda _: self.observe(), type(None)), "resources": (lambda _: self.resources(), type(None)),
+            "prune": (lambda _: self.prune(), type(None)),
+        }
+
+    def start(self, cloud: Cloud) -> None:
+        """From now on it serves on the bus, and keeps the metadata ports of this host."""
+        from pilvi.node.reconcilers import MetadataPorts
+
+        self.hypervisor.listen(self._tell)
+        self._bus.serve(self.name, self.handle)
+        cloud.engine.add_reconciler(MetadataPorts(self, cloud))
+        cloud.network.on_change(lambda _: cloud.engine.poke_reconciler(f"metadata {self.name}"))
+
+    def handle(self, verb: str, argument: bytes) -> Any:
+        function, shape = self._verbs[verb]
+        return function(msgspec.msgpack.decode(argument, type=shape))
+
+    def close(self) -> None:
+        self.hypervisor.close()
+        self.fabric.close()
+
+    # -- making and starting
+
+    def prepare(self, spec: GuestSpec) -> None:
+        """Its disks, from its image."""
+        with self._ordered(spec.server_id, spec.generation):
+            self.journal.write(spec)
+            image = Image(spec.image.id, spec.image.path, spec.image.format)
+            self.disks.ensure_from_image(root_disk(spec.server_id), image, spec.disk_bytes)
+            if spec.config_drive is not None:
+                self.disks.ensure_file(config_disk(spec.server_id), spec.config_drive)
+
+    def plug(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation):
+            self._plug(self._spec(order.server_id))
+
+    def start_guest(self, order: Order) -> None:
+        """Starts it from what the journal says, also after its host was restarted and its taps are gone."""
+        with self._ordered(order.server_id, order.generation):
+            spec = self._spec(order.server_id)
+            if self.hypervisor.state(spec.server_id) not in (PowerState.RUNNING, PowerState.PAUSED):
+                self.hypervisor.start(self._guest(spec, self._plug(spec)))
+            self._restart.done(order.server_id)
+
+    # -- power
+
+    def shutdown(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation):
+            self._restart.done(order.server_id)
+            if self.hypervisor.state(order.server_id) is PowerState.PAUSED:
+                self.hypervisor.resume(order.server_id)
+            self.hypervisor.shutdown(order.server_id)
+
+    def stop(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation), suppress(UnknownGuest):
+            self._restart.done(order.server_id)
+            self.hypervisor.stop(order.server_id)
+
+    def reset(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation):
+            self.hypervisor.reset(order.server_id)
+
+    def pause(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation):
+            self.hypervisor.pause(order.server_id)
+
+    def resume(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation):
+            self.hypervisor.resume(order.server_id)
+
+    # -- taking away
+
+    def unplug(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation):
+            self._unplug(order.server_id)
+
+    def undefine(self, order: Order) -> None:
+        with self._ordered(order.server_id, order.generation):
+            self.hypervisor.undefine(order.server_id)
+
+    def absent(self, order: Order) -> None:
+        """Nothing of it is left here, and nothing as old as this order brings it back."""
+        with self._locks[order.server_id]:
+            entry = self.journal.get(order.server_id)
+            if entry is None or entry.spec is not None:
+                self.journal.admit(order.server_id, order.generation)
+            self.hypervisor.undefine(order.server_id)
+            self._unplug(order.server_id)
+            self.disks.absent(root_disk(order.server_id))
+            self.disks.absent(config_disk(order.server_id))
+            self._restart.done(order.server_id)
+            self.journal.bury(order.server_id, order.generation)
+        self._locks.pop(order.server_id, None)
+
+    def prune(self) -> list[str]:
+        return self.disks.prune()
+
+    # -- looking
+
+    def state(self, question: Question) -> str:
+        return self.hypervisor.state(question.server_id).value
+
+    def observe(self) -> list[Observed]:
+        """Every guest that is here, or ought to be by the journal."""
+        states = self.hypervisor.guests()
+        entries = self.journal.guests()
+        return [
+            Observed(server_id, states.get(server_id, PowerState.ABSENT).value,
+                     entries[server_id].generation if server_id in entries else 0,
+                     self._restart.wanted(server_id))
+            for server_id in {**states, **entries}
+        ]
+
+    def console_log(self, question: Question) -> bytes:
+        return self.hypervisor.console_log(question.server_id)
+
+    def resources(self) -> Resources:
+        found, host = self.hypervisor.capabilities(), self._settings.host
+        return Resources(found.hypervisor_type, found.version, host.vcpus or found.vcpus,
+                         host.memory_mib or found.memory_mib, host.disk_gib or self.disks.capacity_bytes() >> 30)
+
+    # -- inside
+
+    @contextmanager
+    def _ordered(self, server_id: str, generation: int):
+        with self._locks[server_id]:
+            self.journal.admit(server_id, generation)
+            self.journal.advance(server_id, generation)
+            yield
+
+    def _spec(self, server_id: str) -> GuestSpec:
+        entry = self.journal.get(server_id)
+        if entry is None or entry.spec is None:
+            raise UnknownGuest(f"guest {server_id} is not in the journal of host {self.name}")
+        return entry.spec
+
+    def _plug(self, spec: GuestSpec) -> list[str]:
+        uid = self._settings.host.guest_uid
+        return [self.fabric.plug(port.id, port.mac, port.mtu, uid) for port in spec.ports]
+
+    def _unplug(self, server_id: str) -> None:
+        entry = self.journal.get(server_id)
+        for port in entry.spec.ports if entry and entry.spec else ():
+            self.fabric.unplug(port.id)
+
+    def _guest(self, spec: GuestSpec, devices: Sequence[str]) -> Guest:
+        root = self.disks.info(root_disk(spec.server_id))
+        if root is None:
+            raise UnknownGuest(f"guest {spec.server_id} has no root disk on host {self.name}")
+        disks = [Disk("root", root.path, root.format, serial=spec.server_id[:20])]
+        if (config := self.disks.info(config_disk(spec.server_id))) is not None:
+            disks.append(Disk("config", config.path, config.format, "cdrom", readonly=True))
+        nics = tuple(Nic(port.id, port.mac, device, port.mtu)
+                     for port, device in zip(spec.ports, devices, strict=True))
+        return Guest(spec.server_id, spec.name, spec.vcpus, spec.memory_mib, tuple(disks), nics)
+
+    def _tell(self, server_id: str, state: PowerState) -> None:
+        self._bus.publish(EVENTS, Event(self.name, server_id, state.value))
+
+
+def root_disk(server_id: str) -> str:
+    return server_id
+
+
+def config_disk(server_id: str) -> str:
+    return server_id + ".config"
+
+
+class Restarts:
+    """Guests that ran when their host went down (a reboot, or `pilvi down --guests`), and are to run again."""
+
+    def __init__(self, root: Path, journal: Journal):
+        self._file, self._boot = root / "restart.json", root / "boot_id"
+        self._journal = journal
+        root.mkdir(parents=True, exist_ok=True)
+        now = BOOT_ID.read_text().strip()
+        rebooted = self._boot.exists() and self._boot.read_text() != now
+        self._boot.write_text(now)
+        self._wanted = set(json.loads(self._file.read_text())) if self._file.exists() else set()
+        if rebooted:
+            self._wanted |= set(journal.guests())
+            self._write()
+
+    def wanted(self, server_id: str) -> bool:
+        return server_id in self._wanted
+
+    def done(self, server_id: str) -> None:
+        if server_id in self._wanted:
+            self._wanted.discard(server_id)
+            self._write()
+
+    def _write(self) -> None:
+        self._file.write_text(json.dumps(sorted(self._wanted)))
+
+
+def mark_for_restart(root: Path, server_ids: Sequence[str]) -> None:
+    """Tells the agent's next start that these were running when they were switched off."""
+    (root / "restart.json").write_text(json.dumps(sorted(server_ids)))

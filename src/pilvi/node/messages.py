@@ -1,0 +1,67 @@
+"""What the controller tells a node's agent, and what that answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+EVENTS = "node.events"  # the topic on which agents say that a guest changed its state by itself
+
+
+class ImageSource(msgspec.Struct, frozen=True):
+    id: str
+    path: str
+    format: str  # qcow2 | raw
+
+
+class PortSpec(msgspec.Struct, frozen=True):
+    id: str
+    mac: str
+    mtu: int
+
+
+class GuestSpec(msgspec.Struct, frozen=True):
+    """Everything a guest is, for the generation of its desired state."""
+
+    server_id: str
+    generation: int
+    name: str
+    vcpus: int
+    memory_mib: int
+    image: ImageSource
+    disk_bytes: int
+    ports: tuple[PortSpec, ...] = ()
+    config_drive: bytes | None = None  # an ISO 9660 image
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A verb for one guest. An agent that has seen a later generation refuses it with StaleGeneration."""
+
+    server_id: str
+    generation: int
+
+
+class Question(msgspec.Struct, frozen=True):
+    server_id: str
+
+
+class Observed(msgspec.Struct, frozen=True):
+    server_id: str
+    state: str  # a PowerState
+    generation: int
+    restart: bool = False  # it was running when its host went down, and is to run again
+
+
+class Resources(msgspec.Struct, frozen=True):
+    """What a host has; capacity is for Placement, the rest for os-hypervisors."""
+
+    hypervisor_type: str
+    hypervisor_version: int
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+
+
+class Event(msgspec.Struct, frozen=True):
+    host: str
+    server_id: str
+    state: str

@@ -1,0 +1,40 @@
+"""A small memory that lasts: values by name, each a file that is written and renamed, whole or not at all.
+
+Files are not synced: they outlive Pilvi however it ends, and a host that ends takes its guests with it anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+
+class Notes:
+    """Small values by name, kept in a folder where there is one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self.values: dict[str, str] = {}
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.values = {
+                file.name: file.read_text() for file in folder.iterdir() if not file.name.startswith(".")
+            }
+
+    def put(self, name: str, value: str) -> None:
+        if self.values.get(name) == value:
+            return
+        if self._folder is not None:
+            replace(self._folder / name, value.encode())
+        self.values[name] = value
+
+    def drop(self, name: str) -> None:
+        if self.values.pop(name, None) is not None and self._folder is not None:
+            (self._folder / name).unlink(missing_ok=True)
+
+
+def replace(file: Path, content: bytes) -> None:
+    unfinished = file.with_name(f".{file.name}.{threading.get_ident()}")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, file)
