@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import pytest
 
@@ -302,3 +304,20 @@ def test_services_may_ask_about_a_token_that_has_just_expired(two):
     clock.advance(GRACE_HOURS * HOURS)
     with pytest.raises(NotFound):
         first.validate(service, "own", text, allow_expired=True)
+
+
+def test_the_same_grant_and_revocation_at_the_same_moment(two):
+    first, second, _ = two
+    group = first.create_group(ROOT, {"name": "g", "description": None, "domain_id": "default"}, {}).id
+    user, role = key(first, users, "pilvi"), key(first, roles, "reader")
+    text = by_password(first, "oscloud").text
+    context = holds(first, text)
+    wanted = Assignment("user", user, "project", key(first, projects, "admin"), role)
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(identity.grant, wanted) for identity in (first, second) * 4]
+        done += [pool.submit(identity.add_member, group, user) for identity in (first, second) * 4]
+        ended = [pool.submit(identity.revoke, context, text, text) for identity in (first, second) * 4]
+    assert [each.result() for each in done] == [None] * 16
+    assert {type(each.exception()) for each in ended} <= {type(None), NotFound}
+    assert holds(second, text) is None
+    assert [row.id for row in second.granted(*wanted[:4])] == [role]

@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Forbidden, NotFound, Unauthorized
+from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
 from pilvi.identity import passwords, store
 from pilvi.identity.base import Base, missing, own_or_admin
 from pilvi.identity.tables import ROOT, groups, projects, users
@@ -26,9 +26,13 @@ Values = Mapping[str, Any]
 class Directory(Base):
     @contextmanager
     def _change(self) -> Iterator[Tx]:
-        with self._db.transaction() as tx:
-            yield tx
-            store.changed(tx)
+        """Raises Conflict where something this rests on is changed by another at the same moment."""
+        try:
+            with self._db.transaction() as tx:
+                yield tx
+                store.changed(tx)
+        except sa.exc.IntegrityError:
+            raise Conflict("What this rests on was changed at the same moment: try again.") from None
 
     def listing(
         self, table: sa.Table, filters: Sequence[store.Filter], limit: int | None, marker: str | None

@@ -88,12 +88,9 @@ def list_projects(request: Request) -> Response:
 
 
 def show_project(request: Request) -> Response:
-    """With what is above and below it, where that is asked for: as a list of projects, or as a tree of ids."""
-    identity, key, asked = (
-        request.cloud.identity,
-        request.params["project_id"],
-        _HIERARCHY & request.query.keys(),
-    )
+    """With what is above and below it, where that is asked for: a list of projects, or a tree of ids."""
+    identity, key = request.cloud.identity, request.params["project_id"]
+    asked = _HIERARCHY & request.query.keys()
     view = project_view(identity.project(request.context, key), request)
     if asked and not request.context.is_admin:
         raise Forbidden("Only administrators see the projects above and below one.")

@@ -64,7 +64,7 @@ class Identity(Authentication, Secrets, Catalog):
             }
             for prior, implied in (("admin", "manager"), ("manager", "member"), ("member", "reader")):
                 assert implied in IMPLIED[prior]
-                self._bootstrap_pair(tx, tables.implied, prior_id=roles[prior], implied_id=roles[implied])
+                store.ensure(tx, tables.implied, prior_id=roles[prior], implied_id=roles[implied])
             for name, role in USERS:
                 self._bootstrap_user(tx, name, passwords_by_user[name], roles[role])
             self._bootstrap_catalog(tx)
@@ -88,7 +88,7 @@ class Identity(Authentication, Secrets, Catalog):
             )
         targets = [("project", project_id), *([("system", store.ALL)] if name == "admin" else [])]
         for kind, target in targets:
-            self._bootstrap_pair(
+            store.ensure(
                 tx,
                 tables.assignments,
                 actor_type="user",
@@ -155,7 +155,3 @@ class Identity(Authentication, Secrets, Catalog):
             return found.id
         tx.execute(table.insert(), {"id": (new := self._ids.hex()), **values})
         return new
-
-    def _bootstrap_pair(self, tx: Tx, table: sa.Table, **values: str) -> None:
-        if store.find(tx, table, **values) is None:
-            tx.execute(table.insert(), values)

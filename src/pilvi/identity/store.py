@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict
@@ -49,6 +50,12 @@ def insert(tx: Tx, table: sa.Table, values: Mapping[str, Any], duplicate: str) -
         tx.execute(table.insert(), values)
     except sa.exc.IntegrityError:
         raise Conflict(duplicate) from None
+
+
+def ensure(tx: Tx, table: sa.Table, **values: Any) -> None:
+    """Inserts the row unless there is one with its key, even if another inserts it at the same moment."""
+    insert_into = postgresql.insert if tx.connection.dialect.name == "postgresql" else sqlite.insert
+    tx.execute(insert_into(table).values(**values).on_conflict_do_nothing())
 
 
 def update(tx: Tx, table: sa.Table, key: str, values: Mapping[str, Any], duplicate: str = "") -> bool:
@@ -239,8 +246,7 @@ def implications(tx: Tx) -> Sequence[sa.Row]:
 
 
 def revoke(tx: Tx, audit_id: str, expires_at: int) -> None:
-    if not is_revoked(tx, [audit_id]):
-        tx.execute(revocations.insert(), {"audit_id": audit_id, "expires_at": expires_at})
+    ensure(tx, revocations, audit_id=audit_id, expires_at=expires_at)
 
 
 def is_revoked(tx: Tx, audit_ids: Sequence[str]) -> bool:
@@ -349,8 +355,7 @@ def is_member(tx: Tx, group_id: str, user_id: str) -> bool:
 
 
 def add_member(tx: Tx, group_id: str, user_id: str) -> None:
-    if not is_member(tx, group_id, user_id):
-        tx.execute(members.insert(), {"group_id": group_id, "user_id": user_id})
+    ensure(tx, members, group_id=group_id, user_id=user_id)
 
 
 def remove_member(tx: Tx, group_id: str, user_id: str) -> bool:
@@ -380,8 +385,7 @@ def is_assigned(tx: Tx, wanted: Assignment) -> bool:
 
 
 def assign(tx: Tx, wanted: Assignment) -> None:
-    if not is_assigned(tx, wanted):
-        tx.execute(assignments.insert(), wanted._asdict())
+    ensure(tx, assignments, **wanted._asdict())
 
 
 def unassign(tx: Tx, wanted: Assignment) -> bool:
@@ -430,12 +434,7 @@ def names(tx: Tx, table: sa.Table, ids: Iterable[str]) -> dict[str, sa.Row]:
 
 
 def imply(tx: Tx, prior_id: str, implied_id: str) -> None:
-    if not is_implied(tx, prior_id, implied_id):
-        tx.execute(implied.insert(), {"prior_id": prior_id, "implied_id": implied_id})
-
-
-def is_implied(tx: Tx, prior_id: str, implied_id: str) -> bool:
-    return find(tx, implied, prior_id=prior_id, implied_id=implied_id) is not None
+    ensure(tx, implied, prior_id=prior_id, implied_id=implied_id)
 
 
 def no_longer_imply(tx: Tx, prior_id: str, implied_id: str) -> bool:
