@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,7 +103,10 @@ class FakePlacement:
         raise Conflict("No valid host was found. " + "; ".join(reasons))
 
     def usage(self, tx: Tx) -> list[dict[str, Any]]:
-        return []
+        names = {host for host, _ in self.claims.values()}
+        return [{"host": name, "memory_mib": self.memory_mib,
+                 "memory_mib_used": sum(size for host, size in self.claims.values() if host == name)}
+                for name in sorted(names)]
 
 
 class FakeOperation(Operation):
@@ -162,9 +166,10 @@ class FakeCloud:
 
     def settle(self) -> None:
         """Waits until no operation is under way."""
-        deadline = self.clock.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self.engine.idle():
-            assert self.clock.monotonic() < deadline, "operations are still under way"
+            assert time.monotonic() < deadline, "operations are still under way"
+            time.sleep(0.002)
 
     def close(self) -> None:
         self.engine.stop()

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
 
@@ -83,7 +84,8 @@ class Database:
     def __init__(self, url: str, clock: Clock, pool_size: int = 32):
         self.url, self._clock = url, clock
         self.postgresql = url.startswith("postgresql")
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 16}
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 16,
+                                   "json_deserializer": msgspec.json.decode}
         if not self.postgresql:
             options["connect_args"] = {"timeout": 30, "check_same_thread": False}
         self.engine = sa.create_engine(url, **options)

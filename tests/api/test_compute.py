@@ -581,7 +581,7 @@ def test_hosts_are_hypervisors_services_and_zones(user, admin):
     assert [each["hypervisor_hostname"] for each in newest] == ["alpha", "beta"]
     assert "vcpus" not in newest[0]
     old = admin.ok("GET", "/os-hypervisors/1", version="2.27")["hypervisor"]
-    assert (old["id"], old["cpu_info"], old["running_vms"]) == (1, "{}", 1)
+    assert (old["id"], old["cpu_info"], old["running_vms"], old["memory_mb_used"]) == (1, "{}", 1, 128)
     shown = admin.ok("GET", f"/os-hypervisors/{newest[0]['id']}?with_servers=true")["hypervisor"]
     assert [each["name"] for each in shown["servers"]] == ["one"]
     assert admin.ok("GET", "/os-hypervisors/statistics", version="2.87")["hypervisor_statistics"]["count"] == 2

@@ -319,9 +319,9 @@ def totals(hosts: list[HostView]) -> dict[str, Any]:
 
     return {
         "vcpus": total("vcpus"), "vcpus_used": total("vcpus_used"), "memory_mb": total("memory_mib"),
-        "memory_mb_used": total("memory_used_mib"), "free_ram_mb": total("memory_mib") - total("memory_used_mib"),
-        "local_gb": total("disk_gib"), "local_gb_used": total("disk_used_gib"),
-        "free_disk_gb": total("disk_gib") - total("disk_used_gib"), "disk_available_least": None,
+        "memory_mb_used": total("memory_mib_used"), "free_ram_mb": total("memory_mib") - total("memory_mib_used"),
+        "local_gb": total("disk_gib"), "local_gb_used": total("disk_gib_used"),
+        "free_disk_gb": total("disk_gib") - total("disk_gib_used"), "disk_available_least": None,
         "running_vms": sum(len(host.servers) for host in hosts), "current_workload": 0,
     }
 

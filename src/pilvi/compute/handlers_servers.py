@@ -109,8 +109,6 @@ def networks_of(request: Request, new: wire.ServerNew, most: int) -> list[Any] |
 
 
 def nic_request(request: Request, nic: wire.Nic) -> Any:
-    from pilvi.network.service import NicRequest
-
     if nic.tag is not UNSET and not ((2, 32) <= request.version <= (2, 36) or request.at_least(2, 42)):
         raise BadRequest("Invalid input for field/attribute networks. Additional properties are not allowed ('tag' "
                          "was unexpected)")
@@ -120,6 +118,8 @@ def nic_request(request: Request, nic: wire.Nic) -> Any:
     if port is not None and nic.fixed_ip is not UNSET:
         raise BadRequest(f"Specified Fixed IP '{nic.fixed_ip}' cannot be used with port '{port}': the two cannot be "
                          "specified together.")
+    from pilvi.network.service import NicRequest
+
     network = None if port is not None else nic.uuid
     return NicRequest(network, port, set_or(nic.fixed_ip), set_or(nic.tag))
 
@@ -341,6 +341,12 @@ def interface(request: Request) -> Response:
         if port.id == request.params["port_id"]:
             return Response(200, {"interfaceAttachment": views.interface(request, port)})
     raise NotFound(f"Interface attachment {request.params['port_id']} not found.")
+
+
+def volumes(request: Request) -> Response:
+    """Servers have no volumes yet."""
+    request.cloud.compute.server(request.context, request.params["server_id"])
+    return Response(200, {"volumeAttachments": []})
 
 
 # -- the trail

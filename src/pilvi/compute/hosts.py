@@ -27,8 +27,8 @@ class HostView(msgspec.Struct):
     memory_mib: int = 0
     disk_gib: int = 0
     vcpus_used: int = 0
-    memory_used_mib: int = 0
-    disk_used_gib: int = 0
+    memory_mib_used: int = 0
+    disk_gib_used: int = 0
     servers: list[tuple[str, str]] = []  # (id, name)
 
 
@@ -57,4 +57,5 @@ class Hosts(Base):
 
 
 def _view(row: sa.Row, usage: dict[str, Any], servers: list[tuple[str, str]], now: int) -> HostView:
-    return HostView(row, is_up(row, now), servers=servers)
+    amounts = {name: int(value) for name, value in usage.items() if name != "host"}
+    return HostView(row, is_up(row, now), servers=servers, **amounts)

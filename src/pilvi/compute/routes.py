@@ -49,6 +49,7 @@ ROUTES = (
     Route("POST", SERVER + "/os-interface", servers.not_attachable, "servers:interfaces:change"),
     Route("GET", SERVER + "/os-interface/{port_id}", servers.interface, "servers:interfaces"),
     Route("DELETE", SERVER + "/os-interface/{port_id}", servers.not_attachable, "servers:interfaces:change"),
+    Route("GET", SERVER + "/os-volume_attachments", servers.volumes, "servers:show"),
     Route("GET", SERVER + "/os-instance-actions", servers.actions, "servers:actions"),
     Route("GET", SERVER + "/os-instance-actions/{request_id}", servers.action, "servers:actions"),
 

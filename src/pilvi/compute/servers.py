@@ -62,6 +62,8 @@ class Servers(Base):
                 rows = store.select_servers(tx, query)
             except store.UnknownMarker:
                 raise BadRequest(f"marker [{query.marker}] not found") from None
+            except sa.exc.DataError as error:  # a regular expression that is none for this database
+                raise BadRequest(f"Invalid value of a filter: {error.orig}") from None
             if not addresses:
                 return self._with_ports(tx, rows) if with_ports else Found(rows, {})
             found = self._with_ports(tx, rows)

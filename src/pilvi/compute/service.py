@@ -9,12 +9,21 @@ from pilvi.compute.keypairs import Keypairs
 from pilvi.compute.servers import Found
 from pilvi.compute.store import ServerQuery
 from pilvi.compute.trail import Trail
+from pilvi.engine.engine import Engine
 
 __all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
 
 
 class Compute(Creation, Actions, Trail, Keypairs):
     """The verbs of all nouns; each noun has a module of its own."""
+
+    def register(self, engine: Engine) -> None:
+        from pilvi.compute.operations import operations
+        from pilvi.compute.reconcilers import reconcilers
+
+        engine.register(*operations(self))
+        for reconciler in reconcilers(self):
+            engine.add_reconciler(reconciler)
 
     def bootstrap(self) -> None:
         """Makes what every cloud has; what is there stays as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import time
 import uuid
@@ -63,12 +64,17 @@ class Ids:
 
 def seconds_text(moment: int) -> str:
     """2026-01-31T12:00:00Z, as Compute, Image and Network write a time."""
-    return datetime.fromtimestamp(moment // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(moment // 1_000_000) + "Z"
 
 
 def micros_text(moment: int) -> str:
     """2026-01-31T12:00:00.000000, as instance actions and block storage write a time."""
-    return datetime.fromtimestamp(moment / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{_second(moment // 1_000_000)}.{moment % 1_000_000:06d}"
+
+
+@functools.lru_cache(4096)  # things that a listing shows were often made in the same seconds
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def parse_time(text: str) -> int:
