@@ -10,7 +10,7 @@ images = sa.Table(
     "images",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("owner", sa.String(64)),
+    sa.Column("owner", sa.String(255)),
     sa.Column("name", sa.String(255)),
     sa.Column("status", sa.String(16), nullable=False),  # queued saving uploading active deactivated
     sa.Column("visibility", sa.String(16), nullable=False),  # public private shared community
