@@ -223,7 +223,7 @@ USER = {"name": "pilvi", "domain": {"id": "default"}, "password": "pilvi-secret"
         '{"auth": {"identity": {"methods": ["password"]}}}',
         '{"auth": {"identity": {"methods": "password"}}}',
         '{"auth": {"identity": {"methods": ["password"], "password": {"user": {"password": 1}}}}}',
-        '{"auth": {"identity": {"methods": ["password"], "password": {"user": {"id": "\\u0000", "password": ""}}}}}',
+        '{"auth": {"identity": {"methods": ["password"], "password": {"user": {"id": "\\u0000"}}}}}',
         {"auth": {"identity": {"methods": ["password"], "password": {"user": {"password": "x"}}}}},
         {
             "auth": {
