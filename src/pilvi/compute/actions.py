@@ -65,10 +65,12 @@ class Actions(Servers):
             self.check_lock(context, row)
             if row.host is None:
                 raise Conflict(f"Instance {server_id} is not ready: it has no host.")
-            if store.transition(tx, server_id, change.vm_states, change.task_states,
-                                task_state=change.task_state) is None:
+            generation = store.transition(tx, server_id, change.vm_states, change.task_states,
+                                          task_state=change.task_state)
+            if generation is None:
                 raise _wrong_state(tx, change, row)
-            self.engine.begin(tx, change.kind, server_id, memory=dict(change.memory), context=context)
+            self.engine.begin(tx, change.kind, server_id, context=context,
+                              memory={**change.memory, "generation": generation, "host": row.host})
 
 
 def _wrong_state(tx: Tx, change: states.Change, row: sa.Row) -> Conflict | NotFound:

@@ -85,7 +85,8 @@ class Creation(Flavors, Quotas, Hosts, Servers):
             for row in rows:
                 trail = [f"{row['host']} was chosen among {len(candidates)} hosts: "
                          f"{flavor.vcpus} vCPUs, {flavor.ram} MiB of memory, {disk + flavor.ephemeral} GiB of disk"]
-                self.engine.begin(tx, "server.boot", row["id"], memory={"placement": trail}, context=context)
+                self.engine.begin(tx, "server.boot", row["id"], context=context, memory={
+                    "placement": trail, "generation": row["generation"], "host": row["host"]})
             return [store.server(tx, row["id"]) for row in rows]
 
     # -- what it takes, or why not

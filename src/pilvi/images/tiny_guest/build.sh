@@ -1,10 +1,14 @@
 #!/bin/bash
-# Builds the tiny image from Debian's packages: build.sh GUEST_FOLDER WORK_FOLDER OUTPUT.qcow2
-# Needs apt-get download and the tools below, but no root, no loop device and no mount.
+# Builds the tiny image from Debian's packages: build.sh WORK_FOLDER OUTPUT.qcow2 PACKAGE=VERSION...
+# Needs apt-get download and the tools below, but no root, no loop device and no mount. The same packages and the same
+# guest's files give the same image, bit by bit.
 set -euo pipefail
-guest=$1 work=$2 output=$3
+guest=$(dirname "$(readlink -f "$0")") work=$1 output=$2
+shift 2
 size_mib=112
-export PATH=$PATH:/sbin:/usr/sbin LC_ALL=C SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-1700000000}
+epoch=1700000000 # every file's time
+export PATH=$PATH:/sbin:/usr/sbin LC_ALL=C E2FSPROGS_FAKE_TIME=$epoch
+umask 022
 for tool in apt-get dpkg-deb depmod modprobe cpio gzip sfdisk mke2fs grub-mkimage qemu-img openssl; do
     command -v $tool >/dev/null || { echo "$tool is missing: run scripts/install" >&2; exit 1; }
 done
@@ -13,15 +17,11 @@ step() { echo "tiny: $*"; }
 step "downloading packages"
 debs=$work/debs files=$work/files
 mkdir -p "$debs" "$files"
-kernel=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/{print $2; exit}')
-if [ -z "$kernel" ]; then
-    apt-get update -q >/dev/null
-    kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/{print $2; exit}')
-fi
-version=${kernel#linux-image-}
-packages="$kernel busybox-static dropbear-bin libtomcrypt1 libtommath1 zlib1g libcrypt1 libc6 libgmp10
-    e2fsprogs libext2fs2 libcom-err2 libss2 libblkid1 libuuid1"
-(cd "$debs" && apt-get download -q $packages >/dev/null 2>"$work/apt.log") || { cat "$work/apt.log" >&2; exit 1; }
+version=
+for package in "$@"; do
+    case $package in linux-image-*) package=${package%%=*} version=${package#linux-image-} ;; esac
+done
+(cd "$debs" && apt-get download -q "$@" >/dev/null 2>"$work/apt.log") || { cat "$work/apt.log" >&2; exit 1; }
 for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$files"; done
 
 step "choosing kernel modules"
@@ -51,6 +51,7 @@ done
 install -m 755 "$guest/initramfs/init" "$initramfs/init"
 copy_modules "$initramfs" $early
 closure $early | sed "s,^$files,," >"$initramfs/etc/modules"
+find "$initramfs" -exec touch -h -d @$epoch {} +
 (cd "$initramfs" && find . | sort | cpio -o -H newc --quiet --owner 0:0 --reproducible | gzip -n -6) >"$work/initrd.gz"
 
 step "making the root file system"
@@ -78,7 +79,7 @@ done
 cp -L "$(find "$files" -name ld-linux-x86-64.so.2 | head -1)" "$root/lib64/"
 copy_modules "$root" $all
 echo $all >"$root/etc/modules"
-install -m 644 "$guest"/etc/{inittab,issue,mdev.conf} "$root/etc/"
+install -m 644 "$guest"/etc/{inittab,issue} "$root/etc/"
 install -m 755 "$guest"/etc/init.d/{rcS,rcK,card,cloud,hotplug} "$root/etc/init.d/"
 install -D -m 755 "$guest/etc/acpi/PWRF/00000080" "$root/etc/acpi/PWRF/00000080"
 install -D -m 755 "$guest/usr/share/udhcpc/default.script" "$root/usr/share/udhcpc/default.script"
@@ -98,12 +99,14 @@ cp "$work/initrd.gz" "$root/boot/initrd.gz"
 cp "$guest/etc/grub.cfg" "$root/boot/grub/grub.cfg"
 
 step "making the disk"
+find "$root" -exec touch -h -d @$epoch {} +
 disk=$work/disk.raw first=2048
 truncate -s ${size_mib}M "$disk"
 printf 'label: dos\nlabel-id: 0x7a7a7a01\nstart=%s, type=83, bootable\n' $first | sfdisk -q "$disk"
 # resize=: room in the file system's tables to grow to 64 GiB while it is in use.
-mke2fs -q -t ext4 -b 4096 -J size=4 -L tinyroot -m 0 -O ^metadata_csum,^metadata_csum_seed -d "$root" \
-    -E offset=$((first * 512)),root_owner=0:0,resize=16777216,lazy_itable_init=1 "$disk" $(((size_mib - 1) * 1024))k
+uuid=7a7a7a01-7469-6e79-726f-6f7400000001
+mke2fs -q -t ext4 -b 4096 -J size=4 -L tinyroot -U $uuid -m 0 -O ^metadata_csum,^metadata_csum_seed -d "$root" \
+    -E offset=$((first * 512)),root_owner=0:0,hash_seed=$uuid,resize=16777216,lazy_itable_init=1 "$disk" $(((size_mib - 1) * 1024))k
 grub=/usr/lib/grub/i386-pc
 grub-mkimage -O i386-pc -p '(hd0,msdos1)/boot/grub' -o "$work/core.img" biosdisk part_msdos ext2 linux linux16 normal \
     serial configfile gzio
