@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds the tiny image from Debian's packages: build.sh WORK_FOLDER OUTPUT.qcow2 PACKAGE=VERSION...
 # Needs apt-get download and the tools below, but no root, no loop device and no mount. The same packages and the same
-# guest's files give the same image, bit by bit.
+# guest's files give the same image, but for the inodes' change times.
 set -euo pipefail
 guest=$(dirname "$(readlink -f "$0")") work=$1 output=$2
 shift 2

@@ -1,0 +1,48 @@
+"""SQL of Compute's operations and reconcilers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.compute.tables import servers
+from pilvi.db import Tx
+
+S = servers.c
+
+_SPEC = sa.select(S.id, S.name, S.hostname, S.host, S.flavor, S.image_id, S.config_drive, S.generation, S.project_id,
+                  S.user_id, S.vm_state, S.task_state).where(S.id == sa.bindparam("id"), S.deleted_at.is_(None))
+
+
+def for_spec(tx: Tx, server_id: str) -> sa.Row | None:
+    return tx.one(_SPEC, {"id": server_id})
+
+
+def settle(tx: Tx, server_id: str, generation: int, **values: Any) -> bool:
+    """Writes how an operation ended, unless a later order has been taken meanwhile: then that one will say."""
+    return bool(tx.execute(
+        servers.update()
+        .where(S.id == server_id, S.generation == generation, S.deleted_at.is_(None))
+        .values(updated_at=tx.now, **values)).rowcount)
+
+
+def bury(tx: Tx, server_id: str) -> None:
+    tx.execute(servers.update().where(S.id == server_id, S.deleted_at.is_(None)).values(
+        updated_at=tx.now, deleted_at=tx.now, terminated_at=tx.now, vm_state="deleted", task_state=None,
+        power_state=0))
+
+
+def on_host(tx: Tx, host: str) -> Sequence[sa.Row]:
+    return tx.all(sa.select(S.id, S.vm_state, S.task_state, S.generation).where(
+        S.host == host, S.deleted_at.is_(None)))
+
+
+def with_task(tx: Tx) -> Sequence[sa.Row]:
+    return tx.all(sa.select(S.id, S.vm_state, S.task_state, S.generation, S.host).where(
+        S.deleted_at.is_(None), sa.or_(S.task_state.is_not(None), S.vm_state == "building")))
+
+
+def forget_deleted(tx: Tx, before: int) -> int:
+    return tx.execute(servers.delete().where(S.deleted_at < before)).rowcount
