@@ -20,6 +20,7 @@ from pilvi.identity import routes as identity_routes
 from pilvi.identity.service import Identity
 from pilvi.image import routes as image_routes
 from pilvi.image.service import Images
+from pilvi.metadata.server import MetadataServer
 from pilvi.metadata.service import Metadata
 from pilvi.network import routes as network_routes
 from pilvi.network.service import Networks
@@ -51,8 +52,7 @@ class Cloud:
         self.network = Networks(self.db, self.clock, self.ids, self.engine, settings, northbound=self.site.northbound)
         self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
                                image=self.image, network=self.network, placement=self.placement)
-        self.metadata = Metadata(self.db, self.clock, compute=self.compute, network=self.network,
-                                 identity=self.identity, settings=settings)
+        self.metadata_server = MetadataServer(Metadata(self.db, self.network))
         self.oscloud = oscloud.OsCloud(self)
         self.requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")
 
@@ -67,6 +67,7 @@ class Cloud:
         for service in (self.identity, self.image, self.network, self.compute):
             service.register(self.engine)
         self.site.start(self)
+        self.engine.reconcilers["hosts"].run_once()  # from the first request on it is known what there is
         self.engine.start()
 
     def app(self) -> falcon.asgi.App:
@@ -77,6 +78,7 @@ class Cloud:
     def stop(self) -> None:
         """Lets go of everything; guests and packets go on."""
         self.engine.stop()
+        self.metadata_server.close()
         self.site.stop()
         self.requests.shutdown(wait=True, cancel_futures=True)
         self.bus.close()

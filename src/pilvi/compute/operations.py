@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pilvi.bus.base import BusError
-from pilvi.compute import states, store_running
+from pilvi.compute import states, store, store_running
 from pilvi.db import Tx
 from pilvi.drivers.hypervisor.base import PowerState
 from pilvi.engine.operations import Operation, Progress, Retry, Step
 from pilvi.faults import Fault
+from pilvi.images import configdrive
+from pilvi.metadata import tree
 from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec, Question
 from pilvi.policy import Context
 
@@ -122,15 +124,16 @@ class Boot(ServerOperation):
             context = Context(user_id=row.user_id, project_id=row.project_id, roles=frozenset({"member", "reader"}))
             image = compute.image.for_boot(tx, context, row.image_id)
             ports = compute.network.ports_of(tx, [row.id]).get(row.id, [])
-        config = None
-        if row.config_drive:
-            from pilvi.images import configdrive
-
-            config = configdrive.build(compute.config_drive_files(row.id))
+            config = self._config_drive(tx, row.id, ports) if row.config_drive else None
         return GuestSpec(
             row.id, progress.memory["generation"], row.name, row.flavor["vcpus"], row.flavor["ram"],
             ImageSource(image.id, str(image.path), image.disk_format), row.flavor["disk"] * GIB,
             tuple(PortSpec(port.id, port.mac, port.mtu) for port in ports), config)
+
+
+    def _config_drive(self, tx: Tx, server_id: str, ports: list[Any]) -> bytes:
+        files = tree.config_drive(store.server(tx, server_id), ports, self.compute.network.network_data(tx, server_id))
+        return configdrive.build(files)
 
 
 class Delete(ServerOperation):

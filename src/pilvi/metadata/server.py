@@ -1,0 +1,100 @@
+"""Serves metadata on sockets inside the networks' namespaces: one small HTTP/1.1 server for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import h11
+import structlog
+
+log = structlog.get_logger()
+
+IDLE_SECONDS = 15  # after which a silent guest's connection is closed
+THREADS = 4
+
+
+class Answers(Protocol):
+    def answer(self, network_id: str, address: str, path: str) -> bytes | None: ...
+
+
+class MetadataServer:
+    """A thread with an event loop; `serve` and `stop_serving` are called from any other."""
+
+    def __init__(self, metadata: Answers):
+        self._metadata = metadata
+        self._loop = asyncio.new_event_loop()
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="metadata")
+        self._servers: dict[str, asyncio.Server] = {}
+        self._thread = threading.Thread(target=self._loop.run_forever, name="metadata", daemon=True)
+        self._thread.start()
+
+    def serve(self, network_id: str, listener: socket.socket) -> None:
+        """Answers what connects to this listening socket as coming from this network."""
+        async def start() -> None:
+            self._servers[network_id] = await asyncio.start_server(
+                lambda reader, writer: self._connection(network_id, reader, writer), sock=listener)
+
+        listener.setblocking(False)
+        asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
+
+    def stop_serving(self, network_id: str) -> None:
+        async def stop() -> None:
+            if server := self._servers.pop(network_id, None):
+                server.close()
+
+        asyncio.run_coroutine_threadsafe(stop(), self._loop).result(10)
+
+    def close(self) -> None:
+        for network_id in list(self._servers):
+            self.stop_serving(network_id)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._pool.shutdown(wait=True)
+
+    async def _connection(self, network_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        address = writer.get_extra_info("peername")[0]
+        connection = h11.Connection(h11.SERVER)
+        try:
+            while await self._exchange(network_id, address, connection, reader, writer):
+                connection.start_next_cycle()
+        except (OSError, TimeoutError, h11.ProtocolError):
+            pass  # the guest went away, fell silent, or does not speak HTTP
+        except Exception:
+            log.exception("a guest's request for metadata failed", network_id=network_id, address=address)
+        finally:
+            writer.close()
+
+    async def _exchange(self, network_id: str, address: str, connection: h11.Connection,
+                        reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its answer; whether the connection stays open."""
+        request = None
+        while True:
+            event = connection.next_event()
+            if event is h11.NEED_DATA:
+                connection.receive_data(await asyncio.wait_for(reader.read(65536), IDLE_SECONDS))
+            elif isinstance(event, h11.Request):
+                request = event
+            elif isinstance(event, h11.EndOfMessage):
+                break
+            elif isinstance(event, h11.ConnectionClosed):
+                return False
+        status, body = await self._answer(network_id, address, request)
+        headers = [("Content-Length", str(len(body))), ("Content-Type", "text/plain; charset=utf-8")]
+        writer.write(connection.send(h11.Response(status_code=status, headers=headers)) or b"")
+        if request.method != b"HEAD":
+            writer.write(connection.send(h11.Data(data=body)) or b"")
+        writer.write(connection.send(h11.EndOfMessage()) or b"")
+        await writer.drain()
+        return connection.our_state is h11.DONE and connection.their_state is h11.DONE
+
+    async def _answer(self, network_id: str, address: str, request: h11.Request) -> tuple[int, bytes]:
+        if request.method not in (b"GET", b"HEAD"):
+            return 405, b"metadata is only read"
+        path = request.target.decode("ascii", "replace").partition("?")[0]
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._pool, self._metadata.answer, network_id, address, path)
+        return (404, b"there is no such metadata") if found is None else (200, found)

@@ -1,0 +1,30 @@
+"""The metadata service: tells a guest about itself, and nobody else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pilvi.compute import store as compute_store
+from pilvi.db import Database
+from pilvi.metadata import tree
+
+if TYPE_CHECKING:
+    from pilvi.network.service import Networks
+
+
+class Metadata:
+    def __init__(self, db: Database, network: Networks):
+        self._db, self._network = db, network
+
+    def answer(self, network_id: str, address: str, path: str) -> bytes | None:
+        """What is at this path for the guest that asks from this address of this network; None: nothing is."""
+        with self._db.read() as tx:
+            server_id = self._network.server_at(tx, network_id, address)
+            if server_id is None:
+                return None
+            server = compute_store.server(tx, server_id)
+            if server is None:
+                return None
+            ports = self._network.ports_of(tx, [server_id]).get(server_id, [])
+            network_data = self._network.network_data(tx, server_id)
+        return tree.look_up(tree.tree_of(server, ports, network_data), path)

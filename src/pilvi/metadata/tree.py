@@ -1,0 +1,110 @@
+"""What a guest can read about itself, as a tree of names: OpenStack's shapes and EC2's."""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from typing import Any
+
+OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06",
+                      "2017-02-22", "2018-08-27", "2020-10-14", "latest")
+NETWORK_DATA_SINCE = "2015-10-15"
+EC2_VERSIONS = ("1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01",
+                "2008-09-01", "2009-04-04", "latest")
+
+Tree = dict[str, Any]  # a name's value is a Tree, or its content in bytes
+
+
+def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any]) -> Tree:
+    """`server` is Compute's row, `ports` Network's, `network_data` as network_data.json has it."""
+    user_data = base64.b64decode(server.user_data) if server.user_data else None
+    ec2: Tree = {"meta-data": _ec2(server, ports)}
+    if user_data is not None:
+        ec2["user-data"] = user_data
+    return {
+        "openstack": {version: _openstack(server, network_data, user_data, version)
+                      for version in OPENSTACK_VERSIONS},
+        **{version: ec2 for version in EC2_VERSIONS},
+    }
+
+
+def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any]) -> dict[str, bytes]:
+    """The files of a config drive: the same tree, without the versions in between."""
+    tree = tree_of(server, ports, network_data)
+    files = {}
+    for version in ("2018-08-27", "latest"):
+        for name, content in tree["openstack"][version].items():
+            files[f"openstack/{version}/{name}"] = content
+    files["ec2/latest/meta-data.json"] = json.dumps(_plain(tree["latest"]["meta-data"])).encode()
+    if "user-data" in tree["latest"]:
+        files["ec2/latest/user-data"] = tree["latest"]["user-data"]
+    return files
+
+
+def look_up(tree: Tree, path: str) -> bytes | None:
+    """The content at a path, a folder's names line by line, or None."""
+    found: Any = tree
+    for name in filter(None, path.split("/")):
+        if not isinstance(found, dict) or name not in found:
+            return None
+        found = found[name]
+    if not isinstance(found, dict):
+        return found
+    if _is_keys(found):  # EC2 lists keys with their names
+        return "\n".join(f"{number}={key['name'].decode()}" for number, key in found.items()).encode()
+    return "\n".join(name + ("/" if isinstance(value, dict) else "")
+                     for name, value in found.items() if name != "name").encode()
+
+
+def _openstack(server: Any, network_data: dict[str, Any], user_data: bytes | None, version: str) -> Tree:
+    facts: dict[str, Any] = {
+        "uuid": server.id, "name": server.name, "hostname": server.hostname, "launch_index": server.launch_index,
+        "availability_zone": server.availability_zone, "project_id": server.project_id, "meta": server.metadata,
+        "random_seed": base64.b64encode(secrets.token_bytes(512)).decode(), "devices": [], "dedicated_cpus": [],
+    }
+    if server.key_name:
+        facts["public_keys"] = {server.key_name: server.key_public}
+        facts["keys"] = [{"name": server.key_name, "type": server.key_type, "data": server.key_public}]
+    if server.admin_password:
+        facts["admin_pass"] = server.admin_password
+    files = {"meta_data.json": json.dumps(facts).encode(), "vendor_data.json": b"{}"}
+    if user_data is not None:
+        files["user_data"] = user_data
+    if version >= NETWORK_DATA_SINCE:
+        files["network_data.json"] = json.dumps(network_data).encode()
+        files["vendor_data2.json"] = b"{}"
+    return files
+
+
+def _ec2(server: Any, ports: list[Any]) -> Tree:
+    fixed = [address for port in ports for _, address, version in port.fixed_ips if version == 4]
+    floating = [address for port in ports for address, _ in port.floating_ips]
+    groups = sorted({name for port in ports for name in port.security_groups})
+    facts = {
+        "ami-id": ec2_id("ami", server.image_id or server.id), "ami-launch-index": str(server.launch_index),
+        "block-device-mapping": {"ami": b"vda", "root": b"/dev/vda"},
+        "hostname": server.hostname, "instance-action": "none", "instance-id": ec2_id("i", server.id),
+        "instance-type": server.flavor["name"], "local-hostname": server.hostname,
+        "local-ipv4": fixed[0] if fixed else "", "placement": {"availability-zone": (server.availability_zone or "").encode()},
+        "public-hostname": server.hostname, "public-ipv4": floating[0] if floating else "",
+        "reservation-id": server.reservation_id, "security-groups": "\n".join(groups),
+    }
+    if ports:
+        facts["mac"] = ports[0].mac
+    if server.key_name:
+        facts["public-keys"] = {"0": {"name": server.key_name.encode(), "openssh-key": server.key_public.encode()}}
+    return {name: value if isinstance(value, dict) else value.encode() for name, value in sorted(facts.items())}
+
+
+def ec2_id(kind: str, openstack_id: str) -> str:
+    """EC2's shape of an id: eight hexadecimal digits, here the first of the UUID's."""
+    return f"{kind}-{openstack_id.replace('-', '')[:8]}"
+
+
+def _is_keys(found: Tree) -> bool:
+    return bool(found) and all(isinstance(value, dict) and "openssh-key" in value for value in found.values())
+
+
+def _plain(tree: Tree) -> dict[str, Any]:
+    return {name: _plain(value) if isinstance(value, dict) else value.decode() for name, value in tree.items()}
