@@ -116,9 +116,7 @@ class Data:
         """Makes staged data the image's. Raises Conflict where none is staged."""
         with self._db.transaction() as tx:
             self._own(tx, context, image_id)
-            if not store.update(
-                tx, image_id, store.images.c.status == "uploading", status="active", updated_at=tx.now
-            ):
+            if not store.switch(tx, image_id, "uploading", "active"):
                 raise Conflict("Only images with status 'uploading' can be imported.")
 
     def open_data(self, context: Context, image_id: str) -> Download | None:

@@ -3,57 +3,43 @@
 from __future__ import annotations
 
 import csv
-import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
-import sqlalchemy as sa
 
 from pilvi.engine.clock import parse_time
 from pilvi.faults import BadRequest
 from pilvi.http.request import boolean, integer
-from pilvi.image import store
-from pilvi.image.tables import images
 from pilvi.image.wire import MEMBER_STATUSES, VISIBILITIES
 
 DEFAULT_LIMIT, MAX_LIMIT = 25, 1000
 SORT_KEYS = (
-    "name",
-    "status",
-    "container_format",
-    "disk_format",
-    "size",
-    "id",
-    "created_at",
-    "updated_at",
-    "owner",
-    "visibility",
-    "min_disk",
-    "min_ram",
-    "virtual_size",
+    *("name", "status", "container_format", "disk_format", "size", "id", "created_at", "updated_at"),
+    *("owner", "visibility", "min_disk", "min_ram", "virtual_size"),
 )
 _TEXT = ("id", "name", "status", "owner", "disk_format", "container_format", "checksum", "os_hash_value")
 _IN = ("id", "name", "status", "disk_format", "container_format")  # where the operator in: is known
 _WHOLE = ("size", "virtual_size", "min_disk", "min_ram")
-_TIME_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "gt": operator.gt,
-    "gte": operator.ge,
-    "lt": operator.lt,
-    "lte": operator.le,
-    "eq": operator.eq,
-    "neq": operator.ne,
-}
+_COMPARISONS = {"gt": "gt", "gte": "ge", "lt": "lt", "lte": "le", "eq": "eq", "neq": "ne"}
 _MAX = 2**63 - 1
 
 
+class Filter(NamedTuple):
+    """An attribute compared with a value; or, as `comparison`, "property" or "tag": an image has it."""
+
+    name: str
+    comparison: str  # eq ne lt le gt ge in property tag
+    value: Any
+
+
 class Listing(msgspec.Struct, kw_only=True):
-    limit: int
-    marker: str | None
-    sort: list[tuple[str, str]]
-    visibility: str | None
-    member_statuses: Sequence[str]
-    conditions: list[Any]
+    limit: int = DEFAULT_LIMIT
+    marker: str | None = None
+    sort: Sequence[tuple[str, str]] = (("created_at", "desc"), ("id", "desc"))
+    visibility: str | None = None
+    member_statuses: Sequence[str] = ("accepted",)
+    filters: list[Filter] = []
 
 
 def parse(query: dict[str, list[str]]) -> Listing:
@@ -74,7 +60,7 @@ def parse(query: dict[str, list[str]]) -> Listing:
         sort=_sort(query),
         visibility=visibility,
         member_statuses=MEMBER_STATUSES if status == "all" else (status,),
-        conditions=_conditions(query, given),
+        filters=_filters(query, given),
     )
 
 
@@ -107,33 +93,28 @@ def _sort(query: dict[str, list[str]]) -> list[tuple[str, str]]:
 _PAGING = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "member_status"})
 
 
-def _conditions(query: dict[str, list[str]], given: dict[str, str]) -> list[Any]:
-    found = [] if "os_hidden" in given else [images.c.os_hidden.is_(False)]
+def _filters(query: dict[str, list[str]], given: dict[str, str]) -> list[Filter]:
+    found = [] if "os_hidden" in given else [Filter("os_hidden", "eq", False)]
     for name, text in given.items():
         if name in _PAGING:
             continue
         elif name == "tag":
-            found += [store.has_tag(tag) for tag in query["tag"]]
+            found += [Filter(tag, "tag", tag) for tag in query["tag"]]
         elif name in ("protected", "os_hidden"):
-            found.append(images.c[name].is_(boolean(text, name)))
+            found.append(Filter(name, "eq", boolean(text, name)))
         elif name in ("size_min", "size_max"):
-            bound = integer(text, name, 0, _MAX)
-            found.append(images.c.size >= bound if name == "size_min" else images.c.size <= bound)
+            found.append(Filter("size", "ge" if name == "size_min" else "le", integer(text, name, 0, _MAX)))
         elif name in _WHOLE:
-            found.append(images.c[name] == integer(text, name, 0, _MAX))
+            found.append(Filter(name, "eq", integer(text, name, 0, _MAX)))
         elif name in ("created_at", "updated_at"):
             found.append(_time(name, text))
+        elif name in _IN and text.startswith("in:"):
+            found.append(Filter(name, "in", _values(text[3:], name)))
         elif name in _TEXT:
-            found.append(_text(name, text))
+            found.append(Filter(name, "eq", text.removeprefix("eq:")))
         else:
-            found.append(store.has_property(name, text))
+            found.append(Filter(name, "property", text))
     return found
-
-
-def _text(name: str, text: str) -> Any:
-    if name in _IN and text.startswith("in:"):
-        return images.c[name].in_(_values(text[3:], name))
-    return images.c[name] == text.removeprefix("eq:")
 
 
 def _values(text: str, name: str) -> list[str]:
@@ -144,17 +125,13 @@ def _values(text: str, name: str) -> list[str]:
         raise BadRequest(f"Invalid filter value for {name}: {text}: {error}.") from None
 
 
-def _time(name: str, text: str) -> Any:
+def _time(name: str, text: str) -> Filter:
     word, colon, rest = text.partition(":")
-    how, moment = (_TIME_OPERATORS[word], rest) if colon and word in _TIME_OPERATORS else (operator.eq, text)
+    comparison, moment = (_COMPARISONS[word], rest) if colon and word in _COMPARISONS else ("eq", text)
     try:
-        wanted = parse_time(moment)
+        return Filter(name, comparison, parse_time(moment))
     except (ValueError, OverflowError):
         raise BadRequest(
-            f"Invalid input for {name}: {text}. Write an ISO 8601 time, with one of "
-            f"{', '.join(_TIME_OPERATORS)} and a colon before it."
+            f"Invalid input for {name}: {text}. Write an ISO 8601 time, after one of "
+            f"{', '.join(_COMPARISONS)} and a colon."
         ) from None
-    seconds = images.c[name] - images.c[name] % sa.literal(
-        1_000_000
-    )  # shown, and so compared, in whole seconds
-    return how(seconds, wanted - wanted % 1_000_000)

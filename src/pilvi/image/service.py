@@ -18,7 +18,7 @@ from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, TooLarge
 from pilvi.image import reconcilers, store, wire
 from pilvi.image.data import Data
 from pilvi.image.files import Files, keep_buffers
-from pilvi.image.listing import Listing
+from pilvi.image.listing import Filter, Listing
 from pilvi.image.patch import Change
 from pilvi.image.policy import RULES
 from pilvi.image.sharing import Sharing
@@ -100,13 +100,7 @@ class Images(Sharing, Data):
         with self._db.read() as tx:
             if (row := store.get(tx, context, name_or_id)) is not None:
                 return row.id
-            found = store.page(
-                tx,
-                [store.listed(context, ("accepted",), None), store.images.c.name == name_or_id],
-                [("created_at", "desc"), ("id", "desc")],
-                2,
-                None,
-            )
+            found = store.page(tx, context, Listing(limit=2, filters=[Filter("name", "eq", name_or_id)]))
         if not found:
             raise NotFound(f"No image found with name or ID {name_or_id}")
         if len(found) > 1:
@@ -154,8 +148,7 @@ class Images(Sharing, Data):
         """One page. Raises NotFound for a marker that the caller cannot see."""
         with self._db.read() as tx:
             after = None if listing.marker is None else self._get(tx, context, listing.marker)
-            seen = store.listed(context, listing.member_statuses, listing.visibility)
-            rows = store.page(tx, [seen, *listing.conditions], listing.sort, listing.limit, after)
+            rows = store.page(tx, context, listing, after)
             properties, tags = store.details(tx, [row.id for row in rows])
         return [wire.image(row, properties.get(row.id, {}), tags.get(row.id, [])) for row in rows]
 
@@ -253,7 +246,7 @@ class Images(Sharing, Data):
                     f"Not allowed to {'de' if new == 'deactivated' else 're'}activate image in status "
                     f"'{row.status}'."
                 )
-            store.update(tx, image_id, store.images.c.status == old, status=new, updated_at=tx.now)
+            store.switch(tx, image_id, old, new)
 
     # -- rules
 

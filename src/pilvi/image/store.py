@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from pilvi.db import Tx
+from pilvi.image.listing import Filter, Listing
 from pilvi.image.tables import images, members, properties, tags
 from pilvi.policy import Context
 
 WITH_DATA = ("active", "deactivated", "uploading")
-UPLOADABLE = ("queued",)
 
 
 def _membership(project_id: str, statuses: Sequence[str] | None = None) -> sa.ColumnElement[bool]:
@@ -75,16 +76,22 @@ def details(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict
     return found, labels
 
 
-def has_property(name: str, value: str) -> sa.ColumnElement[bool]:
-    return (
-        sa.select(1)
-        .where(properties.c.image_id == images.c.id, properties.c.name == name, properties.c.value == value)
-        .exists()
-    )
+_SECOND = 1_000_000
 
 
-def has_tag(tag: str) -> sa.ColumnElement[bool]:
-    return sa.select(1).where(tags.c.image_id == images.c.id, tags.c.tag == tag).exists()
+def _matches(wanted: Filter) -> sa.ColumnElement[bool]:
+    name, comparison, value = wanted
+    if comparison == "property":
+        found = sa.select(1).where(properties.c.image_id == images.c.id, properties.c.name == name)
+        return found.where(properties.c.value == value).exists()
+    if comparison == "tag":
+        return sa.select(1).where(tags.c.image_id == images.c.id, tags.c.tag == value).exists()
+    column = images.c[name]
+    if comparison == "in":
+        return column.in_(value)
+    if name in ("created_at", "updated_at"):  # shown, and so compared, in whole seconds
+        column, value = column - column % sa.literal(_SECOND), value - value % _SECOND
+    return getattr(operator, comparison)(column, value)
 
 
 _EMPTY = {"size": -1, "virtual_size": -1, "min_disk": -1, "min_ram": -1}
@@ -96,19 +103,15 @@ def _sortable(key: str) -> sa.ColumnElement:
     return sa.func.coalesce(column, _EMPTY.get(key, "")) if column.nullable else column
 
 
-def page(
-    tx: Tx,
-    conditions: Iterable[sa.ColumnElement[bool]],
-    sort: Sequence[tuple[str, str]],
-    limit: int,
-    after: sa.Row | None,
-) -> list[sa.Row]:
-    """One page in this order; the part after the image `after`."""
-    statement = sa.select(images).where(*conditions)
+def page(tx: Tx, context: Context, wanted: Listing, after: sa.Row | None = None) -> list[sa.Row]:
+    """One page of what the caller can see; the part after the image `after`."""
+    statement = sa.select(images).where(
+        listed(context, wanted.member_statuses, wanted.visibility), *map(_matches, wanted.filters)
+    )
     if after is not None:
-        statement = statement.where(_later(sort, after))
-    order = [_sortable(key).asc() if way == "asc" else _sortable(key).desc() for key, way in sort]
-    return list(tx.all(statement.order_by(*order).limit(limit)))
+        statement = statement.where(_later(wanted.sort, after))
+    order = [_sortable(key).asc() if way == "asc" else _sortable(key).desc() for key, way in wanted.sort]
+    return list(tx.all(statement.order_by(*order).limit(wanted.limit)))
 
 
 def _later(sort: Sequence[tuple[str, str]], after: sa.Row) -> sa.ColumnElement[bool]:
@@ -128,9 +131,13 @@ def insert(tx: Tx, values: Mapping[str, Any]) -> None:
 
 def update(tx: Tx, image_id: str, *conditions: sa.ColumnElement[bool], **values: Any) -> bool:
     """False where the image is gone, or is not as the conditions say."""
-    return bool(
-        tx.execute(images.update().where(images.c.id == image_id, *conditions).values(**values)).rowcount
-    )
+    changed = images.update().where(images.c.id == image_id, *conditions).values(**values)
+    return bool(tx.execute(changed).rowcount)
+
+
+def switch(tx: Tx, image_id: str, old: str, new: str) -> bool:
+    """From one status to another; False where it is not in the old one."""
+    return update(tx, image_id, images.c.status == old, status=new, updated_at=tx.now)
 
 
 def delete(tx: Tx, image_id: str) -> bool:
@@ -219,13 +226,9 @@ def set_digests(tx: Tx, image_id: str, data: str, md5: str, sha512: str) -> bool
 
 def usage(tx: Tx, project_id: str) -> tuple[int, int]:
     """How many images a project has, and the bytes of their data."""
-    return tuple(
-        tx.one(
-            sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(images.c.size), 0)).where(
-                images.c.owner == project_id
-            )
-        )
-    )
+    total = sa.func.coalesce(sa.func.sum(images.c.size), 0)
+    count, size = tx.one(sa.select(sa.func.count(), total).where(images.c.owner == project_id))
+    return count, int(size)
 
 
 def names(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:
