@@ -1,0 +1,406 @@
+"""Guests as QEMU processes, which outlive Pilvi and are found again by what is noted in their folders.
+
+A guest's folder holds, for root alone: `guest.json` (what was defined), `process.json` (which process it is),
+`off` (while it is switched off, and we know), the monitors' and the console's sockets, `console.log` and
+`stderr.log`. Only the folder `own` belongs to the guest's process: everything else is opened for it, so that a
+guest that takes its QEMU over can put nothing in our way.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from pilvi.drivers.hypervisor import qemu_command
+from pilvi.drivers.hypervisor.base import Capabilities, Guest, HypervisorError, PowerState, UnknownGuest
+from pilvi.drivers.hypervisor.qemu_command import Files, Privileges
+from pilvi.drivers.hypervisor.qemu_monitor import Loop, Monitor, MonitorError
+from pilvi.drivers.hypervisor.qemu_process import Process, launch
+from pilvi.notes import replace
+from pilvi.supervise.namespace import open_tap
+
+ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
+START_SECONDS = 30.0  # for QEMU to answer its monitor; far more than it needs, also on a busy host
+LOOK_SECONDS = 3.0
+END_SECONDS = 30.0  # for a killed process to be gone: its memory is given back first
+QUIT_SECONDS = 5.0
+LONGEST_SOCKET_PATH = 107  # unix(7): sun_path, with its end
+_NEVER_RAN = ("prelaunch", "inmigrate")
+
+
+class QemuHypervisor:
+    """Guests below `root`, run as `uid` and `gid` with their taps in `namespace`."""
+
+    def __init__(self, root: Path, *, namespace: str | None, uid: int, gid: int, userspace_datapath: bool):
+        self._root, self._namespace, self._offloads = root, namespace, not userspace_datapath
+        self._privileges, self._kvm = Privileges(uid, gid, namespace), qemu_command.accelerated(uid, gid)
+        self._loop = Loop()
+        self._monitors: dict[str, Monitor] = {}
+        self._known: dict[str, PowerState] = {}  # as last seen, for those who ask while a verb is at work
+        self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
+        self._lookers = ThreadPoolExecutor(4, "qemu-guests")
+        self._callbacks: list[Callable[[str, PowerState], None]] = []
+        self._version: int | None = None
+        self._closed = False
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o711)
+
+    def capabilities(self) -> Capabilities:
+        if self._version is None:
+            self._version = _version()
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+        return Capabilities("QEMU", self._version, "kvm" if self._kvm else "tcg", os.cpu_count() or 1, memory)
+
+    # -- power
+
+    def start(self, guest: Guest) -> None:
+        with self._locks[guest.id]:
+            folder = self._folder(guest.id)
+            process = folder.process()
+            if process is not None and process.alive() and self._go_on(folder, process):
+                return
+            self._launch(folder, guest)
+            self._known[guest.id] = PowerState.RUNNING
+
+    def shutdown(self, guest_id: str) -> None:
+        with self._defined(guest_id) as folder:
+            if self._look(folder) is PowerState.RUNNING:
+                self._execute(folder, "system_powerdown")
+
+    def stop(self, guest_id: str) -> None:
+        with self._defined(guest_id) as folder:
+            self._switch_off(folder)
+
+    def reset(self, guest_id: str) -> None:
+        with self._alive(guest_id) as folder:
+            self._execute(folder, "system_reset")
+
+    def pause(self, guest_id: str) -> None:
+        with self._alive(guest_id) as folder:
+            self._execute(folder, "stop")
+            self._look(folder)
+
+    def resume(self, guest_id: str) -> None:
+        with self._alive(guest_id) as folder:
+            self._execute(folder, "cont")
+            self._look(folder)
+
+    def undefine(self, guest_id: str) -> None:
+        with self._locks[guest_id]:
+            folder = self._folder(guest_id)
+            if folder.path.exists():
+                self._switch_off(folder)
+                folder.remove()
+            self._known.pop(guest_id, None)
+
+    # -- looking
+
+    def state(self, guest_id: str) -> PowerState:
+        """While a verb for this guest is at work, what it was before."""
+        lock = self._locks[guest_id]
+        if not lock.acquire(blocking=guest_id not in self._known):
+            return self._known.get(guest_id, PowerState.LOST)
+        try:
+            return self._look(self._folder(guest_id))
+        finally:
+            lock.release()
+
+    def guests(self) -> dict[str, PowerState]:
+        states = {name: self.state(name) for name in self._defined_ids()}
+        return {name: state for name, state in states.items() if state is not PowerState.ABSENT}
+
+    def console_log(self, guest_id: str, last_bytes: int = 1 << 20) -> bytes:
+        folder = self._known_folder(guest_id)
+        try:
+            with (folder.path / "console.log").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes))
+                return file.read(last_bytes)
+        except FileNotFoundError:
+            return b""
+
+    def console_socket(self, guest_id: str) -> Path:
+        return self._known_folder(guest_id).path / "con"
+
+    def listen(self, callback: Callable[[str, PowerState], None]) -> None:
+        self._callbacks.append(callback)
+        for guest_id in self._defined_ids():
+            self._look_soon(guest_id)  # and so hear of it from now on
+
+    def close(self) -> None:
+        self._closed = True
+        self._lookers.shutdown(cancel_futures=True)
+        for monitor in list(self._monitors.values()):
+            monitor.close()
+        self._monitors.clear()
+        self._loop.close()
+
+    # -- starting
+
+    def _go_on(self, folder: Folder, process: Process) -> bool:
+        """Whether its process will do: it runs or is paused, or had been started and only waits for `cont`."""
+        monitor = self._monitor(folder, process, START_SECONDS)
+        if monitor is None:
+            if process.alive():
+                raise HypervisorError(f"guest {folder.id} has a process ({process.pid}) that does not answer")
+            return False
+        if monitor.status == "shutdown":
+            self._switch_off(folder)
+            return False
+        if monitor.status in _NEVER_RAN:
+            self._execute(folder, "cont")
+        folder.unmark_off()
+        self._look(folder)
+        return True
+
+    def _launch(self, folder: Folder, guest: Guest) -> None:
+        new, was_off = not folder.defined(), folder.off()
+        try:
+            folder.define(guest, self._privileges)
+            process = self._spawn(folder, guest)
+            self._await_monitor(folder, process)
+            self._execute(folder, "cont")
+        except (HypervisorError, OSError) as error:
+            said = folder.errors()
+            self._end(folder)
+            if new:
+                folder.remove()
+            elif was_off:
+                folder.mark_off()
+            raise HypervisorError(f"guest {guest.id} does not start: {said or error}") from error
+
+    def _spawn(self, folder: Folder, guest: Guest) -> Process:
+        command = self._privileges.command(qemu_command.arguments(
+            guest, Files(folder.own, len(guest.nics)), kvm=self._kvm, offloads=self._offloads))
+        with ExitStack() as opened:
+            files = [opened.enter_context(folder.listen(name)).fileno() for name in ("q0", "q1", "con")]
+            files.append(_open(opened, folder.path / "console.log", os.O_APPEND))
+            for nic in guest.nics:
+                files.append(open_tap(self._namespace, nic.device, offloads=self._offloads))
+                opened.callback(os.close, files[-1])
+            errors = _open(opened, folder.path / "stderr.log", os.O_TRUNC)
+            return launch(command, files, errors, folder.note)
+
+    def _await_monitor(self, folder: Folder, process: Process) -> None:
+        """Raises HypervisorError at once when the process has ended."""
+        limit = time.monotonic() + START_SECONDS
+        while self._monitor(folder, process, START_SECONDS) is None:
+            if not process.alive():
+                raise HypervisorError("its process ended")
+            if time.monotonic() > limit:
+                raise HypervisorError(f"its process did not answer within {START_SECONDS:g} s")
+
+    # -- ending
+
+    def _switch_off(self, folder: Folder) -> None:
+        """Marked first: an order to switch off that is cut short is repeated, what a guest did is not."""
+        folder.mark_off()
+        self._end(folder)
+        if folder.defined():
+            self._known[folder.id] = PowerState.OFF
+
+    def _end(self, folder: Folder) -> None:
+        """Its process is gone afterwards. Raises HypervisorError when even SIGKILL does not end it."""
+        monitor, process = self._monitors.pop(folder.id, None), folder.process()
+        if process is not None and process.alive():
+            if monitor is not None and monitor.connected:
+                monitor.quit(QUIT_SECONDS)
+                process.wait_gone(QUIT_SECONDS)
+            if not process.kill(END_SECONDS):
+                raise HypervisorError(f"guest {folder.id}: process {process.pid} does not end")
+        if monitor is not None:
+            monitor.close()
+
+    # -- inside
+
+    def _look(self, folder: Folder) -> PowerState:
+        """What it is doing, and from now on known to. The caller holds the guest's lock."""
+        state = self._seen(folder)
+        if state is PowerState.ABSENT:
+            self._known.pop(folder.id, None)
+        else:
+            self._known[folder.id] = state
+        return state
+
+    def _seen(self, folder: Folder) -> PowerState:
+        if not folder.defined():
+            return PowerState.ABSENT
+        process = folder.process()
+        if process is not None and process.alive():
+            monitor = self._monitor(folder, process, LOOK_SECONDS)
+            if monitor is not None:
+                return self._shown(folder, monitor.status)
+            if process.alive():
+                return self._known.get(folder.id, PowerState.RUNNING)  # it is there, and too busy to say more
+        return PowerState.OFF if folder.off() else PowerState.LOST
+
+    def _shown(self, folder: Folder, status: str) -> PowerState:
+        if status == "shutdown":
+            self._switch_off(folder)
+            return PowerState.OFF
+        if status in _NEVER_RAN:
+            return PowerState.LOST
+        return PowerState.RUNNING if status == "running" else PowerState.PAUSED
+
+    def _monitor(self, folder: Folder, process: Process, seconds: float) -> Monitor | None:
+        """None where it does not answer; if its process is just ending, it has ended then."""
+        monitor = self._monitors.get(folder.id)
+        if monitor is not None:
+            if monitor.connected:
+                return monitor
+            self._monitors.pop(folder.id).close()
+        monitor = Monitor(self._loop, lambda: self._look_soon(folder.id))
+        try:
+            monitor.connect(folder.path / "q0", seconds)
+        except MonitorError:
+            monitor.close()
+            process.wait_gone(1.0)
+            return None
+        self._monitors[folder.id] = monitor
+        return monitor
+
+    def _execute(self, folder: Folder, command: str) -> None:
+        monitor = self._monitors.get(folder.id)
+        try:
+            if monitor is None:
+                raise MonitorError("it does not answer")
+            monitor.execute(command)
+        except MonitorError as error:
+            raise HypervisorError(f"guest {folder.id}: {command}: {error}") from error
+
+    def _look_soon(self, guest_id: str) -> None:
+        with suppress(RuntimeError):  # let go of already
+            self._lookers.submit(self._look_and_tell, guest_id)
+
+    def _look_and_tell(self, guest_id: str) -> None:
+        with self._locks[guest_id]:
+            before = self._known.get(guest_id)
+            if self._closed:
+                return
+            with suppress(HypervisorError, OSError):
+                state = self._look(self._folder(guest_id))
+                if state not in (before, PowerState.ABSENT):
+                    for callback in self._callbacks:
+                        callback(guest_id, state)
+
+    def _folder(self, guest_id: str) -> Folder:
+        if not re.fullmatch(r"[\w-]+", guest_id, re.ASCII):
+            raise HypervisorError(f"guest {guest_id!r} cannot be called that")
+        return Folder(self._root / guest_id)
+
+    def _known_folder(self, guest_id: str) -> Folder:
+        folder = self._folder(guest_id)
+        if not folder.defined():
+            raise UnknownGuest(f"there is no guest {guest_id}")
+        return folder
+
+    @contextmanager
+    def _defined(self, guest_id: str) -> Iterator[Folder]:
+        with self._locks[guest_id]:
+            yield self._known_folder(guest_id)
+
+    @contextmanager
+    def _alive(self, guest_id: str) -> Iterator[Folder]:
+        with self._defined(guest_id) as folder:
+            if (state := self._look(folder)) not in ALIVE:
+                raise HypervisorError(f"guest {guest_id} is {state}: it does not run")
+            yield folder
+
+    def _defined_ids(self) -> list[str]:
+        return [entry.name for entry in os.scandir(self._root) if entry.is_dir()]
+
+
+class Folder:
+    """What is noted of one guest."""
+
+    def __init__(self, path: Path):
+        self.path, self.id, self.own = path, path.name, path / "own"
+
+    def defined(self) -> bool:
+        return (self.path / "guest.json").exists()
+
+    def define(self, guest: Guest, privileges: Privileges) -> None:
+        """And forget what the last process left."""
+        self.path.mkdir(exist_ok=True)
+        self.path.chmod(0o711)
+        shutil.rmtree(self.own, ignore_errors=True)
+        self.own.mkdir(mode=0o700)
+        os.chown(self.own, privileges.uid, privileges.gid)
+        for name in ("off", "process.json", "q0", "q1", "con"):
+            (self.path / name).unlink(missing_ok=True)
+        replace(self.path / "guest.json", msgspec.json.encode(guest))
+
+    def process(self) -> Process | None:
+        try:
+            return msgspec.json.decode((self.path / "process.json").read_bytes(), type=Process)
+        except FileNotFoundError:
+            return None
+
+    def note(self, process: Process) -> None:
+        replace(self.path / "process.json", msgspec.json.encode(process))
+
+    def off(self) -> bool:
+        return (self.path / "off").exists()
+
+    def mark_off(self) -> None:
+        (self.path / "off").touch()
+
+    def unmark_off(self) -> None:
+        (self.path / "off").unlink(missing_ok=True)
+
+    def errors(self) -> str:
+        """What its process complained about last."""
+        try:
+            lines = (self.path / "stderr.log").read_text(errors="replace")[-4096:].splitlines()
+        except OSError:
+            return ""
+        return "; ".join(line.strip() for line in lines if line.strip())
+
+    @contextmanager
+    def listen(self, name: str) -> Iterator[socket.socket]:
+        """A listening socket in the folder for root alone."""
+        path = str(self.path / name)
+        if len(os.fsencode(self.own / "vnc")) > LONGEST_SOCKET_PATH:
+            raise HypervisorError(f"the path of the folder {self.path} is too long for sockets in it")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
+            os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
+            listener.listen(1)
+            yield listener
+
+    def remove(self) -> None:
+        """The definition first: what is half removed is not defined."""
+        (self.path / "guest.json").unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _open(opened: ExitStack, path: Path, flags: int) -> int:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+    opened.callback(os.close, file)
+    return file
+
+
+def _version() -> int:
+    """Raises HypervisorError where there is no QEMU."""
+    try:
+        told = subprocess.run([qemu_command.PROGRAM, "--version"], capture_output=True, text=True, timeout=20,
+                              check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise HypervisorError(f"no QEMU here: {error}") from error
+    found = re.search(r"version (\d+)\.(\d+)\.(\d+)", told)
+    if found is None:
+        raise HypervisorError(f"QEMU tells no version: {told.strip()}")
+    major, minor, micro = map(int, found.groups())
+    return major * 1_000_000 + minor * 1_000 + micro

@@ -1,0 +1,164 @@
+"""The command line of a guest's QEMU: what the guest is made of, and what its process is denied."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pilvi.drivers.hypervisor.base import Disk, Guest, Nic
+from pilvi.drivers.hypervisor.qemu_process import FIRST_FILE
+from pilvi.supervise.namespace import inside
+
+PROGRAM = "qemu-system-x86_64"
+KVM = Path("/dev/kvm")
+SPARE_SLOTS = 4  # for what is plugged in while the guest runs
+SMALL_MIB = 512  # guests up to this size need little room for translated code
+_CAPACITY_OF_CODE_MIB = {True: 32, False: 256}
+_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+# OVS's userspace datapath passes on neither unfinished checksums nor packets above the MTU.
+_PLAIN_PACKETS = "".join(
+    f",{name}=off" for name in ("csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ufo",
+                                "host_tso4", "host_tso6", "host_ufo"))
+
+
+class Files(msgspec.Struct, frozen=True):
+    """Where the process finds what was opened for it, by number, and the one folder it may write to."""
+
+    writable: Path
+    taps: int
+    monitor: int = FIRST_FILE
+    spare_monitor: int = FIRST_FILE + 1  # for whoever looks after the host; Pilvi keeps to the first
+    console: int = FIRST_FILE + 2
+    console_log: int = FIRST_FILE + 3
+
+    def tap(self, number: int) -> int:
+        return self.console_log + 1 + number
+
+
+class Privileges(msgspec.Struct, frozen=True):
+    """Whom the process runs as, and in which network namespace (None: where we are)."""
+
+    uid: int
+    gid: int
+    namespace: str | None = None
+
+    def command(self, command: Sequence[str]) -> tuple[str, ...]:
+        group = _group_for_kvm(self.uid, self.gid)
+        groups = "--clear-groups" if group is None else f"--groups={group}"
+        return inside(
+            self.namespace, "setpriv", f"--reuid={self.uid}", f"--regid={self.gid}", groups, "--no-new-privs",
+            "--inh-caps=-all", "--bounding-set=-all", *command,
+        )
+
+
+def accelerated(uid: int, gid: int) -> bool:
+    """Whether a process of this user and group gets at KVM; a kvm group that owns the device is lent to it."""
+    try:
+        found = KVM.stat()
+    except OSError:
+        return False
+    both = stat.S_IROTH | stat.S_IWOTH
+    if found.st_uid == uid:
+        both = stat.S_IRUSR | stat.S_IWUSR
+    elif found.st_gid == gid or _group_for_kvm(uid, gid) is not None:
+        both = stat.S_IRGRP | stat.S_IWGRP
+    return found.st_mode & both == both and os.access(KVM, os.R_OK | os.W_OK)
+
+
+def _group_for_kvm(uid: int, gid: int) -> int | None:
+    """The group "kvm", where it is the one that may use the device: distributions differ in whether all may."""
+    try:
+        found, group = KVM.stat(), grp.getgrnam("kvm").gr_gid
+    except (OSError, KeyError):
+        return None
+    needed = found.st_uid != uid and found.st_gid == group != gid and not found.st_mode & stat.S_IROTH
+    return group if needed and found.st_mode & stat.S_IWGRP else None
+
+
+def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool) -> list[str]:
+    """QEMU's, for a guest that waits for `cont`."""
+    slots = _Slots()
+    devices = [*_display(slots), *_disks(guest.disks, slots), *_nics(guest.nics, files, slots, offloads)]
+    return [
+        PROGRAM, "-S", "-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown", "-sandbox", _SANDBOX,
+        "-name", f"guest={_escaped(guest.name)},debug-threads=on", "-uuid", guest.id,
+        # cloud-init knows by the product's name that it is on OpenStack.
+        "-smbios", "type=1,manufacturer=Pilvi,product=OpenStack Compute",
+        "-machine", "q35", *_processors(guest, kvm), "-m", f"{guest.memory_mib}", "-rtc", "base=utc",
+        "-boot", "strict=on",
+        *_monitor("q0", files.monitor), *_monitor("q1", files.spare_monitor),
+        "-add-fd", f"fd={files.console_log},set=1",
+        "-chardev", f"socket,id=con,fd={files.console},server=on,wait=off,logfile=/dev/fdset/1,logappend=on",
+        "-serial", "chardev:con", "-vnc", f"unix:{_escaped(str(files.writable / 'vnc'))}",
+        *slots.ports(), *devices,
+    ]
+
+
+class _Slots:
+    """PCI Express slots, each a root port: only those can be plugged while the guest runs."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    def take(self) -> str:
+        self._taken += 1
+        return f"rp{self._taken - 1}"
+
+    def ports(self) -> Iterator[str]:
+        """Lazily, so that it may stand before the devices: it is asked once all slots are taken."""
+        for number in range(self._taken + SPARE_SLOTS):
+            yield from ("-device", f"pcie-root-port,id=rp{number},chassis={number + 1}")
+
+
+def _processors(guest: Guest, kvm: bool) -> Iterator[str]:
+    if kvm:
+        yield from ("-accel", "kvm")
+    yield from ("-accel", f"tcg,thread=multi,tb-size={_CAPACITY_OF_CODE_MIB[guest.memory_mib <= SMALL_MIB]}")
+    yield from ("-cpu", "host" if kvm else "max", "-smp", f"{guest.vcpus}")
+
+
+def _monitor(name: str, file: int) -> Iterator[str]:
+    yield from ("-chardev", f"socket,id={name},fd={file},server=on,wait=off", "-mon", f"chardev={name},mode=control")
+
+
+def _display(slots: _Slots) -> Iterator[str]:
+    yield from ("-device", "VGA,vgamem_mb=2", "-device", f"virtio-rng-pci,bus={slots.take()}")
+
+
+def _disks(disks: Sequence[Disk], slots: _Slots) -> Iterator[str]:
+    if any(disk.bus == "cdrom" for disk in disks):
+        yield from ("-device", f"virtio-scsi-pci,id=scsi,bus={slots.take()}")
+    for number, disk in enumerate(disks):
+        yield from ("-blockdev", json.dumps(_blocks(f"d{number}", disk)))
+        more = f"drive=d{number},id=disk-{number},bootindex={number + 1}"
+        if disk.serial:
+            more += f",serial={_escaped(disk.serial)}"
+        if disk.bus == "cdrom":
+            yield from ("-device", f"scsi-cd,bus=scsi.0,{more}")
+        else:
+            yield from ("-device", f"virtio-blk-pci,bus={slots.take()},{more}")
+
+
+def _blocks(node: str, disk: Disk) -> dict:
+    readonly = disk.readonly or disk.bus == "cdrom"
+    file = {"driver": "file", "filename": disk.path, "discard": "unmap", "read-only": readonly}
+    return {"node-name": node, "driver": disk.format, "discard": "unmap", "read-only": readonly, "file": file}
+
+
+def _nics(nics: Sequence[Nic], files: Files, slots: _Slots, offloads: bool) -> Iterator[str]:
+    for number, nic in enumerate(nics):
+        yield from ("-netdev", f"tap,id=n{number},fd={files.tap(number)}")
+        more = "" if offloads else _PLAIN_PACKETS
+        yield from ("-device", f"virtio-net-pci,netdev=n{number},id=nic-{number},bus={slots.take()},romfile=,"
+                               f"mac={nic.mac},host_mtu={nic.mtu}{more}")
+
+
+def _escaped(value: str) -> str:
+    """A comma ends a value, two are one; what cannot be printed has no place on a command line."""
+    return "".join(letter for letter in value if letter.isprintable()).replace(",", ",,")

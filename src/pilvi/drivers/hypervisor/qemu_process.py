@@ -1,0 +1,110 @@
+"""Guests' processes: started so that none is ever unknown, and told from others that carry the same number later."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+FIRST_FILE = 3  # the number under which a started process finds the first of the files it was given
+_GATE = 'read -r go && cd / && exec "$@" </dev/null'
+
+
+class Process(msgspec.Struct, frozen=True):
+    """One process, for ever: its number alone is given to another one some day, also after a reboot."""
+
+    pid: int
+    started: int  # clock ticks after boot, proc_pid_stat(5) field 22
+    boot: str
+
+    def alive(self) -> bool:
+        """A zombie counts as gone, and is reaped where it is ours."""
+        found = _stat(self.pid)
+        if found is None or found[1] != self.started or self.boot != _boot():
+            return False
+        if found[0] not in "ZX":
+            return True
+        with suppress(ChildProcessError):
+            os.waitpid(self.pid, os.WNOHANG)
+        return False
+
+    def wait_gone(self, seconds: float) -> bool:
+        """Whether it has ended within that time."""
+        return self._with_handle(lambda handle: _ended(handle, seconds)) and not self.alive()
+
+    def kill(self, seconds: float) -> bool:
+        """Whether it has ended within that time after SIGKILL."""
+
+        def end(handle: int) -> bool:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            return _ended(handle, seconds)
+
+        return self._with_handle(end) and not self.alive()
+
+    def _with_handle(self, function: Callable[[int], bool]) -> bool:
+        """True without calling where it is gone. A handle stays with the process: it is checked once it is held."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            return function(handle) if self.alive() else True
+        finally:
+            os.close(handle)
+
+
+def launch(command: Sequence[str], files: Sequence[int], errors: int, note: Callable[[Process], None]) -> Process:
+    """Starts the command in a session of its own, where it finds the files at FIRST_FILE, FIRST_FILE + 1, ...
+
+    A shell waits at the gate until `note` has written down which process this will be; when we are killed
+    before that, it reads the end of its input and goes. So there is no process that nobody knows about.
+    Raises OSError, and what `note` raises."""
+    above = FIRST_FILE + len(files)
+    gate, opener = os.pipe()
+    kept = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, above) for file in (gate, errors, *files)]
+    os.close(gate)
+    try:
+        silent = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+        given = [(os.POSIX_SPAWN_DUP2, file, FIRST_FILE + number) for number, file in enumerate(kept[2:])]
+        pid = os.posix_spawn(
+            "/bin/sh", ["sh", "-c", _GATE, "guest", *command], {"PATH": os.defpath}, setsid=True,
+            file_actions=[(os.POSIX_SPAWN_DUP2, kept[0], 0), silent, (os.POSIX_SPAWN_DUP2, kept[1], 2), *given],
+            setsigmask=(), setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores these; a guest does not
+        )
+        found = _stat(pid)
+        if found is None:
+            raise OSError(f"the process of {command[0]} ended before it began")
+        process = Process(pid, found[1], _boot())
+        note(process)
+        with suppress(BrokenPipeError):
+            os.write(opener, b"go\n")
+        return process
+    finally:
+        for file in (opener, *kept):
+            os.close(file)
+
+
+def _ended(handle: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """State letter and start time. The command's name before them may hold anything, parentheses too."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return fields[0], int(fields[19])
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
