@@ -6,6 +6,8 @@ from pilvi.compute.actions import Actions
 from pilvi.compute.creation import Creation, ServerCreate
 from pilvi.compute.hosts import HostView
 from pilvi.compute.keypairs import Keypairs
+from pilvi.compute.operations import operations
+from pilvi.compute.reconcilers import reconcilers
 from pilvi.compute.servers import Found
 from pilvi.compute.store import ServerQuery
 from pilvi.compute.trail import Trail
@@ -18,9 +20,6 @@ class Compute(Creation, Actions, Trail, Keypairs):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def register(self, engine: Engine) -> None:
-        from pilvi.compute.operations import operations
-        from pilvi.compute.reconcilers import reconcilers
-
         engine.register(*operations(self))
         for reconciler in reconcilers(self):
             engine.add_reconciler(reconciler)
