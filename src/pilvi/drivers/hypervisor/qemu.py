@@ -2,8 +2,8 @@
 
 A guest's folder holds, for root alone: `guest.json` (what was defined), `process.json` (which process it is),
 `off` (while it is switched off, and we know), the monitors' and the console's sockets, `console.log` and
-`stderr.log`. Only the folder `own` belongs to the guest's process: everything else is opened for it, so that a
-guest that takes its QEMU over can put nothing in our way.
+`stderr.log`. Only the folder `own` belongs to the guest's process, the rest is opened for it: a guest that
+breaks into its QEMU can put nothing in our way.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class QemuHypervisor:
     # -- starting
 
     def _go_on(self, folder: Folder, process: Process) -> bool:
-        """Whether its process will do: it runs or is paused, or had been started and only waits for `cont`."""
+        """Whether its process will do: it runs or is paused, or was started and only waits for `cont`."""
         monitor = self._monitor(folder, process, START_SECONDS)
         if monitor is None:
             if process.alive():
@@ -183,7 +183,7 @@ class QemuHypervisor:
 
     def _spawn(self, folder: Folder, guest: Guest) -> Process:
         command = self._privileges.command(qemu_command.arguments(
-            guest, Files(folder.own, len(guest.nics)), kvm=self._kvm, offloads=self._offloads))
+            guest, Files(folder.own), kvm=self._kvm, offloads=self._offloads))
         with ExitStack() as opened:
             files = [opened.enter_context(folder.listen(name)).fileno() for name in ("q0", "q1", "con")]
             files.append(_open(opened, folder.path / "console.log", os.O_APPEND))
@@ -213,15 +213,16 @@ class QemuHypervisor:
 
     def _end(self, folder: Folder) -> None:
         """Its process is gone afterwards. Raises HypervisorError when even SIGKILL does not end it."""
-        monitor, process = self._monitors.pop(folder.id, None), folder.process()
+        process = folder.process()
         if process is not None and process.alive():
-            if monitor is not None and monitor.connected:
+            monitor = self._monitor(folder, process, LOOK_SECONDS)
+            if monitor is not None:
                 monitor.quit(QUIT_SECONDS)
                 process.wait_gone(QUIT_SECONDS)
             if not process.kill(END_SECONDS):
                 raise HypervisorError(f"guest {folder.id}: process {process.pid} does not end")
-        if monitor is not None:
-            monitor.close()
+        if folder.id in self._monitors:
+            self._monitors.pop(folder.id).close()
 
     # -- inside
 
@@ -286,14 +287,17 @@ class QemuHypervisor:
 
     def _look_and_tell(self, guest_id: str) -> None:
         with self._locks[guest_id]:
-            before = self._known.get(guest_id)
             if self._closed:
                 return
-            with suppress(HypervisorError, OSError):
+            before = self._known.get(guest_id)
+            try:
                 state = self._look(self._folder(guest_id))
-                if state not in (before, PowerState.ABSENT):
-                    for callback in self._callbacks:
-                        callback(guest_id, state)
+            except (HypervisorError, OSError):
+                return  # whoever asks for it next meets the same trouble
+        found_well = before is None and state in ALIVE
+        if state not in (before, PowerState.ABSENT) and not found_well:
+            for callback in self._callbacks:
+                callback(guest_id, state)
 
     def _folder(self, guest_id: str) -> Folder:
         if not re.fullmatch(r"[\w-]+", guest_id, re.ASCII):

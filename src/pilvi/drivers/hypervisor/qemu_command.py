@@ -31,7 +31,6 @@ class Files(msgspec.Struct, frozen=True):
     """Where the process finds what was opened for it, by number, and the one folder it may write to."""
 
     writable: Path
-    taps: int
     monitor: int = FIRST_FILE
     spare_monitor: int = FIRST_FILE + 1  # for whoever looks after the host; Pilvi keeps to the first
     console: int = FIRST_FILE + 2
@@ -58,7 +57,7 @@ class Privileges(msgspec.Struct, frozen=True):
 
 
 def accelerated(uid: int, gid: int) -> bool:
-    """Whether a process of this user and group gets at KVM; a kvm group that owns the device is lent to it."""
+    """Whether a process of this user and group gets at KVM; the group "kvm" is lent to it if need be."""
     try:
         found = KVM.stat()
     except OSError:
@@ -72,7 +71,7 @@ def accelerated(uid: int, gid: int) -> bool:
 
 
 def _group_for_kvm(uid: int, gid: int) -> int | None:
-    """The group "kvm", where it is the one that may use the device: distributions differ in whether all may."""
+    """The group "kvm" where it may use the device and others may not: distributions differ in that."""
     try:
         found, group = KVM.stat(), grp.getgrnam("kvm").gr_gid
     except (OSError, KeyError):
@@ -86,8 +85,8 @@ def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool) -> list[
     slots = _Slots()
     devices = [*_display(slots), *_disks(guest.disks, slots), *_nics(guest.nics, files, slots, offloads)]
     return [
-        PROGRAM, "-S", "-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown", "-sandbox", _SANDBOX,
-        "-name", f"guest={_escaped(guest.name)},debug-threads=on", "-uuid", guest.id,
+        PROGRAM, "-S", "-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown",
+        "-sandbox", _SANDBOX, "-name", f"guest={_escaped(guest.name)},debug-threads=on", "-uuid", guest.id,
         # cloud-init knows by the product's name that it is on OpenStack.
         "-smbios", "type=1,manufacturer=Pilvi,product=OpenStack Compute",
         "-machine", "q35", *_processors(guest, kvm), "-m", f"{guest.memory_mib}", "-rtc", "base=utc",
@@ -111,7 +110,7 @@ class _Slots:
         return f"rp{self._taken - 1}"
 
     def ports(self) -> Iterator[str]:
-        """Lazily, so that it may stand before the devices: it is asked once all slots are taken."""
+        """Those that were taken by now, and the spare ones."""
         for number in range(self._taken + SPARE_SLOTS):
             yield from ("-device", f"pcie-root-port,id=rp{number},chassis={number + 1}")
 
@@ -124,7 +123,8 @@ def _processors(guest: Guest, kvm: bool) -> Iterator[str]:
 
 
 def _monitor(name: str, file: int) -> Iterator[str]:
-    yield from ("-chardev", f"socket,id={name},fd={file},server=on,wait=off", "-mon", f"chardev={name},mode=control")
+    yield from ("-chardev", f"socket,id={name},fd={file},server=on,wait=off")
+    yield from ("-mon", f"chardev={name},mode=control")
 
 
 def _display(slots: _Slots) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""QEMU's monitors (QMP), for callers in threads: connections live on one event loop in a thread of its own."""
+"""QEMU's monitors (QMP) for callers in threads: connections live on an event loop with its own thread."""
 
 from __future__ import annotations
 

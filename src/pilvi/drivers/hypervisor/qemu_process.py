@@ -1,4 +1,4 @@
-"""Guests' processes: started so that none is ever unknown, and told from others that carry the same number later."""
+"""Guests' processes: started so that none is ever unknown, and told from later ones with the same number."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Process(msgspec.Struct, frozen=True):
         return self._with_handle(end) and not self.alive()
 
     def _with_handle(self, function: Callable[[int], bool]) -> bool:
-        """True without calling where it is gone. A handle stays with the process: it is checked once it is held."""
+        """True without calling where it is gone. A handle stays with its process: checked once held."""
         try:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -60,7 +60,9 @@ class Process(msgspec.Struct, frozen=True):
             os.close(handle)
 
 
-def launch(command: Sequence[str], files: Sequence[int], errors: int, note: Callable[[Process], None]) -> Process:
+def launch(
+    command: Sequence[str], files: Sequence[int], errors: int, note: Callable[[Process], None]
+) -> Process:
     """Starts the command in a session of its own, where it finds the files at FIRST_FILE, FIRST_FILE + 1, ...
 
     A shell waits at the gate until `note` has written down which process this will be; when we are killed
@@ -71,12 +73,12 @@ def launch(command: Sequence[str], files: Sequence[int], errors: int, note: Call
     kept = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, above) for file in (gate, errors, *files)]
     os.close(gate)
     try:
-        silent = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
-        given = [(os.POSIX_SPAWN_DUP2, file, FIRST_FILE + number) for number, file in enumerate(kept[2:])]
+        numbers = (0, 2, *range(FIRST_FILE, above))
+        given = [(os.POSIX_SPAWN_DUP2, file, number) for file, number in zip(kept, numbers, strict=True)]
         pid = os.posix_spawn(
             "/bin/sh", ["sh", "-c", _GATE, "guest", *command], {"PATH": os.defpath}, setsid=True,
-            file_actions=[(os.POSIX_SPAWN_DUP2, kept[0], 0), silent, (os.POSIX_SPAWN_DUP2, kept[1], 2), *given],
-            setsigmask=(), setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores these; a guest does not
+            file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), *given],
+            setsigmask=(), setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),  # Python ignores these
         )
         found = _stat(pid)
         if found is None:
