@@ -1,0 +1,190 @@
+"""Disks as files: qcow2 overlays over cached images, and small raw files.
+
+Below the root: `<disk id>.qcow2` and `<disk id>.raw`, and under overlays `base/<image id>.<format>`.
+A file appears whole; until it is, its name starts with a dot, and a start sweeps up what was left unfinished.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import subprocess
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from pilvi.drivers.disk.base import DiskError, DiskInfo, Image
+
+SUFFIXES = {".qcow2": "qcow2", ".raw": "raw"}
+COMMAND_SECONDS = 120
+# docs/interop/qcow2.txt of QEMU: magic, version, the backing file name's offset and length, cluster bits, size
+_HEADER = struct.Struct(">4sIQIIQ")
+
+
+class FileDisks:
+    """Disks in the folder `root`; overlays belong to `uid` and `gid`, whom the guests run as."""
+
+    def __init__(self, root: Path, *, uid: int, gid: int):
+        self._root, self._base, self._uid, self._gid = root, root / "base", uid, gid
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._bases = threading.Lock()  # an image that is about to be used is not pruned
+        for folder in (root, self._base):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o711)  # the guests' processes open files whose names they were told
+            for unfinished in folder.glob(".*"):
+                unfinished.unlink()
+
+    def ensure_from_image(self, disk_id: str, image: Image, size_bytes: int) -> DiskInfo:
+        with self._locks[_safe(disk_id)]:
+            if (found := self.info(disk_id)) is not None:
+                return found
+            with self._bases, _told(f"disk {disk_id} cannot be made from image {image.id}"):
+                base = self._ensure_base(image)
+                size = max(size_bytes, _virtual_size(base, image.format))
+                create = ("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", image.format)
+                self._whole(self._root / f"{disk_id}.qcow2", 0o600,
+                            lambda file: _run(*create, str(file), str(size)))
+            return self._described(disk_id)
+
+    def ensure_file(self, disk_id: str, content: bytes) -> DiskInfo:
+        file = self._root / f"{_safe(disk_id)}.raw"
+        with self._locks[disk_id]:
+            with _told(f"disk {disk_id} cannot be written"):
+                if not file.exists() or file.read_bytes() != content:
+                    self._whole(file, 0o400, lambda unfinished: _write(unfinished, content))
+            return self._described(disk_id)
+
+    def info(self, disk_id: str) -> DiskInfo | None:
+        for suffix, disk_format in SUFFIXES.items():
+            file = self._root / f"{_safe(disk_id)}{suffix}"
+            try:
+                size = _virtual_size(file, disk_format)
+                return DiskInfo(str(file), disk_format, size, file.stat().st_blocks * 512)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                raise DiskError(f"disk {disk_id}: {error}") from error
+        return None
+
+    def disks(self) -> list[str]:
+        return [file.stem for file in self._root.iterdir() if file.suffix in SUFFIXES and file.name[0] != "."]
+
+    def absent(self, disk_id: str) -> None:
+        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be deleted"):
+            for suffix in SUFFIXES:
+                (self._root / f"{disk_id}{suffix}").unlink(missing_ok=True)
+        self._locks.pop(disk_id, None)
+
+    def prune(self) -> list[str]:
+        pruned = []
+        with self._bases, _told("cached images cannot be pruned"):
+            used = {_backing_file(overlay) for overlay in self._root.glob("*.qcow2")}
+            for base in self._base.iterdir():
+                if str(base) not in used:
+                    base.unlink()
+                    pruned.append(base.stem)
+        return pruned
+
+    def capacity_bytes(self) -> int:
+        found = os.statvfs(self._root)
+        return found.f_frsize * found.f_blocks
+
+    def root(self) -> Path:
+        return self._root
+
+    # -- inside
+
+    def _ensure_base(self, image: Image) -> Path:
+        """A hard link where both are on one file system: no copy, and it stays when the image is deleted.
+
+        A link shares its mode with the image's own file, which so becomes readable for all in name: the
+        folder it is in lets nobody but root get there."""
+        base = self._base / f"{_safe(image.id)}.{_safe(image.format)}"
+        if not base.exists():
+            if image.format == "qcow2" and _header(Path(image.path))[0]:
+                raise ValueError("the image is based on another file")  # which may be any file of this host
+            self._whole(base, 0o444, lambda file: _link_or_copy(Path(image.path), file), shared=True)
+        return base
+
+    def _whole(self, file: Path, mode: int, make: Callable[[Path], None], *, shared: bool = False) -> None:
+        unfinished = file.with_name(f".{file.name}")
+        unfinished.unlink(missing_ok=True)
+        try:
+            make(unfinished)
+            unfinished.chmod(mode)
+            if not shared:
+                os.chown(unfinished, self._uid, self._gid)
+            os.replace(unfinished, file)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def _described(self, disk_id: str) -> DiskInfo:
+        found = self.info(disk_id)
+        if found is None:
+            raise DiskError(f"disk {disk_id} is gone")
+        return found
+
+
+class _told:
+    """Trouble inside is a DiskError that says what was tried."""
+
+    def __init__(self, what: str):
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, subprocess.CalledProcessError):
+            raise DiskError(f"{self._what}: {error.stderr.strip()}") from error
+        if isinstance(error, OSError | ValueError | subprocess.SubprocessError):
+            raise DiskError(f"{self._what}: {error}") from error
+
+
+def _safe(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name, re.ASCII):
+        raise DiskError(f"no disk or image can be called {name!r}")
+    return name
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
+
+
+def _write(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without links
+        _run("cp", "--sparse=always", "--reflink=auto", str(source), str(target))
+
+
+def _header(file: Path) -> tuple[int, int, int]:
+    """Where the backing file's name is, how long it is, and the virtual size. Raises OSError, ValueError."""
+    with file.open("rb") as opened:
+        start = opened.read(_HEADER.size)
+    if len(start) < _HEADER.size or start[:4] != b"QFI\xfb":
+        raise ValueError(f"{file} is no qcow2 file")
+    _, _, offset, length, _, size = _HEADER.unpack(start)
+    return offset, length, size
+
+
+def _virtual_size(file: Path, disk_format: str) -> int:
+    return _header(file)[2] if disk_format == "qcow2" else file.stat().st_size
+
+
+def _backing_file(overlay: Path) -> str:
+    try:
+        offset, length, _ = _header(overlay)
+        with overlay.open("rb") as opened:
+            opened.seek(offset)
+            return os.fsdecode(opened.read(length))
+    except FileNotFoundError:  # deleted in between
+        return ""
