@@ -92,7 +92,8 @@ class FakePlacement:
         self.memory_mib = memory_mib
         self.claims: dict[str, tuple[str, int]] = {}
 
-    def claim(self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int, hosts: Any) -> str:
+    def claim(self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int,
+              hosts: Any) -> str:
         reasons = []
         for host in hosts:
             free = self.memory_mib - sum(size for name, size in self.claims.values() if name == host)

@@ -39,13 +39,13 @@ class Actions(Servers):
                 self.engine.begin(tx, "server.delete", server_id, context=context, wins=True)
 
     def reset_state(self, context: Context, server_id: str, state: str) -> None:
-        """An administrator's word on what a server is (active | error): rows only, the guest is left alone."""
+        """An administrator's word on what a server is (active | error); the guest is left alone."""
         with self.changing(context, server_id) as (tx, _):
             store.update_server(tx, server_id, vm_state=state, task_state=None)
 
     def console_output(self, context: Context, server_id: str, lines: int | None = None) -> str:
-        """The end of what the serial console said. Raises Conflict while there is no host, Unavailable while that
-        does not answer."""
+        """The end of what the serial console said. Raises Conflict while there is no host, and Unavailable while
+        that does not answer."""
         row = self.server(context, server_id)
         if row.host is None or row.launched_at is None:
             raise Conflict(f"Instance {server_id} is not ready: its console has not said anything yet.")
@@ -77,5 +77,6 @@ def _wrong_state(tx: Tx, change: states.Change, row: sa.Row) -> Conflict | NotFo
     row = store.server(tx, row.id)
     if row is None:
         return NotFound("The instance was deleted meanwhile.")
-    what = (f"vm_state {row.vm_state}" if row.vm_state not in change.vm_states else f"task_state {row.task_state}")
+    fitting = row.vm_state in change.vm_states
+    what = f"task_state {row.task_state}" if fitting else f"vm_state {row.vm_state}"
     return Conflict(f"Cannot '{change.name}' instance {row.id} while it is in {what}")

@@ -54,9 +54,9 @@ class Creation(Flavors, Quotas, Hosts, Servers):
     def create_server(self, context: Context, wanted: ServerCreate) -> list[sa.Row]:
         """The new servers, as many as the quota has room for up to `max_count`.
 
-        Raises BadRequest for what is not there or does not fit together, OverLimit when not even `min_count` fit
-        the quota, Conflict when a server has no host (with each host's reason): then none of them is made. Forbidden
-        without a project, and where somebody else than an administrator names a host."""
+        Raises BadRequest for what is not there or does not fit together; OverLimit when not even `min_count`
+        fit the quota; Conflict when a server has no host (with each host's reason): then none of them is made;
+        Forbidden without a project, and where somebody else than an administrator names a host."""
         if context.project_id is None:
             raise Forbidden("A server belongs to a project: ask with a token that is scoped to one.")
         with self.db.transaction() as tx:
@@ -83,8 +83,8 @@ class Creation(Flavors, Quotas, Hosts, Servers):
                 self.network.bind(tx, row["id"], row["host"])
             store.insert_servers(tx, rows)
             for row in rows:
-                trail = [f"{row['host']} was chosen among {len(candidates)} hosts: "
-                         f"{flavor.vcpus} vCPUs, {flavor.ram} MiB of memory, {disk + flavor.ephemeral} GiB of disk"]
+                trail = [f"{row['host']} was chosen among {len(candidates)} hosts: {flavor.vcpus} vCPUs, "
+                         f"{flavor.ram} MiB of memory, {disk + flavor.ephemeral} GiB of disk"]
                 self.engine.begin(tx, "server.boot", row["id"], context=context, memory={
                     "placement": trail, "generation": row["generation"], "host": row["host"]})
             return [store.server(tx, row["id"]) for row in rows]
@@ -111,8 +111,9 @@ class Creation(Flavors, Quotas, Hosts, Servers):
             raise BadRequest(f"Flavor's memory is too small for requested image: flavor {flavor.name} has "
                              f"{flavor.ram} MiB, image {image.id} needs {image.min_ram_mib} MiB.")
         if flavor.disk and flavor.disk < image.min_disk_gib:
-            raise BadRequest("Flavor's disk is smaller than the minimum size specified in image metadata. Flavor "
-                             f"disk is {flavor.disk * GIB} bytes, minimum size is {image.min_disk_gib * GIB} bytes.")
+            raise BadRequest("Flavor's disk is smaller than the minimum size specified in image metadata. "
+                             f"Flavor disk is {flavor.disk * GIB} bytes, minimum size is "
+                             f"{image.min_disk_gib * GIB} bytes.")
         if flavor.disk and flavor.disk * GIB < image.virtual_size_bytes:
             raise BadRequest("Flavor's disk is too small for requested image. Flavor disk is "
                              f"{flavor.disk * GIB} bytes, image is {image.virtual_size_bytes} bytes.")
@@ -125,7 +126,8 @@ class Creation(Flavors, Quotas, Hosts, Servers):
             raise BadRequest("Invalid key_name provided.")
         return key
 
-    def _candidates(self, tx: Tx, context: Context, wanted: ServerCreate) -> tuple[str | None, dict[str, str]]:
+    def _candidates(self, tx: Tx, context: Context,
+                    wanted: ServerCreate) -> tuple[str | None, dict[str, str]]:
         """(the zone asked for, the hosts that may be taken with each one's zone)."""
         zone, _, host = (wanted.availability_zone or "").partition(":")
         host = wanted.host or host.partition(":")[0]
@@ -190,8 +192,8 @@ def _why_none(rows: Sequence[sa.Row], zone: str, now: int) -> str:
 
 
 def flavor_at_boot(flavor: sa.Row) -> dict[str, Any]:
-    return {"id": flavor.id, "name": flavor.name, "vcpus": flavor.vcpus, "ram": flavor.ram, "disk": flavor.disk,
-            "ephemeral": flavor.ephemeral, "swap": flavor.swap, "extra_specs": flavor.extra_specs}
+    return {name: getattr(flavor, name) for name in (
+        "id", "name", "vcpus", "ram", "disk", "ephemeral", "swap", "extra_specs")}
 
 
 def hostname_of(name: str) -> str:

@@ -46,9 +46,9 @@ class Flavors(Base):
             if taken := store.flavor_taken(tx, flavor_id, name):
                 what = f"name {name}" if taken.name == name else f"ID {flavor_id}"
                 raise Conflict(f"Flavor with {what} already exists.")
-            store.insert_flavor(tx, id=flavor_id, name=name, vcpus=vcpus, ram=ram, disk=disk, ephemeral=ephemeral,
-                                swap=swap, rxtx_factor=rxtx_factor, is_public=is_public, description=description,
-                                extra_specs={})
+            store.insert_flavor(tx, id=flavor_id, name=name, vcpus=vcpus, ram=ram, disk=disk, swap=swap,
+                                ephemeral=ephemeral, rxtx_factor=rxtx_factor, is_public=is_public,
+                                description=description, extra_specs={})
             return store.flavor(tx, flavor_id)
 
     def flavor(self, context: Context, flavor_id: str) -> sa.Row:
@@ -127,16 +127,15 @@ class Flavors(Base):
             return store.access(tx, flavor_id)
 
     def add_flavor_access(self, flavor_id: str, project_id: str) -> list[str]:
-        """Raises Conflict where the flavor is public or the project may use it already; BadRequest where there
-        is no such project."""
+        """Raises Conflict where the flavor is public or the project may use it already, and BadRequest where
+        there is no such project."""
         with self._changing(flavor_id) as (tx, row):
             if row.is_public:
                 raise Conflict("Can not add access to a public flavor.")
             if not self.identity.project_exists(tx, project_id):
                 raise BadRequest(f"Project ID {project_id} is not a valid project.")
             if project_id in store.access(tx, flavor_id):
-                raise Conflict(f"Flavor access already exists for flavor {flavor_id} and project {project_id} "
-                               "combination.")
+                raise Conflict(f"Flavor access already exists for flavor {flavor_id} and project {project_id}.")
             store.add_access(tx, flavor_id, project_id)
             return store.access(tx, flavor_id)
 

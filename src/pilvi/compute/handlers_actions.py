@@ -22,7 +22,7 @@ class Action(NamedTuple):
 
 
 def act(request: Request) -> Response:
-    """Raises BadRequest for an action that there is not, NotImplementedHere for one that Pilvi does not serve yet."""
+    """Raises BadRequest for an action that there is not, NotImplementedHere for one that is not served yet."""
     body = request.decode(dict[str, Any])
     name = next(iter(body), "")
     if len(body) != 1 or (name not in ACTIONS and name not in NOT_YET):
@@ -48,7 +48,7 @@ def argument(name: str, value: Any, shape: Any) -> Any:
 
 
 def plainly(verb: str) -> Callable[[Request, str, Any], Response]:
-    """An order without particulars: whatever comes with it is ignored, as Nova's schemas allow anything there."""
+    """An order without particulars: whatever comes with it has no meaning, and Nova allows anything there."""
     def do(request: Request, server_id: str, _: Any) -> Response:
         getattr(request.cloud.compute, verb)(request.context, server_id)
         return ACCEPTED

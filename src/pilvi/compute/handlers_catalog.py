@@ -26,11 +26,11 @@ def flavor_page(request: Request, render: Any) -> Response:
     limit = limit_of(request) or MAX_LIMIT
     direction = request.arg("sort_dir", "asc")
     if direction not in ("asc", "desc"):
-        raise BadRequest(f"Invalid input for query parameters sort_dir. Value: {direction}. It must be asc or desc.")
+        raise wire.invalid("sort_dir", f"Value: {direction}. It must be asc or desc.")
     rows = request.cloud.compute.flavors(
-        request.context, is_public=wanted_public(request), min_ram=integer(request.arg("minRam", "0"), "minRam"),
-        min_disk=integer(request.arg("minDisk", "0"), "minDisk"), sort_key=request.arg("sort_key", "flavorid"),
-        descending=direction == "desc", marker=request.arg("marker"), limit=limit)
+        request.context, is_public=wanted_public(request), limit=limit, marker=request.arg("marker"),
+        min_ram=integer(request.arg("minRam", "0"), "minRam"), descending=direction == "desc",
+        min_disk=integer(request.arg("minDisk", "0"), "minDisk"), sort_key=request.arg("sort_key", "flavorid"))
     body: dict[str, Any] = {"flavors": [render(request, row) for row in rows]}
     if links := next_links(request, rows, limit, rows[-1].id if rows else ""):
         body["flavors_links"] = links
@@ -53,11 +53,10 @@ def flavor(request: Request) -> Response:
 def create_flavor(request: Request) -> Response:
     new = request.decode(wire.CreateFlavor).flavor
     if new.description is not UNSET and not request.at_least(2, 55):
-        raise BadRequest("Invalid input for field/attribute flavor. Additional properties are not allowed "
-                         "('description' was unexpected)")
+        raise wire.unexpected("flavor", "description")
     row = request.cloud.compute.create_flavor(
-        name=new.name, id=flavor_id(new), vcpus=wire.whole(new.vcpus, "vcpus", 1), ram=wire.whole(new.ram, "ram", 1),
-        disk=wire.whole(new.disk, "disk"), swap=wire.whole(new.swap, "swap"), rxtx_factor=rxtx_factor(new),
+        name=new.name, id=flavor_id(new), vcpus=wire.whole(new.vcpus, "vcpus", 1),
+        ram=wire.whole(new.ram, "ram", 1), disk=wire.whole(new.disk, "disk"), swap=wire.whole(new.swap, "swap"), rxtx_factor=rxtx_factor(new),
         ephemeral=wire.whole(new.ephemeral, "OS-FLV-EXT-DATA:ephemeral"),
         is_public=wire.truth(new.is_public, "os-flavor-access:is_public"),
         description=new.description or None)
@@ -75,8 +74,7 @@ def rxtx_factor(new: wire.FlavorNew) -> float:
     except ValueError:
         factor = 0.0
     if not 0 < factor < 3.4e38:
-        raise BadRequest(f"Invalid input for field/attribute rxtx_factor. Value: {new.rxtx_factor}. It must be a "
-                         "number greater than 0.")
+        raise wire.invalid("rxtx_factor", f"Value: {new.rxtx_factor}. It must be a number greater than 0.")
     return factor
 
 
@@ -129,7 +127,8 @@ def flavor_access(request: Request) -> Response:
 
 
 def access_view(flavor_id: str, projects: list[str]) -> Response:
-    return Response(200, {"flavor_access": [{"flavor_id": flavor_id, "tenant_id": each} for each in projects]})
+    access = [{"flavor_id": flavor_id, "tenant_id": project_id} for project_id in projects]
+    return Response(200, {"flavor_access": access})
 
 
 def flavor_action(request: Request) -> Response:
@@ -189,15 +188,14 @@ def create_keypair(request: Request) -> Response:
 def check_keypair(request: Request, new: wire.KeypairNew) -> None:
     for name, since in (("type", (2, 2)), ("user_id", (2, 10))):
         if getattr(new, name) is not UNSET and request.version < since:
-            raise BadRequest("Invalid input for field/attribute keypair. Additional properties are not allowed "
-                             f"('{name}' was unexpected)")
+            raise wire.unexpected("keypair", name)
     if new.public_key is UNSET and request.at_least(2, 92):
-        raise BadRequest("Invalid input for field/attribute keypair. 'public_key' is a required property: from "
-                         "microversion 2.92 on key pairs are imported only.")
+        raise wire.invalid("keypair", "'public_key' is a required property: from microversion 2.92 on key pairs "
+                                      "are imported only.")
     if not request.at_least(2, 92):
         wire.check(new.name, wire.KeyName, "name")
     if new.type == "x509":
-        raise BadRequest("Invalid input for field/attribute type. Value: x509. Only key pairs of type ssh are served.")
+        raise wire.invalid("type", "Value: x509. Only key pairs of type ssh are served.")
 
 
 def delete_keypair(request: Request) -> Response:

@@ -25,8 +25,8 @@ def versions(request: Request) -> Response:
 
 
 def version_20(request: Request) -> dict[str, Any]:
-    return {"id": "v2.0", "status": "SUPPORTED", "updated": "2011-01-21T11:33:21Z", "version": "", "min_version": "",
-            "links": [{"rel": "self", "href": f"{request.base_url}{PREFIX}/v2/"}]}
+    return {"id": "v2.0", "status": "SUPPORTED", "updated": "2011-01-21T11:33:21Z", "version": "",
+            "min_version": "", "links": [{"rel": "self", "href": f"{request.base_url}{PREFIX}/v2/"}]}
 
 
 def version_21(request: Request) -> dict[str, Any]:
@@ -35,16 +35,17 @@ def version_21(request: Request) -> dict[str, Any]:
 
 
 def version(request: Request) -> Response:
-    body = version_21(request)
-    body["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
-    body["media-types"] = [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}]
-    return Response(200, {"version": body})
+    return version_detail(version_21(request), "2.1")
 
 
 def version_2(request: Request) -> Response:
-    body = version_20(request)
+    return version_detail(version_20(request), "2")
+
+
+def version_detail(body: dict[str, Any], number: str) -> Response:
     body["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
-    body["media-types"] = [{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2"}]
+    kind = f"application/vnd.openstack.compute+json;version={number}"
+    body["media-types"] = [{"base": "application/json", "type": kind}]
     return Response(200, {"version": body})
 
 
@@ -52,8 +53,8 @@ def version_2(request: Request) -> Response:
 EXTENSIONS = (
     ("os-availability-zone", "AvailabilityZone"), ("os-flavor-access", "FlavorAccess"),
     ("os-flavor-extra-specs", "FlavorExtraSpecs"), ("os-flavor-manage", "FlavorManage"),
-    ("os-hypervisors", "Hypervisors"), ("os-instance-actions", "InstanceActions"), ("os-keypairs", "Keypairs"),
-    ("os-quota-sets", "Quotas"), ("os-services", "Services"), ("os-simple-tenant-usage", "SimpleTenantUsage"),
+    ("os-hypervisors", "Hypervisors"), ("os-instance-actions", "InstanceActions"),
+    ("os-keypairs", "Keypairs"), ("os-quota-sets", "Quotas"), ("os-services", "Services"), ("os-simple-tenant-usage", "SimpleTenantUsage"),
     ("os-attach-interfaces", "AttachInterfaces"), ("os-console-output", "ConsoleOutput"),
     ("os-extended-status", "ExtendedStatus"), ("os-extended-server-attributes", "ExtendedServerAttributes"),
     ("os-server-start-stop", "ServerStartStop"), ("os-pause-server", "PauseServer"),
@@ -149,8 +150,7 @@ def update_quota(request: Request) -> Response:
     force = wire.truth(given.pop("force", UNSET), "force")
     given.pop("tenant_id", None)
     for name in given.keys() - set(names):
-        raise BadRequest(f"Invalid input for field/attribute quota_set. Additional properties are not allowed ('{name}' "
-                         "was unexpected)")
+        raise wire.unexpected("quota_set", name)
     wanted = {name: wire.whole(value, name, -1) for name, value in given.items()}
     allowed = request.cloud.compute.set_quota(request.params["project_id"], wanted, force=force)
     return Response(200, {"quota_set": {name: allowed.get(name, -1) for name in names}})
@@ -196,7 +196,8 @@ def usage_time(request: Request) -> tuple[int, int]:
     return since, min(until, now)
 
 
-def usage_view(request: Request, project_id: str, rows: Any, since: int, until: int, detailed: bool) -> dict[str, Any]:
+def usage_view(request: Request, project_id: str, rows: Any, since: int, until: int,
+               detailed: bool) -> dict[str, Any]:
     servers, totals = [], dict.fromkeys(("hours", "local_gb_usage", "memory_mb_usage", "vcpus_usage"), 0.0)
     for row in rows:
         end = min(row.terminated_at or until, until)
@@ -208,7 +209,8 @@ def usage_view(request: Request, project_id: str, rows: Any, since: int, until: 
         servers.append({
             "instance_id": row.id, "name": row.name, "tenant_id": project_id, "flavor": row.flavor["name"],
             "hours": hours, "vcpus": row.vcpus, "memory_mb": row.ram, "local_gb": disk,
-            "started_at": micros_text(row.launched_at), "ended_at": row.terminated_at and micros_text(row.terminated_at),
+            "started_at": micros_text(row.launched_at),
+            "ended_at": row.terminated_at and micros_text(row.terminated_at),
             "state": "terminated" if row.terminated_at else row.vm_state,
             "uptime": ((row.terminated_at or request.cloud.clock.now()) - row.launched_at) // 1_000_000,
         })
@@ -268,8 +270,8 @@ def hypervisor_page(request: Request, render: Any) -> Response:
             raise NotFound(f"No hypervisor matching '{pattern}' could be found.")
     hosts = hosts[:limit]
     body: dict[str, Any] = {"hypervisors": [render(request, host) for host in hosts]}
-    if request.at_least(2, 33) and (links := next_links(request, hosts, limit,
-                                                        str(hypervisor_id(request, hosts[-1])) if hosts else "")):
+    last = str(hypervisor_id(request, hosts[-1])) if hosts else ""
+    if request.at_least(2, 33) and (links := next_links(request, hosts, limit, last)):
         body["hypervisors_links"] = links
     return Response(200, body)
 
@@ -295,7 +297,8 @@ def hypervisor_brief(request: Request, host: HostView) -> dict[str, Any]:
 
 
 def with_servers(request: Request, host: HostView, body: dict[str, Any]) -> dict[str, Any]:
-    if request.at_least(2, 53) and request.flag("with_servers", False) and (host.servers or request.at_least(2, 75)):
+    wanted = request.at_least(2, 53) and request.flag("with_servers", False)
+    if wanted and (host.servers or request.at_least(2, 75)):
         body["servers"] = [{"uuid": server_id, "name": name} for server_id, name in host.servers]
     return body
 
@@ -319,7 +322,8 @@ def totals(hosts: list[HostView]) -> dict[str, Any]:
 
     return {
         "vcpus": total("vcpus"), "vcpus_used": total("vcpus_used"), "memory_mb": total("memory_mib"),
-        "memory_mb_used": total("memory_mib_used"), "free_ram_mb": total("memory_mib") - total("memory_mib_used"),
+        "memory_mb_used": total("memory_mib_used"),
+        "free_ram_mb": total("memory_mib") - total("memory_mib_used"),
         "local_gb": total("disk_gib"), "local_gb_used": total("disk_gib_used"),
         "free_disk_gb": total("disk_gib") - total("disk_gib_used"), "disk_available_least": None,
         "running_vms": sum(len(host.servers) for host in hosts), "current_workload": 0,
@@ -352,8 +356,8 @@ def services(request: Request) -> Response:
 def service_view(request: Request, host: HostView) -> dict[str, Any]:
     row = host.row
     body = {
-        "id": row.service_id if request.at_least(2, 53) else row.number, "binary": "nova-compute", "host": row.name,
-        "zone": row.availability_zone, "status": "disabled" if row.disabled else "enabled",
+        "id": row.service_id if request.at_least(2, 53) else row.number,
+        "binary": "nova-compute", "host": row.name, "zone": row.availability_zone, "status": "disabled" if row.disabled else "enabled",
         "state": "up" if host.up else "down", "updated_at": micros_text(row.seen_at),
         "disabled_reason": row.disabled_reason,
     }
@@ -377,7 +381,8 @@ def service_values(changes: wire.ServiceChanges, host: HostView) -> dict[str, An
     if changes.disabled_reason is not UNSET and changes.status != "disabled":
         raise BadRequest("Specifying disabled_reason when status is 'enabled' is invalid.")
     if changes.status is not UNSET:
-        values = {"disabled": changes.status == "disabled", "disabled_reason": changes.disabled_reason or None}
+        values = {"disabled": changes.status == "disabled",
+                  "disabled_reason": changes.disabled_reason or None}
     if changes.forced_down is not UNSET:
         values["forced_down"] = wire.truth(changes.forced_down, "forced_down")
     if not values:

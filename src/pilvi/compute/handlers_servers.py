@@ -27,13 +27,14 @@ def create(request: Request) -> Response:
         return Response(202, {"reservation_id": rows[0].reservation_id}, {"Location": location})
     groups = dict.fromkeys(wanted.security_groups or ["default"])
     return Response(202, {"server": {
-        "id": rows[0].id, "links": views.links(request, "servers", rows[0].id), "OS-DCF:diskConfig": wanted.disk_config,
+        "id": rows[0].id, "links": views.links(request, "servers", rows[0].id),
         "security_groups": [{"name": name} for name in groups], "adminPass": wanted.admin_password,
+        "OS-DCF:diskConfig": wanted.disk_config,
     }}, {"Location": location})
 
 
 def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
-    """Raises BadRequest for what this microversion, or Pilvi, does not know, and for values that make no sense."""
+    """Raises BadRequest for what this microversion or Pilvi does not know, and values that make no sense."""
     new = body.server
     wire.known(request, new, wire.SERVER_FIELDS)
     if new.personality:
@@ -45,11 +46,12 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
     return ServerCreate(
         name=new.name, flavor_id=str(new.flavorRef).rsplit("/", 1)[-1], image_id=image_of(new),
         networks=networks_of(request, new, most), hostname=set_or(new.hostname),
-        security_groups=[group.name for group in set_or(new.security_groups, [])], key_name=set_or(new.key_name),
-        metadata=set_or(new.metadata, {}), tags=list(dict.fromkeys(set_or(new.tags, []))),
+        security_groups=[group.name for group in set_or(new.security_groups, [])],
+        key_name=set_or(new.key_name), metadata=set_or(new.metadata, {}), tags=list(dict.fromkeys(set_or(new.tags, []))),
         user_data=wire.user_data(new.user_data), config_drive=wire.truth(new.config_drive, "config_drive"),
         min_count=least, max_count=most, availability_zone=set_or(new.availability_zone),
-        host=forced_host(new), same_hosts=hinted(hints, "same_host"), other_hosts=hinted(hints, "different_host"),
+        host=forced_host(new), same_hosts=hinted(hints, "same_host"),
+        other_hosts=hinted(hints, "different_host"),
         admin_password=set_or(new.adminPass) or request.cloud.ids.secret(ADMIN_PASSWORD_LENGTH),
         description=described(request, new), disk_config=wire.disk_config(new.disk_config),
         access_ip_v4=wire.address(new.accessIPv4, "accessIPv4", 4),
@@ -80,14 +82,14 @@ def image_of(new: wire.ServerNew) -> str:
         raise BadRequest("Block Device Mapping is Invalid: volumes are not served yet; give an imageRef.")
     for device in set_or(new.block_device_mapping_v2, []):
         if (device.source_type, device.destination_type, str(device.boot_index)) != ("image", "local", "0"):
-            raise BadRequest("Block Device Mapping is Invalid: volumes and further disks are not served yet; only an "
-                             "image with destination_type local and boot_index 0 is.")
+            raise BadRequest("Block Device Mapping is Invalid: volumes and further disks are not served yet; only "
+                             "an image with destination_type local and boot_index 0 is.")
         if image and device.uuid != image:
             raise BadRequest("Block Device Mapping is Invalid: it boots from another image than imageRef.")
         image = device.uuid
     if not image:
-        raise BadRequest("Block Device Mapping is Invalid: Boot sequence for the instance and image/block device "
-                         "mapping combination is not valid: give an imageRef.")
+        raise BadRequest("Block Device Mapping is Invalid: Boot sequence for the instance and image/block "
+                         "device mapping combination is not valid: give an imageRef.")
     return image
 
 
@@ -95,29 +97,28 @@ def networks_of(request: Request, new: wire.ServerNew, most: int) -> list[Any] |
     wanted = new.networks
     if wanted is UNSET:
         if request.at_least(2, 37):
-            raise BadRequest("Invalid input for field/attribute server. 'networks' is a required property")
+            raise wire.invalid("server", "'networks' is a required property")
         return None
     if isinstance(wanted, str):
         if not request.at_least(2, 37) or wanted not in ("auto", "none"):
-            raise BadRequest(f"Invalid input for field/attribute networks. Value: {wanted}. It must be a list, or "
-                             "from microversion 2.37 on 'auto' or 'none'.")
+            raise wire.invalid("networks", f"Value: {wanted}. It must be a list, or from microversion 2.37 on "
+                                           "'auto' or 'none'.")
         return wanted
     if most > 1 and any(nic.port or nic.fixed_ip for nic in wanted):
-        raise BadRequest("Unable to launch multiple instances with a single configured port ID or fixed IP. Please "
-                         "launch your instances one by one with different ones.")
+        raise BadRequest("Unable to launch multiple instances with a single configured port ID or fixed IP. "
+                         "Please launch your instances one by one with different ones.")
     return [nic_request(request, nic) for nic in wanted] or None
 
 
 def nic_request(request: Request, nic: wire.Nic) -> Any:
     if nic.tag is not UNSET and not ((2, 32) <= request.version <= (2, 36) or request.at_least(2, 42)):
-        raise BadRequest("Invalid input for field/attribute networks. Additional properties are not allowed ('tag' "
-                         "was unexpected)")
+        raise wire.unexpected("networks", "tag")
     port = set_or(nic.port)
     if port is None and nic.uuid is UNSET:
-        raise BadRequest("Invalid input for field/attribute networks. Give each of them a uuid or a port.")
+        raise wire.invalid("networks", "Give each of them a uuid or a port.")
     if port is not None and nic.fixed_ip is not UNSET:
-        raise BadRequest(f"Specified Fixed IP '{nic.fixed_ip}' cannot be used with port '{port}': the two cannot be "
-                         "specified together.")
+        raise BadRequest(f"Specified Fixed IP '{nic.fixed_ip}' cannot be used with port '{port}': the two cannot "
+                         "be specified together.")
     from pilvi.network.service import NicRequest
 
     network = None if port is not None else nic.uuid
@@ -231,12 +232,13 @@ def replace_metadata(request: Request) -> Response:
 
 
 def changed_metadata(request: Request, change: Any) -> Response:
-    compute = request.cloud.compute
-    return Response(200, {"metadata": compute.change_metadata(request.context, request.params["server_id"], change)})
+    changed = request.cloud.compute.change_metadata(request.context, request.params["server_id"], change)
+    return Response(200, {"metadata": changed})
 
 
 def metadata_item(request: Request) -> Response:
-    row, key = request.cloud.compute.server(request.context, request.params["server_id"]), request.params["key"]
+    row = request.cloud.compute.server(request.context, request.params["server_id"])
+    key = request.params["key"]
     if key not in row.metadata:
         raise NotFound("Metadata item was not found")
     return Response(200, {"meta": {key: row.metadata[key]}})
@@ -266,13 +268,14 @@ def delete_metadata_item(request: Request) -> Response:
 
 
 def tags(request: Request) -> Response:
-    return Response(200, {"tags": request.cloud.compute.server(request.context, request.params["server_id"]).tags})
+    row = request.cloud.compute.server(request.context, request.params["server_id"])
+    return Response(200, {"tags": row.tags})
 
 
 def replace_tags(request: Request) -> Response:
     new = request.decode(wire.TagsBody).tags
-    compute = request.cloud.compute
-    return Response(200, {"tags": compute.change_tags(request.context, request.params["server_id"], lambda _: new)})
+    changed = request.cloud.compute.change_tags(request.context, request.params["server_id"], lambda _: new)
+    return Response(200, {"tags": changed})
 
 
 def delete_tags(request: Request) -> Response:
@@ -323,7 +326,8 @@ def ips(request: Request) -> Response:
 
 def ips_of_network(request: Request) -> Response:
     found = request.cloud.compute.server_with_ports(request.context, request.params["server_id"])
-    by_network, name = views.addresses(found.ports.get(found.rows[0].id, ()), False), request.params["network"]
+    by_network = views.addresses(found.ports.get(found.rows[0].id, ()), False)
+    name = request.params["network"]
     if name not in by_network:
         raise NotFound("Instance is not a member of specified network")
     return Response(200, {name: by_network[name]})
@@ -355,9 +359,10 @@ def volumes(request: Request) -> Response:
 def actions(request: Request) -> Response:
     paged = request.at_least(2, 58)
     limit = limit_of(request) if paged else None
-    since, until = (moment(request, "changes-since"), moment(request, "changes-before")) if paged else (None, None)
+    since = moment(request, "changes-since") if paged else None
+    until = moment(request, "changes-before") if paged else None
     if until is not None and not request.at_least(2, 66):
-        raise BadRequest("Additional properties are not allowed ('changes-before' was unexpected)")
+        raise wire.unexpected("query", "changes-before")
     server_id = request.params["server_id"]
     rows = request.cloud.compute.server_actions(
         request.context, server_id, deleted=request.at_least(2, 21), limit=limit or None,
@@ -381,5 +386,5 @@ def action(request: Request) -> Response:
 def not_attachable(request: Request) -> Response:
     """Raises NotFound, NotImplementedHere: a server has the interfaces that it was made with."""
     request.cloud.compute.server(request.context, request.params["server_id"])
-    raise NotImplementedHere("Attaching and detaching interfaces is not served yet: make the server with the ports "
-                             "that it needs.")
+    raise NotImplementedHere("Attaching and detaching interfaces is not served yet: make the server with the "
+                             "ports that it needs.")

@@ -24,8 +24,9 @@ RSA_BITS = 2048
 class Keypairs(Base):
     def create_keypair(self, context: Context, name: str, public_key: str, *, type: str = "ssh",
                        user_id: str | None = None) -> sa.Row:
-        """Keeps a public key in OpenSSH's format. Raises BadRequest for one that is none, Conflict for a name that
-        the user has already, OverLimit at the quota."""
+        """Keeps a public key in OpenSSH's format.
+
+        Raises BadRequest for one that is none, Conflict for a name that the user has already, OverLimit."""
         owner = user_id or context.user_id
         fingerprint = fingerprint_of(public_key)
         with self.db.transaction() as tx:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pilvi.compute.service import ServerQuery
 from pilvi.compute.states import states_of
+from pilvi.compute.wire import invalid, unexpected
 from pilvi.engine.clock import parse_time
 from pilvi.faults import BadRequest, Forbidden
 from pilvi.http.pagination import MAX_LIMIT, limit_of
@@ -16,8 +17,8 @@ PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir", "all_tenants"})
 # Filter to column, and whether it is a number, a boolean or a text.
 ANYBODYS = {"reservation_id": "reservation_id", "image": "image_id"}
 ADMINS = {"host": "host", "node": "host", "hostname": "hostname", "uuid": "id", "description": "description",
-          "display_description": "description", "user_id": "user_id", "availability_zone": "availability_zone",
-          "key_name": "key_name", "config_drive": "config_drive", "power_state": "power_state",
+          "display_description": "description", "user_id": "user_id",
+          "availability_zone": "availability_zone", "key_name": "key_name", "config_drive": "config_drive", "power_state": "power_state",
           "launch_index": "launch_index", "image_ref": "image_id"}
 # From 2.83 on everybody may filter by these.
 SINCE_2_83 = frozenset({"availability_zone", "config_drive", "key_name", "created_at", "launched_at",
@@ -27,20 +28,22 @@ STATES = {"vm_state": "vm_state", "task_state": "task_state"}
 MOMENTS = {"created_at": "created_at", "launched_at": "launched_at", "terminated_at": "terminated_at"}
 TAGS = {"tags": "tags", "tags-any": "tags_any", "not-tags": "not_tags", "not-tags-any": "not_tags_any"}
 # Known, and the same for all servers here, so that they neither filter nor sort.
-WITHOUT_EFFECT = frozenset({"auto_disk_config", "kernel_id", "ramdisk_id", "root_device_name", "progress", "soft_deleted",
-                            "instance_type_id", "cell_name", "display_name", "tenant_id", "project_id", "deleted",
-                            "access_ip_v4", "access_ip_v6", "locked_by", "ip", "ip6", "name", "status", "flavor",
-                            "changes-since", "changes-before", "locked"})
-KNOWN = PAGING | ANYBODYS.keys() | ADMINS.keys() | SINCE_2_83 | TAGS.keys() | WITHOUT_EFFECT
+WITHOUT_EFFECT = frozenset({
+    "auto_disk_config", "kernel_id", "ramdisk_id", "root_device_name", "progress", "soft_deleted",
+    "instance_type_id", "cell_name", "access_ip_v4", "access_ip_v6", "locked_by",
+})
+OTHERS = frozenset({"name", "display_name", "tenant_id", "project_id", "deleted", "ip", "ip6", "status", "flavor",
+                    "changes-since", "changes-before", "locked"})
+KNOWN = PAGING | ANYBODYS.keys() | ADMINS.keys() | SINCE_2_83 | TAGS.keys() | WITHOUT_EFFECT | OTHERS
 
 SORT_KEYS = {
-    "created_at": "seq", "updated_at": "updated_at", "display_name": "name", "display_description": "description",
-    "uuid": "id", "image_ref": "image_id", "key_name": "key_name", "launched_at": "launched_at",
+    "created_at": "seq", "updated_at": "updated_at", "display_name": "name",
+    "display_description": "description", "uuid": "id", "image_ref": "image_id", "key_name": "key_name", "launched_at": "launched_at",
     "terminated_at": "terminated_at", "task_state": "task_state", "vm_state": "vm_state",
     "power_state": "power_state", "project_id": "project_id", "user_id": "user_id", "hostname": "hostname",
     "access_ip_v4": "access_ip_v4", "access_ip_v6": "access_ip_v6", "availability_zone": "availability_zone",
-    "config_drive": "config_drive", "launch_index": "launch_index", "locked_by": "locked_by", "locked": "locked",
-    "host": "host", "node": "host",
+    "config_drive": "config_drive", "launch_index": "launch_index", "locked_by": "locked_by",
+    "locked": "locked", "host": "host", "node": "host",
     "auto_disk_config": None, "instance_type_id": None, "kernel_id": None, "ramdisk_id": None,
     "root_device_name": None, "progress": None,
 }
@@ -57,12 +60,11 @@ class ServerList(NamedTuple):
 
 
 def server_list(request: Request) -> ServerList:
-    """Raises BadRequest for a filter's value that makes no sense, Forbidden for what only administrators may ask."""
+    """Raises BadRequest for a filter's value that makes no sense, Forbidden for administrators' matters."""
     context, admin = request.context, request.context.is_admin
     if request.at_least(2, 75):
         for name in request.query.keys() - KNOWN:
-            raise BadRequest(f"Invalid input for query parameters {name}. Additional properties are not allowed "
-                             f"('{name}' was unexpected)")
+            raise unexpected("query", name)
     limit = limit_of(request) or MAX_LIMIT
     all_projects = request.arg("all_tenants") == "" or bool(request.flag("all_tenants", False))
     if all_projects and not admin:
@@ -88,7 +90,7 @@ def _sort(request: Request) -> list[tuple[str, bool]]:
     keys = request.query.get("sort_key", [])
     for direction in directions:
         if direction not in ("asc", "desc"):
-            raise BadRequest(f"Invalid input for query parameters sort_dir. Value: {direction}. It must be asc or desc.")
+            raise invalid("sort_dir", f"Value: {direction}. It must be asc or desc.")
     if len(directions) > max(len(keys), 1):
         raise BadRequest("Sort direction size exceeds sort key size")
     directions = [*directions, *[directions[-1] if directions else "desc"] * len(keys)]
@@ -97,7 +99,7 @@ def _sort(request: Request) -> list[tuple[str, bool]]:
     sort = []
     for key, direction in zip(keys, directions, strict=False):
         if key not in SORT_KEYS or (key == "locked" and not request.at_least(2, 73)):
-            raise BadRequest(f"Invalid input for query parameters sort_key. Value: {key}. There is no such sort key.")
+            raise invalid("sort_key", f"Value: {key}. There is no such sort key.")
         if key in ADMIN_SORT_KEYS and not request.context.is_admin:
             raise Forbidden(f"Only administrators can sort servers by {key}")
         if SORT_KEYS[key] is not None:
@@ -154,8 +156,7 @@ def moment(request: Request, name: str) -> int | None:
     try:
         return parse_time(text.replace(" ", "+"))  # a plus sign that was not escaped
     except (ValueError, OverflowError):
-        raise BadRequest(f"Invalid input for query parameters {name}. Value: {text}. '{text}' is not a 'date-time'"
-                         ) from None
+        raise invalid(name, f"Value: {text}. '{text}' is not a 'date-time'") from None
 
 
 def _states(request: Request, query: ServerQuery) -> bool:
@@ -201,11 +202,10 @@ def _pattern(text: str, name: str) -> str:
     """Raises BadRequest for a regular expression that is wrong, or could take very long to match."""
     repeats = re.findall(r"(?<!\\)[*+?{]", text)
     if len(text) > 255 or len(repeats) > MAX_REPEATS or re.search(r"(?<!\\)\)[*+?{]", text):
-        raise BadRequest(f"Invalid input for query parameters {name}. Value: {text}. As a regular expression it may "
-                         f"repeat {MAX_REPEATS} times at the most, and no group.")
+        raise invalid(name, f"Value: {text}. As a regular expression it may repeat {MAX_REPEATS} times at the "
+                            "most, and no group.")
     try:
         re.compile(text)
     except re.error as error:
-        raise BadRequest(f"Invalid input for query parameters {name}. Value: {text}. It is no regular expression: "
-                         f"{error}.") from None
+        raise invalid(name, f"Value: {text}. It is no regular expression: {error}.") from None
     return text

@@ -24,9 +24,11 @@ class Quotas(Base):
     def quota_defaults(self) -> dict[str, int]:
         return dict(quota.DEFAULTS["compute"])
 
-    def quota_usage(self, project_id: str, user_id: str | None = None) -> tuple[dict[str, int], dict[str, int]]:
-        """(limits, what is in use); what is bounded per object and not per project counts as 0 used. `user_id`:
-        whose key pairs are counted, since those are a user's."""
+    def quota_usage(self, project_id: str,
+                    user_id: str | None = None) -> tuple[dict[str, int], dict[str, int]]:
+        """(limits, what is in use); what is bounded per object and not per project counts as 0 used.
+
+        `user_id`: whose key pairs are counted, since those are a user's."""
         with self.db.read() as tx:
             used = dict.fromkeys(RESOURCES, 0) | store.in_use(tx, project_id)
             if user_id is not None:
@@ -34,7 +36,7 @@ class Quotas(Base):
             return quota.limits(tx, "compute", project_id), used
 
     def set_quota(self, project_id: str, wanted: Mapping[str, int], *, force: bool = False) -> dict[str, int]:
-        """All limits afterwards. Raises BadRequest for no project, and, unless `force`, for less than is in use."""
+        """All limits afterwards. Raises BadRequest for no project and, unless `force`, below what is in use."""
         with self.db.transaction() as tx:
             if not self.identity.project_exists(tx, project_id):
                 raise BadRequest(f"Project ID {project_id} is not a valid project.")
@@ -42,8 +44,8 @@ class Quotas(Base):
             used = store.in_use(tx, project_id)
             for resource, limit in wanted.items():
                 if not force and limit != quota.UNLIMITED and limit < used.get(resource, 0):
-                    raise BadRequest(f"Quota limit {limit} for {resource} must be greater than or equal to already "
-                                     f"used and reserved {used[resource]}.")
+                    raise BadRequest(f"Quota limit {limit} for {resource} must be greater than or equal to "
+                                     f"already used and reserved {used[resource]}.")
             quota.set_limits(tx, "compute", project_id, wanted)
             return quota.limits(tx, "compute", project_id)
 
@@ -68,7 +70,8 @@ class Quotas(Base):
         have = ", ".join(str(used[name]) for name in over)
         may = ", ".join(str(limits[name]) for name in over)
         names = ", ".join(over)
-        raise OverLimit(f"Quota exceeded for {names}: Requested {wanted}, but already used {have} of {may} {names}")
+        raise OverLimit(f"Quota exceeded for {names}: Requested {wanted}, but already used {have} of {may} "
+                        f"{names}")
 
     def usage(self, context: Context, since: int, until: int, project_id: str | None) -> Sequence[sa.Row]:
         """Servers that were there for some of this time: of one project, or (None) of all.

@@ -92,16 +92,17 @@ ROUTES = (
     Route("PUT", "/v2.1/os-services/{service_id}", cloud.update_service, "services", since="2.53"),
 )
 
-FAULT_NAMES = {400: "badRequest", 403: "forbidden", 404: "itemNotFound", 405: "badMethod", 409: "conflictingRequest",
-               413: "overLimit", 415: "badMediaType", 429: "overLimit", 501: "notImplemented",
-               503: "serviceUnavailable"}
+FAULT_NAMES = {400: "badRequest", 403: "forbidden", 404: "itemNotFound", 405: "badMethod",
+               409: "conflictingRequest", 413: "overLimit", 415: "badMediaType", 429: "overLimit",
+               501: "notImplemented", 503: "serviceUnavailable"}
 
 
 def fault(refused: Fault) -> dict[str, Any]:
     """Nova's shape; a missing or bad token is answered as Identity's middleware answers it."""
     if refused.status == 401:
         return plain_fault(refused)
-    return {FAULT_NAMES.get(refused.status, "computeFault"): {"code": refused.status, "message": refused.message}}
+    name = FAULT_NAMES.get(refused.status, "computeFault")
+    return {name: {"code": refused.status, "message": refused.message}}
 
 
 MICROVERSIONS = Microversions("compute", cloud.OLDEST, cloud.NEWEST, "X-OpenStack-Nova-API-Version")

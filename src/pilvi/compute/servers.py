@@ -102,7 +102,8 @@ class Servers(Base):
             store.update_server(tx, server_id, metadata=metadata)
             return metadata
 
-    def change_tags(self, context: Context, server_id: str, change: Callable[[list[str]], list[str]]) -> list[str]:
+    def change_tags(self, context: Context, server_id: str,
+                    change: Callable[[list[str]], list[str]]) -> list[str]:
         """The tags afterwards, each once. Raises BadRequest for more than 50."""
         with self.changing(context, server_id) as (tx, row):
             tags = list(dict.fromkeys(change(list(row.tags))))

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-ACTIVE, BUILDING, STOPPED, PAUSED, ERROR, DELETED = "active", "building", "stopped", "paused", "error", "deleted"
+ACTIVE, BUILDING, STOPPED, PAUSED = "active", "building", "stopped", "paused"
+ERROR, DELETED = "error", "deleted"
 
 REBOOTING = ("rebooting", "reboot_pending", "reboot_started")
 REBOOTING_HARD = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
 
 STATUSES: dict[str, dict[str | None, str]] = {
-    ACTIVE: {None: "ACTIVE", **dict.fromkeys(REBOOTING, "REBOOT"), **dict.fromkeys(REBOOTING_HARD, "HARD_REBOOT")},
+    ACTIVE: {None: "ACTIVE", **dict.fromkeys(REBOOTING, "REBOOT"),
+             **dict.fromkeys(REBOOTING_HARD, "HARD_REBOOT")},
     BUILDING: {None: "BUILD"},
     STOPPED: {None: "SHUTOFF"},
     PAUSED: {None: "PAUSED"},

@@ -1,4 +1,4 @@
-"""What happened to a server: the engine's operations, as instance actions and as the operator's reason trail."""
+"""What happened to a server: the engine's operations, as instance actions and as a reason trail."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pilvi.policy import Context
 
 
 class Trail(Servers):
-    def server_actions(self, context: Context, server_id: str, *, deleted: bool = False, limit: int | None = None,
-                       marker: str | None = None, since: int | None = None,
+    def server_actions(self, context: Context, server_id: str, *, deleted: bool = False,
+                       limit: int | None = None, marker: str | None = None, since: int | None = None,
                        until: int | None = None) -> Sequence[sa.Row]:
         """Operations, newest first; times bound the last change (microseconds), `marker` is a request's id.
 
@@ -59,8 +59,8 @@ class Trail(Servers):
                 row = named[0]
             operations = [_explained(each, engine_store.events_of(tx, each.id))
                           for each in reversed(engine_store.operations_of(tx, row.id))]
-        return {"id": row.id, "name": row.name, "status": status_of(row.vm_state, row.task_state), "host": row.host,
-                "fault": row.fault and row.fault["message"], "operations": operations}
+        return {"id": row.id, "name": row.name, "status": status_of(row.vm_state, row.task_state),
+                "host": row.host, "fault": row.fault and row.fault["message"], "operations": operations}
 
 
 def _explained(operation: sa.Row, events: Sequence[sa.Row]) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def _explained(operation: sa.Row, events: Sequence[sa.Row]) -> dict[str, Any]:
         "reason": operation.reason,
         "placement": operation.memory.get("placement", []),
         "events": [
-            {"name": event.name, "result": event.result or "under way", "host": event.host, "details": event.details,
-             "milliseconds": round(((event.finished_at or event.started_at) - event.started_at) / 1000, 1)}
+            {"name": event.name, "result": event.result or "under way", "host": event.host,
+             "details": event.details, "milliseconds": round(((event.finished_at or event.started_at) - event.started_at) / 1000, 1)}
             for event in events
         ],
     }

@@ -43,8 +43,8 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
                     after_update: bool = False) -> Callable[[sa.Row, Sequence[Any]], dict[str, Any]]:
     """How to render servers for this request: microversion and role are looked at once, not once a server.
 
-    `hosts`: host name to its status (UP, DOWN, MAINTENANCE), for administrators from 2.16 on. `single`: one is
-    shown, not a list. `after_update`: the shorter answer that PUT has before 2.75."""
+    `hosts`: host name to its status (UP, DOWN, MAINTENANCE), for administrators from 2.16 on. `single`: one
+    is shown, not a list. `after_update`: the shorter answer that PUT has before 2.75."""
     since, admin = request.at_least, request.context.is_admin
     extended = not after_update or since(2, 75)
     embedded, trusted, groups = since(2, 47), since(2, 63), since(2, 71) and (single or after_update)
@@ -55,9 +55,9 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
     def render(row: sa.Row, ports: Sequence[Any]) -> dict[str, Any]:
         status = status_of(row.vm_state, row.task_state)
         body: dict[str, Any] = {
-            "id": row.id, "name": row.name, "status": status, "tenant_id": row.project_id, "user_id": row.user_id,
-            "metadata": row.metadata, "hostId": host_id(row.project_id, row.host),
-            "image": {"id": row.image_id, "links": bookmark(request, "images", row.image_id)} if row.image_id else "",
+            "id": row.id, "name": row.name, "status": status, "tenant_id": row.project_id,
+            "user_id": row.user_id, "metadata": row.metadata, "hostId": host_id(row.project_id, row.host),
+            "image": {"id": row.image_id, "links": bookmark(request, "images", row.image_id)},
             "flavor": embedded_flavor(row.flavor) if embedded else {
                 "id": row.flavor["id"], "links": bookmark(request, "flavors", row.flavor["id"])},
             "created": seconds_text(row.created_at), "updated": seconds_text(row.updated_at),
@@ -118,8 +118,9 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
 
 
 def embedded_flavor(flavor: Mapping[str, Any]) -> dict[str, Any]:
-    return {"vcpus": flavor["vcpus"], "ram": flavor["ram"], "disk": flavor["disk"], "ephemeral": flavor["ephemeral"],
-            "swap": flavor["swap"], "original_name": flavor["name"], "extra_specs": flavor["extra_specs"]}
+    return {"vcpus": flavor["vcpus"], "ram": flavor["ram"], "disk": flavor["disk"], "swap": flavor["swap"],
+            "ephemeral": flavor["ephemeral"], "original_name": flavor["name"],
+            "extra_specs": flavor["extra_specs"]}
 
 
 def fault(row: Mapping[str, Any], admin: bool) -> dict[str, Any]:
@@ -135,7 +136,8 @@ def addresses(ports: Sequence[Any], extended: bool) -> dict[str, list[dict[str, 
     for port in ports:
         entries = found.setdefault(port.network_name, [])
         fixed = [(address, version, "fixed") for _, address, version in port.fixed_ips]
-        for address, version, kind in [*fixed, *((floating, 4, "floating") for floating, _ in port.floating_ips)]:
+        floating = [(address, 4, "floating") for address, _ in port.floating_ips]
+        for address, version, kind in fixed + floating:
             entry: dict[str, Any] = {"version": version, "addr": address}
             if extended:
                 entry |= {"OS-EXT-IPS:type": kind, "OS-EXT-IPS-MAC:mac_addr": port.mac}

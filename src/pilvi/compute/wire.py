@@ -151,8 +151,7 @@ def known(request: Request, body: Body, fields: Mapping[str, tuple[Version, Vers
     """Raises BadRequest for a field that the request's microversion does not know."""
     for name, (since, until) in fields.items():
         if getattr(body, name, UNSET) is not UNSET and not since <= request.version <= until:
-            raise BadRequest("Invalid input for field/attribute server. Additional properties are not allowed "
-                             f"('{name}' was unexpected)")
+            raise unexpected("server", name)
 
 
 # -- actions on servers
@@ -177,12 +176,15 @@ class ResetState(Body):
 # -- flavors
 
 
+FlavorId = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9. _-]+(?<! )\Z")]
+
+
 class FlavorNew(Body):
     name: Name
     ram: Whole
     vcpus: Whole
     disk: Whole
-    id: Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^(?! )[a-zA-Z0-9. _-]+(?<! )\Z")] | int | None = None
+    id: FlavorId | int | None = None
     swap: Whole = 0
     rxtx_factor: float | str = 1.0
     ephemeral: Whole = field(default=0, name="OS-FLV-EXT-DATA:ephemeral")
@@ -265,12 +267,21 @@ class ServiceNamed(Body):
 # -- values
 
 
+def invalid(name: str, why: str) -> BadRequest:
+    return BadRequest(f"Invalid input for field/attribute {name}. {why}")
+
+
+def unexpected(where: str, name: str) -> BadRequest:
+    """For a field that there is not, or not in this microversion."""
+    return invalid(where, f"Additional properties are not allowed ('{name}' was unexpected)")
+
+
 def check(value: Any, shape: Any, name: str) -> None:
     """Raises BadRequest where a value that came in a path is not of this shape."""
     try:
         msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"Invalid input for field/attribute {name}. Value: {value}. {error}") from None
+        raise invalid(name, f"Value: {value}. {error}") from None
 
 
 def truth(value: bool | str | UnsetType, name: str, default: bool = False) -> bool:
@@ -294,7 +305,7 @@ def address(value: str | UnsetType, name: str, version: int) -> str | None:
     except ValueError:
         parsed = None
     if parsed is None or parsed.version != version:
-        raise BadRequest(f"Invalid input for field/attribute {name}. Value: {value}. '{value}' is not a 'ipv{version}'")
+        raise invalid(name, f"Value: {value}. '{value}' is not a 'ipv{version}'")
     return str(parsed)
 
 
@@ -304,7 +315,7 @@ def user_data(value: str | UnsetType) -> str | None:
     try:
         base64.b64decode("".join(value.split()), validate=True)
     except (binascii.Error, ValueError):
-        raise BadRequest("Invalid input for field/attribute user_data. Value: ... is not a 'base64'") from None
+        raise invalid("user_data", "It is not a 'base64'") from None
     return value
 
 
@@ -312,5 +323,5 @@ def disk_config(value: str | UnsetType) -> str:
     if value is UNSET:
         return "MANUAL"
     if value not in ("AUTO", "MANUAL"):
-        raise BadRequest("Invalid input for field/attribute OS-DCF:diskConfig. It must be AUTO or MANUAL.")
+        raise invalid("OS-DCF:diskConfig", "It must be AUTO or MANUAL.")
     return value
