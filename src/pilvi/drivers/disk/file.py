@@ -19,7 +19,7 @@ from pilvi.drivers.disk.base import DiskError, DiskInfo, Image
 
 SUFFIXES = {".qcow2": "qcow2", ".raw": "raw"}
 COMMAND_SECONDS = 120
-# docs/interop/qcow2.txt of QEMU: magic, version, the backing file name's offset and length, cluster bits, size
+# docs/interop/qcow2.txt of QEMU: magic, version, backing file name's offset and length, cluster bits, size
 _HEADER = struct.Struct(">4sIQIIQ")
 
 

@@ -24,11 +24,11 @@ class Process(msgspec.Struct, frozen=True):
     boot: str
 
     def alive(self) -> bool:
-        """A zombie counts as gone, and is reaped where it is ours."""
+        """A zombie counts as gone, once none of its threads is left, and is reaped where it is ours."""
         found = _stat(self.pid)
-        if found is None or found[1] != self.started or self.boot != _boot():
+        if found is None or found.started != self.started or self.boot != _boot():
             return False
-        if found[0] not in "ZX":
+        if found.state not in "ZX" or found.threads > 1:
             return True
         with suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
@@ -83,7 +83,7 @@ def launch(
         found = _stat(pid)
         if found is None:
             raise OSError(f"the process of {command[0]} ended before it began")
-        process = Process(pid, found[1], _boot())
+        process = Process(pid, found.started, _boot())
         note(process)
         with suppress(BrokenPipeError):
             os.write(opener, b"go\n")
@@ -99,13 +99,19 @@ def _ended(handle: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and start time. The command's name before them may hold anything, parentheses too."""
+class _Stat(msgspec.Struct, frozen=True):
+    state: str
+    threads: int
+    started: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    """proc_pid_stat(5). The command's name in it may hold anything, parentheses too."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return fields[0], int(fields[19])
+    return _Stat(fields[0], int(fields[17]), int(fields[19]))
 
 
 def _boot() -> str:

@@ -1,0 +1,286 @@
+"""The contract of the hypervisor drivers: each test holds for every one of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, HypervisorError, PowerState, UnknownGuest
+from pilvi.drivers.hypervisor.qemu import QemuHypervisor
+from pilvi.drivers.hypervisor.qemu_process import Process
+from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
+from tests.support import boot_sector
+from tests.support.wait import eventually
+
+UID = 64535
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+class Simulated:
+    """A driver, how another process of Pilvi would open it, and what befalls its guests."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.driver: SimulatedHypervisor = self.open()
+
+    def open(self) -> SimulatedHypervisor:
+        return SimulatedHypervisor(self.root)
+
+    def disk(self) -> Disk:
+        return Disk("root", str(self.root / "disk"))
+
+    def no_disk(self) -> Disk:
+        self.driver.fail("start", "there is no disk")
+        return self.disk()
+
+    def switches_itself_off(self, guest_id: str) -> None:
+        self.driver.guest_switches_off(guest_id)
+
+    def is_killed(self, guest_id: str) -> None:
+        self.driver.guest_is_lost(guest_id)
+
+    def close(self) -> None:
+        self.driver.close()
+
+
+class Qemu:
+    def __init__(self, root: Path):
+        self.root = root
+        self.image = boot_sector.write(root / "disk.raw", UID)
+        self.driver: QemuHypervisor = self.open()
+
+    def open(self) -> QemuHypervisor:
+        return QemuHypervisor(self.root / "guests", namespace=None, uid=UID, gid=UID, userspace_datapath=True)
+
+    def disk(self) -> Disk:
+        path = shutil.copy(self.image, self.root / f"{uuid.uuid4()}.raw")
+        os.chown(path, UID, UID)
+        return Disk("root", str(path), "raw", serial="root")
+
+    def no_disk(self) -> Disk:
+        return Disk("root", str(self.root / "no such disk"), "raw")
+
+    def pid(self, guest_id: str) -> int:
+        noted = (self.root / "guests" / guest_id / "process.json").read_bytes()
+        return msgspec.json.decode(noted, type=Process).pid
+
+    def greeted(self, guest_id: str, times: int = 1) -> None:
+        eventually(lambda: self.driver.console_log(guest_id).count(boot_sector.GREETING) >= times, 60)
+
+    def switches_itself_off(self, guest_id: str) -> None:
+        self.greeted(guest_id)
+        with self.at_console(guest_id) as console:
+            console.sendall(boot_sector.QUIT)
+
+    def at_console(self, guest_id: str) -> socket.socket:
+        console = socket.socket(socket.AF_UNIX)
+        console.settimeout(30)
+        console.connect(str(self.driver.console_socket(guest_id)))
+        return console
+
+    def is_killed(self, guest_id: str) -> None:
+        os.kill(self.pid(guest_id), signal.SIGKILL)
+
+    def close(self) -> None:
+        self.driver.close()
+        cleaner = self.open()
+        for guest_id in cleaner.guests():
+            cleaner.undefine(guest_id)
+        cleaner.close()
+
+
+QEMU_HERE = (
+    pytest.mark.system,
+    pytest.mark.skipif(bool(boot_sector.missing()), reason=f"no QEMU guests here: {boot_sector.missing()}"),
+)
+
+
+@pytest.fixture(params=[Simulated, pytest.param(Qemu, marks=QEMU_HERE)])
+def rig(request: pytest.FixtureRequest) -> Iterator[Simulated | Qemu]:
+    yield from _rig(request.param)
+
+
+@pytest.fixture
+def qemu() -> Iterator[Qemu]:
+    yield from _rig(Qemu)  # type: ignore[misc]
+
+
+def _rig(kind: Callable[[Path], Simulated | Qemu]) -> Iterator[Simulated | Qemu]:
+    with tempfile.TemporaryDirectory(prefix="pilvi-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o711)  # pytest's own folders let no guest's process get at its disk
+        rig = kind(Path(folder))
+        try:
+            yield rig
+        finally:
+            rig.close()
+
+
+def guest(*disks: Disk) -> Guest:
+    return Guest(str(uuid.uuid4()), "a name, with a comma", 1, 32, disks)
+
+
+def becomes(driver: Hypervisor, guest_id: str, state: PowerState) -> None:
+    eventually(lambda: driver.state(guest_id) is state, 60, f"{guest_id} is {state}")
+
+
+# -- what every driver does
+
+
+def test_a_guest_s_life(rig: Simulated | Qemu) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    assert driver.state(one.id) is PowerState.ABSENT
+    driver.start(one)
+    assert driver.state(one.id) is PowerState.RUNNING
+    assert driver.guests() == {one.id: PowerState.RUNNING}
+    driver.pause(one.id)
+    assert driver.state(one.id) is PowerState.PAUSED
+    driver.resume(one.id)
+    assert driver.state(one.id) is PowerState.RUNNING
+    driver.reset(one.id)
+    assert driver.state(one.id) is PowerState.RUNNING
+    driver.stop(one.id)
+    assert driver.state(one.id) is PowerState.OFF
+    driver.start(one)
+    assert driver.state(one.id) is PowerState.RUNNING
+    driver.undefine(one.id)
+    assert driver.state(one.id) is PowerState.ABSENT
+    assert driver.guests() == {}
+
+
+def test_each_verb_may_be_repeated(rig: Simulated | Qemu) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    driver.start(one)
+    driver.start(one)
+    for _ in range(2):
+        driver.pause(one.id)
+    driver.start(one)
+    assert driver.state(one.id) is PowerState.PAUSED, "one that is paused is left as it is"
+    for _ in range(2):
+        driver.resume(one.id)
+    for _ in range(2):
+        driver.stop(one.id)
+    driver.shutdown(one.id)
+    assert driver.state(one.id) is PowerState.OFF
+    for _ in range(2):
+        driver.undefine(one.id)
+
+
+def test_verbs_for_a_guest_that_is_off_or_unknown(rig: Simulated | Qemu) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    verbs = (driver.reset, driver.pause, driver.resume)
+    for verb in (*verbs, driver.shutdown, driver.stop, driver.console_log, driver.console_socket):
+        with pytest.raises(UnknownGuest):
+            verb(NOBODY)
+    driver.start(one)
+    driver.stop(one.id)
+    for verb in verbs:
+        with pytest.raises(HypervisorError):
+            verb(one.id)
+
+
+def test_a_guest_that_switches_itself_off_is_off(rig: Simulated | Qemu) -> None:
+    driver, one, told = rig.driver, guest(rig.disk()), []
+    driver.listen(lambda *what: told.append(what))
+    driver.start(one)
+    rig.switches_itself_off(one.id)
+    eventually(lambda: told, what="the driver tells of it")
+    assert told == [(one.id, PowerState.OFF)]
+    driver.close()
+    rig.driver = rig.open()
+    assert rig.driver.state(one.id) is PowerState.OFF, "also to those who come later"
+
+
+def test_a_guest_whose_process_is_killed_is_lost(rig: Simulated | Qemu) -> None:
+    driver, one, told = rig.driver, guest(rig.disk()), []
+    driver.listen(lambda *what: told.append(what))
+    driver.start(one)
+    rig.is_killed(one.id)
+    eventually(lambda: told, what="the driver tells of it")
+    assert told == [(one.id, PowerState.LOST)]
+    assert driver.guests() == {one.id: PowerState.LOST}
+    driver.start(one)
+    assert driver.state(one.id) is PowerState.RUNNING
+    rig.is_killed(one.id)
+    becomes(driver, one.id, PowerState.LOST)
+    driver.stop(one.id)
+    assert driver.state(one.id) is PowerState.OFF
+
+
+def test_what_a_verb_does_is_not_told(rig: Simulated | Qemu) -> None:
+    driver, one, other, told = rig.driver, guest(rig.disk()), guest(rig.disk()), []
+    driver.listen(lambda *what: told.append(what))
+    driver.start(one)
+    driver.pause(one.id)
+    driver.resume(one.id)
+    driver.stop(one.id)
+    driver.start(other)
+    rig.is_killed(other.id)
+    eventually(lambda: told, what="the driver tells of the killed one")
+    assert told == [(other.id, PowerState.LOST)]
+
+
+def test_others_take_over(rig: Simulated | Qemu) -> None:
+    one, other = guest(rig.disk()), guest(rig.disk())
+    rig.driver.start(one)
+    rig.driver.start(other)
+    rig.driver.pause(other.id)
+    rig.driver.close()
+    rig.driver = driver = rig.open()
+    told: list[tuple[str, PowerState]] = []
+    driver.listen(lambda *what: told.append(what))
+    assert driver.guests() == {one.id: PowerState.RUNNING, other.id: PowerState.PAUSED}
+    driver.resume(other.id)
+    rig.switches_itself_off(one.id)
+    eventually(lambda: told, what="the driver tells of a guest that it took over")
+    assert told == [(one.id, PowerState.OFF)]
+    driver.stop(other.id)
+    assert driver.state(other.id) is PowerState.OFF
+
+
+def test_a_start_that_fails_leaves_nothing(rig: Simulated | Qemu) -> None:
+    one = guest(rig.no_disk())
+    with pytest.raises(HypervisorError, match=r"no .*disk"):
+        rig.driver.start(one)
+    assert rig.driver.state(one.id) is PowerState.ABSENT
+    rig.driver.start(msgspec.structs.replace(one, disks=(rig.disk(),)))
+    assert rig.driver.state(one.id) is PowerState.RUNNING
+
+
+def test_a_new_definition_replaces_the_old_one_and_may_fail(rig: Simulated | Qemu) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    driver.start(one)
+    driver.stop(one.id)
+    with pytest.raises(HypervisorError):
+        driver.start(msgspec.structs.replace(one, disks=(rig.no_disk(),)))
+    assert driver.state(one.id) is PowerState.OFF, "as it was"
+    driver.start(msgspec.structs.replace(one, disks=(rig.disk(),)))
+    assert driver.state(one.id) is PowerState.RUNNING
+
+
+def test_capabilities(rig: Simulated | Qemu) -> None:
+    found = rig.driver.capabilities()
+    assert found.vcpus > 0
+    assert found.memory_mib > 0
+    assert found.version >= 1_000_000
+    assert found.acceleration in ("kvm", "tcg", "none")
+
+
+def test_the_console_says_something_until_the_guest_is_undefined(rig: Simulated | Qemu) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    driver.start(one)
+    log = eventually(lambda: driver.console_log(one.id))
+    driver.stop(one.id)
+    assert driver.console_log(one.id).startswith(log)
+    assert driver.console_log(one.id, 3) == driver.console_log(one.id)[-3:]
+    driver.undefine(one.id)
+    with pytest.raises(UnknownGuest):
+        driver.console_log(one.id)
