@@ -123,7 +123,8 @@ def test_a_server_of_another_project_is_not_there(user, other, admin):
     server_id = user.active()
     for method, path, body in (("GET", "", None), ("PUT", "", {"server": {"name": "x"}}),
                                ("DELETE", "", None), ("POST", "/action", {"os-stop": None}),
-                               ("POST", "/action", {"createImage": {}}), ("GET", "/metadata", None), ("GET", "/os-instance-actions", None),
+                               ("POST", "/action", {"createImage": {}}), ("GET", "/metadata", None),
+                               ("GET", "/os-instance-actions", None),
                                ("GET", "/os-interface", None), ("GET", "/tags", None)):
         other.refused(404, method, f"/servers/{server_id}{path}", body)
     assert admin.ok("GET", f"/servers/{server_id}")["server"]["tenant_id"] == "red"
@@ -172,7 +173,8 @@ def test_an_update_shows_less_before_2_75(user):
 
 @pytest.mark.parametrize(("change", "says"), [
     ({"name": ""}, "name"), ({"name": "x" * 256}, "name"), ({"name": " x"}, "name"),
-    ({"name": "a\u0000b"}, "NUL"), ({"name": 5}, "name"), ({"flavorRef": "999"}, "Flavor 999"), ({"imageRef": "x"}, "Image x"),
+    ({"name": "a\u0000b"}, "NUL"), ({"name": 5}, "name"), ({"flavorRef": "999"}, "Flavor 999"),
+    ({"imageRef": "x"}, "Image x"),
     ({"imageRef": ""}, "Block Device Mapping is Invalid"), ({"key_name": "none"}, "Invalid key_name"),
     ({"min_count": 2, "max_count": 1}, "min_count must be <="), ({"min_count": 0}, "min_count"),
     ({"user_data": "%%%"}, "user_data"), ({"user_data": "a" * 65536}, "user_data"),
@@ -284,7 +286,8 @@ def test_lists_are_filtered(cloud, user, admin):
         "name=web": ["web-2", "web-1"], "name=^web-.%2B1$": [], "name=^web-[12]$": ["web-2", "web-1"],
         "status=SHUTOFF": ["db"], "status=active": ["web-2", "web-1"],
         "status=ACTIVE&status=SHUTOFF": ["db", "web-2", "web-1"], "tags=a": ["web-1"], "tags=a,b": ["web-1"],
-        "tags-any=a,a_c": ["web-2", "web-1"], "not-tags=a": ["db", "web-2"], "not-tags-any=a,b": ["db"], "ip=10.0.0.2": ["web-2"], "ip=10.0.0.": ["db", "web-2", "web-1"],
+        "tags-any=a,a_c": ["web-2", "web-1"], "not-tags=a": ["db", "web-2"], "not-tags-any=a,b": ["db"],
+        "ip=10.0.0.2": ["web-2"], "ip=10.0.0.": ["db", "web-2", "web-1"],
         "flavor=42": ["db", "web-2", "web-1"], "flavor=1": [], "image=" + IMAGE: ["db", "web-2", "web-1"],
         "image=x": [], "locked=true": [], "changes-since=2100-01-01T00:00:00Z": [], "key_name=x": [],
         "sort_key=display_name&sort_dir=asc": ["db", "web-1", "web-2"], "vm_state=stopped": ["db"],
@@ -350,7 +353,8 @@ def test_orders_are_taken_in_their_states_only(cloud, user):
 
     assert "Cannot 'start'" in user.refused(409, "POST", path, {"os-start": None})
     for order, then in (({"os-stop": None}, "SHUTOFF"), ({"os-start": None}, "ACTIVE"),
-                        ({"pause": None}, "PAUSED"), ({"unpause": None}, "ACTIVE"), ({"reboot": {"type": "SOFT"}}, "ACTIVE"),
+                        ({"pause": None}, "PAUSED"), ({"unpause": None}, "ACTIVE"),
+                        ({"reboot": {"type": "SOFT"}}, "ACTIVE"),
                         ({"os-stop": None}, "SHUTOFF"), ({"reboot": {"type": "hard"}}, "ACTIVE")):
         assert user("POST", path, order).status_code == 202
         assert status() == then

@@ -44,8 +44,9 @@ class Actions(Servers):
             store.update_server(tx, server_id, vm_state=state, task_state=None)
 
     def console_output(self, context: Context, server_id: str, lines: int | None = None) -> str:
-        """The end of what the serial console said. Raises Conflict while there is no host, and Unavailable while
-        that does not answer."""
+        """The end of what the serial console said.
+
+        Raises Conflict while there is no host, and Unavailable while that does not answer."""
         row = self.server(context, server_id)
         if row.host is None or row.launched_at is None:
             raise Conflict(f"Instance {server_id} is not ready: its console has not said anything yet.")

@@ -55,7 +55,7 @@ class Creation(Flavors, Quotas, Hosts, Servers):
         """The new servers, as many as the quota has room for up to `max_count`.
 
         Raises BadRequest for what is not there or does not fit together; OverLimit when not even `min_count`
-        fit the quota; Conflict when a server has no host (with each host's reason): then none of them is made;
+        fit the quota; Conflict when a server has no host (with each host's reason): then none is made;
         Forbidden without a project, and where somebody else than an administrator names a host."""
         if context.project_id is None:
             raise Forbidden("A server belongs to a project: ask with a token that is scoped to one.")

@@ -135,7 +135,7 @@ class Flavors(Base):
             if not self.identity.project_exists(tx, project_id):
                 raise BadRequest(f"Project ID {project_id} is not a valid project.")
             if project_id in store.access(tx, flavor_id):
-                raise Conflict(f"Flavor access already exists for flavor {flavor_id} and project {project_id}.")
+                raise Conflict(f"Project {project_id} has access to flavor {flavor_id} already.")
             store.add_access(tx, flavor_id, project_id)
             return store.access(tx, flavor_id)
 

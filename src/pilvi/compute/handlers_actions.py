@@ -22,7 +22,7 @@ class Action(NamedTuple):
 
 
 def act(request: Request) -> Response:
-    """Raises BadRequest for an action that there is not, NotImplementedHere for one that is not served yet."""
+    """Raises BadRequest for an action that there is not, NotImplementedHere for one not served yet."""
     body = request.decode(dict[str, Any])
     name = next(iter(body), "")
     if len(body) != 1 or (name not in ACTIONS and name not in NOT_YET):

@@ -30,7 +30,8 @@ def flavor_page(request: Request, render: Any) -> Response:
     rows = request.cloud.compute.flavors(
         request.context, is_public=wanted_public(request), limit=limit, marker=request.arg("marker"),
         min_ram=integer(request.arg("minRam", "0"), "minRam"), descending=direction == "desc",
-        min_disk=integer(request.arg("minDisk", "0"), "minDisk"), sort_key=request.arg("sort_key", "flavorid"))
+        min_disk=integer(request.arg("minDisk", "0"), "minDisk"),
+        sort_key=request.arg("sort_key", "flavorid"))
     body: dict[str, Any] = {"flavors": [render(request, row) for row in rows]}
     if links := next_links(request, rows, limit, rows[-1].id if rows else ""):
         body["flavors_links"] = links
@@ -56,7 +57,8 @@ def create_flavor(request: Request) -> Response:
         raise wire.unexpected("flavor", "description")
     row = request.cloud.compute.create_flavor(
         name=new.name, id=flavor_id(new), vcpus=wire.whole(new.vcpus, "vcpus", 1),
-        ram=wire.whole(new.ram, "ram", 1), disk=wire.whole(new.disk, "disk"), swap=wire.whole(new.swap, "swap"), rxtx_factor=rxtx_factor(new),
+        ram=wire.whole(new.ram, "ram", 1), disk=wire.whole(new.disk, "disk"),
+        swap=wire.whole(new.swap, "swap"), rxtx_factor=rxtx_factor(new),
         ephemeral=wire.whole(new.ephemeral, "OS-FLV-EXT-DATA:ephemeral"),
         is_public=wire.truth(new.is_public, "os-flavor-access:is_public"),
         description=new.description or None)
@@ -190,8 +192,8 @@ def check_keypair(request: Request, new: wire.KeypairNew) -> None:
         if getattr(new, name) is not UNSET and request.version < since:
             raise wire.unexpected("keypair", name)
     if new.public_key is UNSET and request.at_least(2, 92):
-        raise wire.invalid("keypair", "'public_key' is a required property: from microversion 2.92 on key pairs "
-                                      "are imported only.")
+        raise wire.invalid("keypair", "'public_key' is a required property: from microversion 2.92 on key "
+                                      "pairs are imported only.")
     if not request.at_least(2, 92):
         wire.check(new.name, wire.KeyName, "name")
     if new.type == "x509":

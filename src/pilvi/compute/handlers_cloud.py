@@ -54,7 +54,8 @@ EXTENSIONS = (
     ("os-availability-zone", "AvailabilityZone"), ("os-flavor-access", "FlavorAccess"),
     ("os-flavor-extra-specs", "FlavorExtraSpecs"), ("os-flavor-manage", "FlavorManage"),
     ("os-hypervisors", "Hypervisors"), ("os-instance-actions", "InstanceActions"),
-    ("os-keypairs", "Keypairs"), ("os-quota-sets", "Quotas"), ("os-services", "Services"), ("os-simple-tenant-usage", "SimpleTenantUsage"),
+    ("os-keypairs", "Keypairs"), ("os-quota-sets", "Quotas"), ("os-services", "Services"),
+    ("os-simple-tenant-usage", "SimpleTenantUsage"),
     ("os-attach-interfaces", "AttachInterfaces"), ("os-console-output", "ConsoleOutput"),
     ("os-extended-status", "ExtendedStatus"), ("os-extended-server-attributes", "ExtendedServerAttributes"),
     ("os-server-start-stop", "ServerStartStop"), ("os-pause-server", "PauseServer"),
@@ -357,7 +358,8 @@ def service_view(request: Request, host: HostView) -> dict[str, Any]:
     row = host.row
     body = {
         "id": row.service_id if request.at_least(2, 53) else row.number,
-        "binary": "nova-compute", "host": row.name, "zone": row.availability_zone, "status": "disabled" if row.disabled else "enabled",
+        "binary": "nova-compute", "host": row.name, "zone": row.availability_zone,
+        "status": "disabled" if row.disabled else "enabled",
         "state": "up" if host.up else "down", "updated_at": micros_text(row.seen_at),
         "disabled_reason": row.disabled_reason,
     }

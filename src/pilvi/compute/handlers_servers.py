@@ -12,6 +12,7 @@ from pilvi.compute.service import Found, ServerCreate
 from pilvi.faults import BadRequest, NotFound, NotImplementedHere
 from pilvi.http.pagination import limit_of, next_links
 from pilvi.http.request import Request, Response
+from pilvi.network.service import NicRequest
 
 ADMIN_PASSWORD_LENGTH = 12
 
@@ -47,7 +48,8 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
         name=new.name, flavor_id=str(new.flavorRef).rsplit("/", 1)[-1], image_id=image_of(new),
         networks=networks_of(request, new, most), hostname=set_or(new.hostname),
         security_groups=[group.name for group in set_or(new.security_groups, [])],
-        key_name=set_or(new.key_name), metadata=set_or(new.metadata, {}), tags=list(dict.fromkeys(set_or(new.tags, []))),
+        key_name=set_or(new.key_name), metadata=set_or(new.metadata, {}),
+        tags=list(dict.fromkeys(set_or(new.tags, []))),
         user_data=wire.user_data(new.user_data), config_drive=wire.truth(new.config_drive, "config_drive"),
         min_count=least, max_count=most, availability_zone=set_or(new.availability_zone),
         host=forced_host(new), same_hosts=hinted(hints, "same_host"),
@@ -82,8 +84,8 @@ def image_of(new: wire.ServerNew) -> str:
         raise BadRequest("Block Device Mapping is Invalid: volumes are not served yet; give an imageRef.")
     for device in set_or(new.block_device_mapping_v2, []):
         if (device.source_type, device.destination_type, str(device.boot_index)) != ("image", "local", "0"):
-            raise BadRequest("Block Device Mapping is Invalid: volumes and further disks are not served yet; only "
-                             "an image with destination_type local and boot_index 0 is.")
+            raise BadRequest("Block Device Mapping is Invalid: volumes and further disks are not served yet; "
+                             "only an image with destination_type local and boot_index 0 is.")
         if image and device.uuid != image:
             raise BadRequest("Block Device Mapping is Invalid: it boots from another image than imageRef.")
         image = device.uuid
@@ -93,7 +95,7 @@ def image_of(new: wire.ServerNew) -> str:
     return image
 
 
-def networks_of(request: Request, new: wire.ServerNew, most: int) -> list[Any] | str | None:
+def networks_of(request: Request, new: wire.ServerNew, most: int) -> list[NicRequest] | str | None:
     wanted = new.networks
     if wanted is UNSET:
         if request.at_least(2, 37):
@@ -101,8 +103,8 @@ def networks_of(request: Request, new: wire.ServerNew, most: int) -> list[Any] |
         return None
     if isinstance(wanted, str):
         if not request.at_least(2, 37) or wanted not in ("auto", "none"):
-            raise wire.invalid("networks", f"Value: {wanted}. It must be a list, or from microversion 2.37 on "
-                                           "'auto' or 'none'.")
+            raise wire.invalid("networks", f"Value: {wanted}. It must be a list, or from microversion 2.37 "
+                                           "on 'auto' or 'none'.")
         return wanted
     if most > 1 and any(nic.port or nic.fixed_ip for nic in wanted):
         raise BadRequest("Unable to launch multiple instances with a single configured port ID or fixed IP. "
@@ -110,17 +112,15 @@ def networks_of(request: Request, new: wire.ServerNew, most: int) -> list[Any] |
     return [nic_request(request, nic) for nic in wanted] or None
 
 
-def nic_request(request: Request, nic: wire.Nic) -> Any:
+def nic_request(request: Request, nic: wire.Nic) -> NicRequest:
     if nic.tag is not UNSET and not ((2, 32) <= request.version <= (2, 36) or request.at_least(2, 42)):
         raise wire.unexpected("networks", "tag")
     port = set_or(nic.port)
     if port is None and nic.uuid is UNSET:
         raise wire.invalid("networks", "Give each of them a uuid or a port.")
     if port is not None and nic.fixed_ip is not UNSET:
-        raise BadRequest(f"Specified Fixed IP '{nic.fixed_ip}' cannot be used with port '{port}': the two cannot "
-                         "be specified together.")
-    from pilvi.network.service import NicRequest
-
+        raise BadRequest(f"Specified Fixed IP '{nic.fixed_ip}' cannot be used with port '{port}': the two "
+                         "cannot be specified together.")
     network = None if port is not None else nic.uuid
     return NicRequest(network, port, set_or(nic.fixed_ip), set_or(nic.tag))
 

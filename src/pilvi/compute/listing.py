@@ -18,7 +18,8 @@ PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir", "all_tenants"})
 ANYBODYS = {"reservation_id": "reservation_id", "image": "image_id"}
 ADMINS = {"host": "host", "node": "host", "hostname": "hostname", "uuid": "id", "description": "description",
           "display_description": "description", "user_id": "user_id",
-          "availability_zone": "availability_zone", "key_name": "key_name", "config_drive": "config_drive", "power_state": "power_state",
+          "availability_zone": "availability_zone", "key_name": "key_name", "config_drive": "config_drive",
+          "power_state": "power_state",
           "launch_index": "launch_index", "image_ref": "image_id"}
 # From 2.83 on everybody may filter by these.
 SINCE_2_83 = frozenset({"availability_zone", "config_drive", "key_name", "created_at", "launched_at",
@@ -32,13 +33,14 @@ WITHOUT_EFFECT = frozenset({
     "auto_disk_config", "kernel_id", "ramdisk_id", "root_device_name", "progress", "soft_deleted",
     "instance_type_id", "cell_name", "access_ip_v4", "access_ip_v6", "locked_by",
 })
-OTHERS = frozenset({"name", "display_name", "tenant_id", "project_id", "deleted", "ip", "ip6", "status", "flavor",
-                    "changes-since", "changes-before", "locked"})
+OTHERS = frozenset({"name", "display_name", "tenant_id", "project_id", "deleted", "ip", "ip6", "status",
+                    "flavor", "changes-since", "changes-before", "locked"})
 KNOWN = PAGING | ANYBODYS.keys() | ADMINS.keys() | SINCE_2_83 | TAGS.keys() | WITHOUT_EFFECT | OTHERS
 
 SORT_KEYS = {
     "created_at": "seq", "updated_at": "updated_at", "display_name": "name",
-    "display_description": "description", "uuid": "id", "image_ref": "image_id", "key_name": "key_name", "launched_at": "launched_at",
+    "display_description": "description", "uuid": "id", "image_ref": "image_id",
+    "key_name": "key_name", "launched_at": "launched_at",
     "terminated_at": "terminated_at", "task_state": "task_state", "vm_state": "vm_state",
     "power_state": "power_state", "project_id": "project_id", "user_id": "user_id", "hostname": "hostname",
     "access_ip_v4": "access_ip_v4", "access_ip_v6": "access_ip_v6", "availability_zone": "availability_zone",
@@ -202,8 +204,8 @@ def _pattern(text: str, name: str) -> str:
     """Raises BadRequest for a regular expression that is wrong, or could take very long to match."""
     repeats = re.findall(r"(?<!\\)[*+?{]", text)
     if len(text) > 255 or len(repeats) > MAX_REPEATS or re.search(r"(?<!\\)\)[*+?{]", text):
-        raise invalid(name, f"Value: {text}. As a regular expression it may repeat {MAX_REPEATS} times at the "
-                            "most, and no group.")
+        raise invalid(name, f"Value: {text}. As a regular expression it may repeat {MAX_REPEATS} times at "
+                            "the most, and no group.")
     try:
         re.compile(text)
     except re.error as error:

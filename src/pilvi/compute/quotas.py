@@ -36,7 +36,7 @@ class Quotas(Base):
             return quota.limits(tx, "compute", project_id), used
 
     def set_quota(self, project_id: str, wanted: Mapping[str, int], *, force: bool = False) -> dict[str, int]:
-        """All limits afterwards. Raises BadRequest for no project and, unless `force`, below what is in use."""
+        """All limits afterwards. Raises BadRequest for no project and, unless `force`, below the use."""
         with self.db.transaction() as tx:
             if not self.identity.project_exists(tx, project_id):
                 raise BadRequest(f"Project ID {project_id} is not a valid project.")

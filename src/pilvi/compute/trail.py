@@ -73,7 +73,8 @@ def _explained(operation: sa.Row, events: Sequence[sa.Row]) -> dict[str, Any]:
         "placement": operation.memory.get("placement", []),
         "events": [
             {"name": event.name, "result": event.result or "under way", "host": event.host,
-             "details": event.details, "milliseconds": round(((event.finished_at or event.started_at) - event.started_at) / 1000, 1)}
+             "details": event.details,
+             "milliseconds": round(((event.finished_at or event.started_at) - event.started_at) / 1000, 1)}
             for event in events
         ],
     }
