@@ -40,7 +40,7 @@ class Engine:
         self.db, self.clock, self.ids = db, clock, ids
         self.id = ids.uuid()
         self._alone = alone
-        self._call = call
+        self.call = call
         self._retry_seconds = retry_seconds
         self._kinds: dict[str, Operation] = {}
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="operation")
@@ -115,7 +115,10 @@ class Engine:
             if self._stopping.is_set():
                 return
             if progress := self._current.get(object_id):
-                progress.cancel() if cancel else progress.poke()
+                if cancel and not self._kinds[progress.kind].forward_only:
+                    progress.cancel()
+                else:
+                    progress.poke()
             if object_id in self._busy:
                 self._again.add(object_id)
                 return
@@ -198,7 +201,7 @@ class Engine:
                 return self._turn(progress, number, "it was overtaken by a delete")
             step, started = steps[number], self.clock.now()
             try:
-                self._call(step.do, progress)
+                self.call(step.do, progress)
             except Cancelled:
                 continue
             except Exception as error:
@@ -242,7 +245,7 @@ class Engine:
                 continue
             undo, started = Step("undo " + step.name, step.undo), self.clock.now()
             try:
-                self._call(step.undo, progress)
+                self.call(step.undo, progress)
             except Exception as error:
                 reason = str(error) or type(error).__name__
                 log.warning("an undo failed; it is done again", operation=operation.kind, step=step.name,
@@ -255,9 +258,9 @@ class Engine:
             self._update(tx, progress, state="failed", step=0, memory=progress.memory, owner=None)
             operation.fail(tx, progress, progress.reason or "unknown")
 
-    def _save(self, progress: Progress, step: Step, started: int, **values: Any) -> None:
+    def _save(self, progress: Progress, ended: Step, started: int, **values: Any) -> None:
         with self.db.transaction() as tx:
-            self._trail(tx, progress, step, started)
+            self._trail(tx, progress, ended, started)
             self._update(tx, progress, **values)
 
     def _update(self, tx: Tx, progress: Progress, **values: Any) -> None:
