@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from qemu.qmp import QMPClient
 
-from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, HypervisorError, PowerState, UnknownGuest
+from pilvi.drivers.hypervisor.base import (
+    Disk,
+    Guest,
+    Hypervisor,
+    HypervisorError,
+    Nic,
+    PowerState,
+    UnknownGuest,
+)
 from pilvi.drivers.hypervisor.qemu import QemuHypervisor
 from pilvi.drivers.hypervisor.qemu_process import Process
 from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
+from pilvi.supervise import namespace
 from tests.support import boot_sector
 from tests.support.wait import eventually
 
@@ -58,8 +73,9 @@ class Qemu:
         self.image = boot_sector.write(root / "disk.raw", UID)
         self.driver: QemuHypervisor = self.open()
 
-    def open(self) -> QemuHypervisor:
-        return QemuHypervisor(self.root / "guests", namespace=None, uid=UID, gid=UID, userspace_datapath=True)
+    def open(self, namespace: str | None = None) -> QemuHypervisor:
+        return QemuHypervisor(self.root / "guests", namespace=namespace, uid=UID, gid=UID,
+                              userspace_datapath=True)
 
     def disk(self) -> Disk:
         path = shutil.copy(self.image, self.root / f"{uuid.uuid4()}.raw")
@@ -102,6 +118,12 @@ QEMU_HERE = (
     pytest.mark.system,
     pytest.mark.skipif(bool(boot_sector.missing()), reason=f"no QEMU guests here: {boot_sector.missing()}"),
 )
+
+
+def only_qemu(test: Callable[..., None]) -> Callable[..., None]:
+    for mark in QEMU_HERE:
+        test = mark(test)
+    return test
 
 
 @pytest.fixture(params=[Simulated, pytest.param(Qemu, marks=QEMU_HERE)])
@@ -284,3 +306,199 @@ def test_the_console_says_something_until_the_guest_is_undefined(rig: Simulated 
     driver.undefine(one.id)
     with pytest.raises(UnknownGuest):
         driver.console_log(one.id)
+
+
+# -- what only QEMU's driver does
+
+
+@only_qemu
+def test_a_guest_shuts_down_when_asked_to(qemu: Qemu) -> None:
+    driver, one = qemu.driver, guest(qemu.disk())
+    driver.start(one)
+    qemu.greeted(one.id)
+    eventually(lambda: driver.shutdown(one.id) or driver.state(one.id) is PowerState.OFF)
+    assert not alive(qemu.pid(one.id))
+
+
+@only_qemu
+def test_the_console_is_logged_and_live_at_once(qemu: Qemu) -> None:
+    driver, one = qemu.driver, guest(qemu.disk())
+    driver.start(one)
+    qemu.greeted(one.id)
+    for word in (b"one", b"two"):
+        with qemu.at_console(one.id) as console:
+            console.sendall(word)
+            heard = b""
+            while len(heard) < len(word):
+                heard += console.recv(16)
+            assert heard == word
+        eventually(lambda word=word: driver.console_log(one.id).endswith(word))
+    driver.reset(one.id)
+    qemu.greeted(one.id, times=2)
+
+
+@only_qemu
+def test_a_guest_s_process_has_no_privileges(qemu: Qemu) -> None:
+    one = guest(qemu.disk())
+    qemu.driver.start(one)
+    pid = qemu.pid(one.id)
+    text = Path(f"/proc/{pid}/status").read_text()
+    status = dict(line.split(":", 1) for line in text.splitlines())
+    assert set(status["Uid"].split()) == set(status["Gid"].split()) == {str(UID)}
+    assert status["Groups"].strip() == ""
+    assert {status[name].strip() for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+    assert (status["NoNewPrivs"].strip(), status["Seccomp"].strip()) == ("1", "2")
+    assert os.getsid(pid) == pid
+    folder = qemu.root / "guests" / one.id
+    writable = [path.name for path in (folder, *folder.iterdir()) if path.stat().st_uid == UID]
+    assert writable == ["own"]
+    assert not [path for path in folder.iterdir() if path.name != "own" and path.stat().st_mode & 0o022]
+
+
+@only_qemu
+def test_no_file_of_ours_is_given_to_a_guest(qemu: Qemu) -> None:
+    one = guest(qemu.disk())
+    with (qemu.root / "secret").open("w"):
+        qemu.driver.start(one)
+        files = [os.readlink(path) for path in Path(f"/proc/{qemu.pid(one.id)}/fd").iterdir()]
+    named = {file for file in files if file.startswith(str(qemu.root))}
+    assert named == {one.disks[0].path, *(str(qemu.root / "guests" / one.id / name)
+                                          for name in ("console.log", "stderr.log"))}
+
+
+STARTER = """
+import os, signal, sys, time
+from pathlib import Path
+import msgspec
+from pilvi.drivers.hypervisor import qemu
+from pilvi.drivers.hypervisor.base import Guest
+
+def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+
+root, uid, when = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+if when == "before it is noted": qemu.Folder.note = die
+if when == "before it goes on": qemu.QemuHypervisor._execute = die
+if when == "before it is looked for": qemu.QemuHypervisor._await_monitor = die
+driver = qemu.QemuHypervisor(root, namespace=None, uid=uid, gid=uid, userspace_datapath=True)
+driver.start(msgspec.json.decode(sys.argv[4], type=Guest))
+die()
+"""
+
+
+@only_qemu
+@pytest.mark.parametrize(
+    "when", ["afterwards", "before it goes on", "before it is looked for", "before it is noted"]
+)
+def test_a_start_whose_caller_is_killed_can_be_repeated(qemu: Qemu, when: str) -> None:
+    one = guest(qemu.disk())
+    starter = subprocess.run([sys.executable, "-c", STARTER, str(qemu.root / "guests"), str(UID), when,
+                              msgspec.json.encode(one).decode()], timeout=120, check=False)
+    assert starter.returncode == -signal.SIGKILL
+    expected = PowerState.RUNNING if when == "afterwards" else PowerState.LOST
+    assert qemu.driver.guests() == {one.id: expected}
+    before = None if when == "before it is noted" else qemu.pid(one.id)
+    qemu.driver.start(one)
+    assert qemu.driver.state(one.id) is PowerState.RUNNING
+    assert before in (None, qemu.pid(one.id)), "the process that is there will do"
+    assert len(processes_of(one)) == 1
+    qemu.greeted(one.id)
+    qemu.driver.undefine(one.id)
+    assert not processes_of(one)
+
+
+@only_qemu
+@pytest.mark.parametrize("verb", ["stop", "undefine", "start"])
+def test_a_process_with_a_guest_s_old_number_is_left_alone(qemu: Qemu, verb: str) -> None:
+    driver, one = qemu.driver, guest(qemu.disk())
+    driver.start(one)
+    qemu.is_killed(one.id)
+    becomes(driver, one.id, PowerState.LOST)
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        try:
+            note = qemu.root / "guests" / one.id / "process.json"
+            old = msgspec.json.decode(note.read_bytes(), type=Process)
+            note.write_bytes(msgspec.json.encode(msgspec.structs.replace(old, pid=stranger.pid)))
+            assert driver.state(one.id) is PowerState.LOST
+            getattr(driver, verb)(one if verb == "start" else one.id)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+@only_qemu
+def test_a_process_that_does_not_answer_can_be_stopped(qemu: Qemu) -> None:
+    driver, one = qemu.driver, guest(qemu.disk())
+    driver.start(one)
+    pid = qemu.pid(one.id)
+    os.kill(pid, signal.SIGSTOP)
+    assert driver.state(one.id) is PowerState.RUNNING
+    driver.stop(one.id)
+    assert driver.state(one.id) is PowerState.OFF
+    assert not alive(pid)
+
+
+@only_qemu
+def test_a_guest_off_while_nobody_watched(qemu: Qemu) -> None:
+    one = guest(qemu.disk())
+    qemu.driver.start(one)
+    qemu.greeted(one.id)
+    qemu.driver.close()
+    with socket.socket(socket.AF_UNIX) as console:
+        console.connect(str(qemu.root / "guests" / one.id / "con"))
+        console.sendall(boot_sector.QUIT)
+    qemu.driver = qemu.open()
+    becomes(qemu.driver, one.id, PowerState.OFF)
+    assert not processes_of(one)
+
+
+@only_qemu
+def test_disks_and_cards_are_what_was_asked_for(qemu: Qemu) -> None:
+    name = f"pilvi-test-{os.getpid()}"
+    namespace.ensure_namespace(name)
+    try:
+        namespace.ip(name, "tuntap", "add", "tap0", "mode", "tap", "user", str(UID))
+        driver = qemu.open(namespace=name)
+        config = msgspec.structs.replace(qemu.disk(), name="config", bus="cdrom", readonly=True, serial="")
+        one = msgspec.structs.replace(
+            guest(qemu.disk(), config), nics=(Nic("port", "fa:16:3e:00:00:01", "tap0", 1400),))
+        driver.start(one)
+        pid = qemu.pid(one.id)
+        assert os.stat(f"/proc/{pid}/ns/net").st_ino == (namespace.NAMESPACES / name).stat().st_ino
+        assert ask(qemu, one.id, "query-uuid") == {"UUID": one.id}
+        blocks = {block["qdev"]: block["inserted"] for block in ask(qemu, one.id, "query-block")}
+        assert [block["file"] for block in blocks.values()] == [disk.path for disk in one.disks]
+        assert [block["ro"] for block in blocks.values()] == [False, True]
+        driver.undefine(one.id)
+        driver.close()
+    finally:
+        namespace.absent_namespace(name)
+
+
+def ask(qemu: Qemu, guest_id: str, command: str) -> Any:
+    """Through the second monitor, which is for others than Pilvi."""
+
+    async def answer() -> Any:
+        client = QMPClient()
+        await client.connect(str(qemu.root / "guests" / guest_id / "q1"))
+        try:
+            return await client.execute(command)
+        finally:
+            await client.disconnect()
+
+    return asyncio.run(answer())
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def processes_of(one: Guest) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if one.id.encode() in path.read_bytes() and b"qemu-system" in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
