@@ -338,6 +338,21 @@ def test_the_console_is_logged_and_live_at_once(qemu: Qemu) -> None:
 
 
 @only_qemu
+def test_a_console_log_does_not_fill_the_host(qemu: Qemu) -> None:
+    driver, one = qemu.driver, guest(qemu.disk())
+    driver.start(one)
+    qemu.greeted(one.id)
+    log = qemu.root / "guests" / one.id / "console.log"
+    with log.open("ab") as file:
+        file.write(b"." * (20 << 20) + b"the end")
+    driver.guests()
+    assert log.stat().st_blocks * 512 < 2 << 20
+    assert driver.console_log(one.id, 1000) == b"the end".rjust(1000, b".")
+    driver.reset(one.id)
+    eventually(lambda: driver.console_log(one.id).endswith(b"the end" + boot_sector.GREETING))
+
+
+@only_qemu
 def test_a_guest_s_process_has_no_privileges(qemu: Qemu) -> None:
     one = guest(qemu.disk())
     qemu.driver.start(one)

@@ -30,13 +30,15 @@ from pilvi.drivers.hypervisor.qemu_command import Files, Privileges
 from pilvi.drivers.hypervisor.qemu_monitor import Loop, Monitor, MonitorError
 from pilvi.drivers.hypervisor.qemu_process import Process, launch
 from pilvi.notes import replace
-from pilvi.supervise.namespace import open_tap
+from pilvi.supervise.namespace import HostError, open_tap, run
 
 ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 START_SECONDS = 30.0  # for QEMU to answer its monitor; far more than it needs, also on a busy host
 LOOK_SECONDS = 3.0
 END_SECONDS = 30.0  # for a killed process to be gone: its memory is given back first
-QUIT_SECONDS = 5.0
+QUIT_SECONDS = 3.0
+LOG_BYTES = 8 << 20  # what a console log may take on the host, and what is kept of one that takes more
+KEPT_LOG_BYTES = 1 << 20
 LONGEST_SOCKET_PATH = 107  # unix(7): sun_path, with its end
 _NEVER_RAN = ("prelaunch", "inmigrate")
 
@@ -119,6 +121,9 @@ class QemuHypervisor:
             lock.release()
 
     def guests(self) -> dict[str, PowerState]:
+        """And keeps their console logs from filling the host."""
+        for name in self._defined_ids():
+            self._folder(name).trim_log()
         states = {name: self.state(name) for name in self._defined_ids()}
         return {name: state for name, state in states.items() if state is not PowerState.ABSENT}
 
@@ -371,6 +376,14 @@ class Folder:
         except OSError:
             return ""
         return "; ".join(line.strip() for line in lines if line.strip())
+
+    def trim_log(self) -> None:
+        """Gives back the space of a long log's beginning: a hole takes none, and the end stays where it is."""
+        log = self.path / "console.log"
+        with suppress(FileNotFoundError, HostError):
+            found = log.stat()
+            if found.st_blocks * 512 > LOG_BYTES:
+                run("fallocate", "--punch-hole", "--length", str(found.st_size - KEPT_LOG_BYTES), str(log))
 
     @contextmanager
     def listen(self, name: str) -> Iterator[socket.socket]:

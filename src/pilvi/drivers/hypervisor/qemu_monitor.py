@@ -16,6 +16,7 @@ from qemu.qmp.protocol import Runstate
 T = TypeVar("T")
 
 ANSWER_SECONDS = 10.0
+CLEAR_UP_SECONDS = 5.0  # for the library to undo what took too long
 
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # to it, every end of a guest is an error
 
@@ -122,7 +123,8 @@ class Loop:
             if not self._thread.is_alive():
                 self._thread.start()
         try:
-            return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop).result()
+            answer = asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, seconds), self._loop)
+            return answer.result(seconds + CLEAR_UP_SECONDS)
         except TimeoutError:
             raise MonitorError(f"{what}: no answer within {seconds:g} s") from None
         except (QMPError, OSError) as error:

@@ -8,6 +8,7 @@ import select
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -114,5 +115,6 @@ def _stat(pid: int) -> _Stat | None:
     return _Stat(fields[0], int(fields[17]), int(fields[19]))
 
 
+@cache
 def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
