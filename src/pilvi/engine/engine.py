@@ -18,7 +18,7 @@ import structlog
 from pilvi.db import Database, Tx
 from pilvi.engine import store
 from pilvi.engine.clock import Clock, Ids
-from pilvi.engine.operations import Cancelled, Operation, Progress, Retry, Step
+from pilvi.engine.operations import Cancelled, Operation, Progress, Retry, Step, Waiting
 from pilvi.engine.reconcilers import Reconciler, ReconcilerRunner
 
 log = structlog.get_logger()
@@ -42,12 +42,14 @@ class Engine:
         self._alone = alone
         self.call = call
         self._retry_seconds = retry_seconds
+        self._period = min(1.0, retry_seconds)  # between two looks at the database
         self._kinds: dict[str, Operation] = {}
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="operation")
         self._guard = threading.Lock()
         self._busy: set[str] = set()  # objects whose operations a thread of ours is at work on
         self._again: set[str] = set()  # ... and that were poked meanwhile
-        self._current: dict[str, Progress] = {}
+        self._current: dict[str, Progress] = {}  # by object; those that are not busy wait for their condition
+        self._next_look = 0.0  # when the dispatcher looks again (monotonic seconds)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._dispatcher = threading.Thread(target=self._dispatch, name="engine", daemon=True)
@@ -78,13 +80,11 @@ class Engine:
 
     def stop(self) -> None:
         """Ends between two steps; what is unfinished goes on at the next start."""
-        self._stopping.set()
+        with self._guard:
+            self._stopping.set()
         self._wake.set()
         for runner in self.reconcilers.values():
             runner.stop()
-        with self._guard:
-            for progress in self._current.values():
-                progress.poke()
         if self._dispatcher.is_alive():
             self._dispatcher.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -112,18 +112,26 @@ class Engine:
     def poke(self, object_id: str, cancel: bool = False) -> None:
         """Looks at the object's operations now; also wakes a step that waits."""
         with self._guard:
-            if self._stopping.is_set():
-                return
             if progress := self._current.get(object_id):
                 if cancel and not self._kinds[progress.kind].forward_only:
                     progress.cancel()
-                else:
-                    progress.poke()
+                progress.poked = True
             if object_id in self._busy:
                 self._again.add(object_id)
-                return
-            self._busy.add(object_id)
-        self._pool.submit(self._serve, object_id)
+            else:
+                self._submit(object_id)
+
+    def wake(self, object_id: str | None = None) -> bool:
+        """Makes steps that wait, of this object or of all, look at their conditions now.
+
+        False where no operation is under way: nobody waited for what has happened."""
+        with self._guard:
+            found = self._current if object_id is None else {object_id} & self._current.keys()
+            for each in found:
+                self._current[each].poked = True
+                if each not in self._busy:
+                    self._submit(each)
+            return bool(found)
 
     def poke_reconciler(self, name: str) -> None:
         if runner := self.reconcilers.get(name):
@@ -132,157 +140,208 @@ class Engine:
     def idle(self) -> bool:
         """Nothing is under way in this controller."""
         with self._guard:
-            return not self._busy
+            return not self._busy and not self._current
 
     # -- inside
 
+    def _submit(self, object_id: str) -> None:
+        """Has a thread serve it; called with the guard held, so never after the pool has been shut down."""
+        if not self._stopping.is_set():
+            self._busy.add(object_id)
+            self._pool.submit(self._serve, object_id)
+
     def _dispatch(self) -> None:
-        """Finds what nobody poked us about: retries that are due, operations of a controller that died."""
-        last_renewal = self.clock.monotonic()
+        """Finds what nobody poked us about: retries that are due, operations of a controller that died, steps
+        that look at their condition now and then, deletes that another controller was told of."""
+        looked_at = renewed_at = float("-inf")
         while not self._stopping.is_set():
+            now = self.clock.monotonic()
             try:
-                with self.db.read() as tx:
-                    waiting = store.waiting_objects(tx, self.id)
-                for object_id in waiting:
-                    with self._guard:
-                        busy = object_id in self._busy
-                    if not busy:
-                        self.poke(object_id)
-                if self.clock.monotonic() - last_renewal > LEASE_SECONDS / 3:
-                    last_renewal = self.clock.monotonic()
+                if now - looked_at >= self._period:
+                    looked_at = now
+                    self._look()
+                if now - renewed_at >= LEASE_SECONDS / 3:
+                    renewed_at = now
                     with self.db.transaction() as tx:
                         store.renew(tx, self.id, tx.now + LEASE_SECONDS * 1_000_000)
             except Exception:
                 log.exception("the engine could not look for waiting operations; it tries again")
-            self._wake.wait(min(1.0, self._retry_seconds))
+            with self._guard:
+                parked = {each: progress for each, progress in self._current.items() if each not in self._busy}
+                for each, progress in parked.items():
+                    if progress.look_at <= now:
+                        self._submit(each)
+                self._next_look = min([looked_at + self._period, *(
+                    progress.look_at for progress in parked.values() if progress.look_at > now)])
+            self._wake.wait(max(0.0, self._next_look - self.clock.monotonic()))
             self._wake.clear()
 
+    def _look(self) -> None:
+        with self.db.read() as tx:
+            waiting = store.waiting(tx, self.id)
+        for row in waiting:
+            with self._guard:
+                current, busy = self._current.get(row.object_id), row.object_id in self._busy
+            if current is None and not busy:
+                self.poke(row.object_id)
+            elif row.cancelled and current is not None and current.seq == row.seq and not current.cancelled:
+                self.poke(row.object_id, cancel=True)
+
     def _serve(self, object_id: str) -> None:
-        """Runs the object's operations until none is due."""
-        while not self._stopping.is_set():
-            ran = False
+        """Runs the object's operations until none is due, or one waits."""
+        again = True
+        while again:
+            progress = self._current.get(object_id)
             try:
-                with self.db.transaction() as tx:
-                    row = store.claim_first(tx, object_id, self.id, tx.now + LEASE_SECONDS * 1_000_000)
-                if row is not None:
-                    ran = True
-                    self._run(row)
+                progress = progress or self._claim(object_id)
+                more = progress is not None and self._run(progress)
             except Exception:
                 log.exception("an operation could not be run; it is taken up again", object_id=object_id)
-                ran = False
+                with self._guard:
+                    self._current.pop(object_id, None)
+                more = not self._stopping.wait(self._retry_seconds)
             with self._guard:
-                if not ran and object_id not in self._again:
-                    self._busy.discard(object_id)
-                    return
+                parked = object_id in self._current
+                again = (progress.poked if parked else more or object_id in self._again) and not self._stopping.is_set()
                 self._again.discard(object_id)
-        with self._guard:
-            self._busy.discard(object_id)
+                if not again:
+                    self._busy.discard(object_id)
+                    if parked and progress.look_at < self._next_look:
+                        self._wake.set()
 
-    def _run(self, row: Any) -> None:
-        operation = self._kinds[row.kind]
+    def _claim(self, object_id: str) -> Progress | None:
+        with self.db.transaction() as tx:
+            row = store.claim_first(tx, object_id, self.id, tx.now + LEASE_SECONDS * 1_000_000)
+        if row is None:
+            return None
         progress = Progress(row, self.clock)
         with self._guard:
-            self._current[row.object_id] = progress
-        try:
-            undo_from = row.step
-            if row.state == "running":
-                undo_from = self._forward(operation, progress, row.step, row.attempts)
-            if undo_from is not None:
-                self._backward(operation, progress, undo_from, row.attempts)
-        finally:
-            with self._guard:
-                self._current.pop(row.object_id, None)
+            self._current[object_id] = progress
+        return progress
 
-    def _forward(self, operation: Operation, progress: Progress, number: int, attempts: int) -> int | None:
-        """Does the steps from this one on; the number of the step to undo from, when it comes to that."""
+    def _run(self, progress: Progress) -> bool:
+        """Takes an operation as far as it goes now; whether another of its object may be due.
+
+        One that waits stays in `_current`, with the time of the next look at it."""
+        operation = self._kinds[progress.kind]
+        try:
+            if progress.state == "running":
+                self._forward(operation, progress)
+            if progress.state == "undoing":
+                self._backward(operation, progress)
+        except Waiting as waiting:
+            progress.look_at = self.clock.monotonic() + waiting.seconds
+            return False
+        with self._guard:
+            self._current.pop(progress.object_id, None)
+        return not progress.last
+
+    def _forward(self, operation: Operation, progress: Progress) -> None:
+        """Does the steps from the one under way on. Raises Waiting where one waits for its condition."""
         steps = operation.steps()
-        while not self._stopping.is_set():
+        while progress.state == "running" and not self._stopping.is_set():
             if progress.cancelled and not operation.forward_only:
-                return self._turn(progress, number, "it was overtaken by a delete")
-            step, started = steps[number], self.clock.now()
+                return self._turn(progress, "it was overtaken by a delete")
+            step = steps[progress.step]
+            progress.started = progress.started or self.clock.now()
+            progress.poked = False
             try:
                 self.call(step.do, progress)
             except Cancelled:
                 continue
+            except Waiting:
+                if not progress.poked:
+                    raise
+                continue
             except Exception as error:
-                if self._stopping.is_set() and isinstance(error, Retry):
+                if not self._failed(operation, progress, step, error):
                     return None
-                attempts += 1
-                reason = str(error) or type(error).__name__
-                if not isinstance(error, Retry):
-                    log.warning("a step failed", operation=operation.kind, object_id=progress.object_id,
-                                step=step.name, reason=reason, trace=traceback.format_exc(limit=-4))
-                again = operation.forward_only or (isinstance(error, Retry) and attempts < operation.retries)
-                self._note(progress, step, started, "Retry" if again else "Error", reason)
-                if not again:
-                    return self._turn(progress, number, reason)
-                self._later(progress, attempts)
-                return None
-            number, attempts = number + 1, 0
-            if number == len(steps):
-                with self.db.transaction() as tx:
-                    self._trail(tx, progress, step, started)
-                    self._update(tx, progress, step=number, state="done", memory=progress.memory, owner=None)
+                continue
+            progress.step, progress.attempts = progress.step + 1, 0
+            with self.db.transaction() as tx:
+                self._trail(tx, progress, step.name)
+                if progress.step < len(steps):
+                    self._update(tx, progress)
+                else:
+                    self._end(tx, progress, "done")
                     operation.finish(tx, progress)
-                return None
-            self._save(progress, step, started, step=number, attempts=0, memory=progress.memory)
+            progress.started = None
         return None
 
-    def _turn(self, progress: Progress, number: int, reason: str) -> int:
-        """From now on backwards, beginning with the step under way, which may be half done."""
-        progress.reason = reason
-        with self.db.transaction() as tx:
-            self._update(tx, progress, state="undoing", step=number, attempts=0, reason=reason, memory=progress.memory)
-        return number
+    def _failed(self, operation: Operation, progress: Progress, step: Step, error: Exception) -> bool:
+        """What a step's failure means: False where it is done again later, True where all is undone now."""
+        if self._stopping.is_set() and isinstance(error, Retry):
+            return False
+        reason = str(error) or type(error).__name__
+        if not isinstance(error, Retry):
+            log.warning("a step failed", operation=operation.kind, object_id=progress.object_id, step=step.name,
+                        reason=reason, trace="".join(traceback.format_exception(error, limit=-4)))
+        progress.attempts += 1
+        if operation.forward_only or (isinstance(error, Retry) and progress.attempts < operation.retries):
+            self._later(progress, step.name, reason)
+            return False
+        self._turn(progress, reason, failed=step.name)
+        return True
 
-    def _backward(self, operation: Operation, progress: Progress, last: int, attempts: int) -> None:
+    def _turn(self, progress: Progress, reason: str, failed: str | None = None) -> None:
+        """From now on backwards, beginning with the step under way, which may be half done."""
+        with self.db.transaction() as tx:
+            if failed is not None:
+                self._trail(tx, progress, failed, "Error", reason)
+            progress.reason, progress.attempts = reason, 0
+            self._update(tx, progress, state="undoing", reason=reason)
+        progress.state, progress.started = "undoing", None
+
+    def _backward(self, operation: Operation, progress: Progress) -> None:
         steps = operation.steps()
-        for number in range(last, -1, -1):
+        for number in range(progress.step, -1, -1):
             step = steps[number]
             if self._stopping.is_set():
                 return
             if step.undo is None:
                 continue
-            undo, started = Step("undo " + step.name, step.undo), self.clock.now()
+            progress.step, progress.started = number, self.clock.now()
             try:
                 self.call(step.undo, progress)
             except Exception as error:
                 reason = str(error) or type(error).__name__
                 log.warning("an undo failed; it is done again", operation=operation.kind, step=step.name,
                             object_id=progress.object_id, reason=reason)
-                self._note(progress, undo, started, "Retry", reason)
-                self._later(progress, attempts + 1)
+                progress.attempts += 1
+                self._later(progress, "undo " + step.name, reason)
                 return
-            self._save(progress, undo, started, step=max(number - 1, 0), attempts=0, memory=progress.memory)
+            progress.step, progress.attempts = max(number - 1, 0), 0
+            with self.db.transaction() as tx:
+                self._trail(tx, progress, "undo " + step.name)
+                self._update(tx, progress)
         with self.db.transaction() as tx:
-            self._update(tx, progress, state="failed", step=0, memory=progress.memory, owner=None)
+            self._end(tx, progress, "failed")
             operation.fail(tx, progress, progress.reason or "unknown")
 
-    def _save(self, progress: Progress, ended: Step, started: int, **values: Any) -> None:
-        with self.db.transaction() as tx:
-            self._trail(tx, progress, ended, started)
-            self._update(tx, progress, **values)
+    def _end(self, tx: Tx, progress: Progress, state: str) -> None:
+        self._update(tx, progress, state=state, owner=None)
+        progress.state = state
+        progress.last = store.unfinished(tx, progress.object_id) is None
 
     def _update(self, tx: Tx, progress: Progress, **values: Any) -> None:
-        if not store.update(tx, progress.seq, self.id, **values):
+        cancelled = store.update(tx, progress.seq, self.id, step=progress.step, attempts=progress.attempts,
+                                 memory=progress.memory, **values)
+        if cancelled is None:
             raise LostLease(f"operation {progress.id} is another controller's now")
-        if not progress.cancelled and store.is_cancelled(tx, progress.seq):
+        if cancelled:
             progress.cancel()
 
-    def _later(self, progress: Progress, attempts: int) -> None:
-        delay = min(self._retry_seconds * 2 ** min(attempts - 1, 10), LONGEST_RETRY_SECONDS)
+    def _later(self, progress: Progress, name: str, reason: str) -> None:
+        """Puts the operation off: the step under way is done again after a while, longer each time."""
+        delay = min(self._retry_seconds * 2 ** min(progress.attempts - 1, 10), LONGEST_RETRY_SECONDS)
         with self.db.transaction() as tx:
-            self._update(tx, progress, attempts=attempts, memory=progress.memory,
-                         not_before=tx.now + int(delay * 1e6))
+            self._trail(tx, progress, name, "Retry", reason)
+            self._update(tx, progress, not_before=tx.now + int(delay * 1e6))
 
-    def _trail(self, tx: Tx, progress: Progress, step: Step, started: int, result: str = "Success",
+    def _trail(self, tx: Tx, progress: Progress, name: str, result: str = "Success",
                details: str | None = None) -> None:
-        store.add_event(tx, operation_id=progress.id, name=step.name, started_at=started, finished_at=tx.now,
-                        result=result, host=progress.host, details=details)
-
-    def _note(self, progress: Progress, step: Step, started: int, result: str, details: str) -> None:
-        with self.db.transaction() as tx:
-            self._trail(tx, progress, step, started, result, details)
+        store.add_event(tx, operation_id=progress.id, name=name, started_at=progress.started or tx.now,
+                        finished_at=tx.now, result=result, host=progress.host, details=details)
 
 
 class LostLease(Exception):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pilvi.db import Tx
+from pilvi.engine.clock import Clock
 
 
 class Retry(Exception):
@@ -22,10 +23,18 @@ class Cancelled(Exception):
     """Raised by `Progress.wait` when the operation was overtaken by one that wins (a delete)."""
 
 
+class Waiting(Exception):
+    """Raised by `Progress.wait` for the engine, which does the step again in so many seconds, or when poked."""
+
+    def __init__(self, seconds: float):
+        super().__init__()
+        self.seconds = seconds
+
+
 class Progress:
     """What a step knows: whose operation it is, and what the steps before it noted down."""
 
-    def __init__(self, row: Any, clock):
+    def __init__(self, row: Any, clock: Clock):
         self.id: str = row.id
         self.seq: int = row.seq
         self.kind: str = row.kind
@@ -35,8 +44,16 @@ class Progress:
         self.memory: dict[str, Any] = dict(row.memory)
         self.reason: str | None = row.reason
         self.host: str | None = None  # the host a step works on, for the trail
+        # The engine's own:
+        self.state: str = row.state
+        self.step: int = row.step
+        self.attempts: int = row.attempts
+        self.started: int | None = None  # when the step under way was begun
+        self.poked = False  # since the step was begun
+        self.last = True  # nothing else is to be done for the object; known when this operation has ended
+        self.look_at = 0.0  # when a step that waits is done again (monotonic seconds)
         self._cancelled = threading.Event()
-        self._poked = threading.Condition()
+        self._deadline: float | None = None
         self._clock = clock
         if row.cancelled:
             self._cancelled.set()
@@ -47,28 +64,23 @@ class Progress:
 
     def cancel(self) -> None:
         self._cancelled.set()
-        self.poke()
-
-    def poke(self) -> None:
-        """Makes a waiting step look at its condition now."""
-        with self._poked:
-            self._poked.notify_all()
 
     def wait(self, condition: Callable[[], bool], seconds: float, poll: float = 0.5) -> bool:
         """Waits until the condition holds, at most so many seconds; says whether it does.
 
-        Raises Cancelled as soon as the operation is overtaken."""
-        deadline = self._clock.monotonic() + seconds
-        while True:
-            if self.cancelled:
-                raise Cancelled
-            if condition():
-                return True
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
-                return False
-            with self._poked:
-                self._poked.wait(min(poll, left))
+        No thread waits: where the condition does not hold yet, Waiting leaves the step, which is done again from its
+        beginning when the object is poked, or after `poll` seconds. Not for undo. Raises Cancelled as soon as the
+        operation is overtaken."""
+        if self.cancelled:
+            raise Cancelled
+        now = self._clock.monotonic()
+        if self._deadline is None:
+            self._deadline = now + seconds
+        held = condition()
+        if not held and now < self._deadline:
+            raise Waiting(min(poll, self._deadline - now))
+        self._deadline = None
+        return held
 
 
 class Step(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,17 +52,14 @@ def claim_first(tx: Tx, object_id: str, owner: str, until: int) -> sa.Row | None
     return row if taken.rowcount else None
 
 
-def update(tx: Tx, seq: int, owner: str, /, **values: Any) -> bool:
-    """Writes progress; False when the operation is no longer `owner`'s (its lease ran out)."""
-    return bool(tx.execute(
+def update(tx: Tx, seq: int, owner: str, /, **values: Any) -> bool | None:
+    """Writes progress and says whether the operation is cancelled; None when it is no longer `owner`'s (its lease
+    ran out)."""
+    return tx.scalar(
         operations.update()
         .where(operations.c.seq == seq, operations.c.owner == owner)
         .values(updated_at=tx.now, **values)
-    ).rowcount)
-
-
-def is_cancelled(tx: Tx, seq: int) -> bool:
-    return bool(tx.scalar(sa.select(operations.c.cancelled).where(operations.c.seq == seq)))
+        .returning(operations.c.cancelled))
 
 
 def renew(tx: Tx, owner: str, until: int) -> None:
@@ -72,15 +70,20 @@ def renew(tx: Tx, owner: str, until: int) -> None:
     )
 
 
-def waiting_objects(tx: Tx, owner: str) -> list[str]:
-    """Objects with an unfinished operation that is due and that nobody else holds."""
-    statement = (
-        sa.select(operations.c.object_id)
+def waiting(tx: Tx, owner: str) -> Sequence[sa.Row]:
+    """(object_id, seq, cancelled) of unfinished operations that are due and that nobody else holds."""
+    return tx.all(
+        sa.select(operations.c.object_id, operations.c.seq, operations.c.cancelled)
         .where(operations.c.state.in_(UNFINISHED), operations.c.not_before <= tx.now,
                sa.or_(operations.c.owner.is_(None), operations.c.owner == owner, operations.c.lease_until <= tx.now))
         .order_by(operations.c.seq)
     )
-    return list(dict.fromkeys(row.object_id for row in tx.all(statement)))
+
+
+def unfinished_objects(tx: Tx) -> set[str]:
+    """Objects that some operation has not finished with."""
+    return {row.object_id for row in tx.all(
+        sa.select(operations.c.object_id).where(operations.c.state.in_(UNFINISHED)))}
 
 
 def unfinished(tx: Tx, object_id: str) -> sa.Row | None:
