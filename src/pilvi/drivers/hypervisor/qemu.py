@@ -378,7 +378,7 @@ class Folder:
         return "; ".join(line.strip() for line in lines if line.strip())
 
     def trim_log(self) -> None:
-        """Gives back the space of a long log's beginning: a hole takes none, and the end stays where it is."""
+        """Gives back the space of a long log's beginning: a hole takes none, the end stays where it is."""
         log = self.path / "console.log"
         with suppress(FileNotFoundError, HostError):
             found = log.stat()
