@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from pilvi import quota
 from pilvi.compute.tables import servers
 from pilvi.placement import tables as placement
-from tests.support.cloud import Served, eventually, simulated_cloud
+from tests.support.cloud import Served, simulated_cloud
+from tests.support.wait import eventually
 from tests.support.postgresql import postgresql
 
 ASKED, FIT = 50, 40

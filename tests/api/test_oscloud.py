@@ -9,7 +9,8 @@ import pytest
 
 from pilvi.compute import store
 from pilvi.faces import oscloud
-from tests.support.cloud import Session, eventually, simulated_cloud
+from tests.support.cloud import Session, simulated_cloud
+from tests.support.wait import eventually
 
 KEY = (
     "ssh-ed25519 "

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from pilvi.cli.client import ApiFault
-from tests.system.lab import eventually, lab
+from tests.support.wait import eventually
+from tests.system.lab import lab
 
 pytestmark = [pytest.mark.system, pytest.mark.chaos]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ import uvicorn
 from pilvi.cloud import Cloud
 from pilvi.daemon import listen
 from pilvi.settings import HostSettings, Place, Settings
+from tests.support.wait import eventually
 
 PASSWORDS = {"admin": "admin-secret", "pilvi": "pilvi-secret", "oscloud": "oscloud-secret"}
 
@@ -66,15 +66,6 @@ class Session:
 
     def post(self, path: str, body: Any) -> Any:
         return self.ok("POST", path, body)
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 30, what: str = "the condition") -> Any:
-    """What `condition` returns once that is true; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.01)
-    return found
 
 
 class Served:

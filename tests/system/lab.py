@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from pilvi.lock import running_pid
 from pilvi.settings import Place
 from pilvi.site import Names
 from pilvi.supervise.namespace import call_in
+from tests.support.wait import eventually
 
 BIN = Path(sys.executable).parent
 PORT = 9774
@@ -36,15 +36,6 @@ def require_real() -> None:
     for program in ("qemu-system-x86_64", "ovn-northd", "ovs-vswitchd", "ip", "ssh"):
         if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
             pytest.skip(f"{program} is not installed: scripts/test installs it")
-
-
-def eventually(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """What `condition` returns once that is true; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.2)
-    return found
 
 
 class Lab:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.system.lab import eventually, lab
+from tests.support.wait import eventually
+from tests.system.lab import lab
 
 pytestmark = pytest.mark.system
 
