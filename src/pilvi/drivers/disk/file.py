@@ -99,23 +99,22 @@ class FileDisks:
     def _ensure_base(self, image: Image) -> Path:
         """A hard link where both are on one file system: no copy, and it stays when the image is deleted.
 
-        A link shares its mode with the image's own file, which so becomes readable for all in name: the
-        folder it is in lets nobody but root get there."""
+        A link shares owner and mode with the image's own file, which the guests' group may read from then on.
+        No guest is told where that is, nor may it list the folder."""
         base = self._base / f"{_safe(image.id)}.{_safe(image.format)}"
         if not base.exists():
             if image.format == "qcow2" and _header(Path(image.path))[0]:
                 raise ValueError("the image is based on another file")  # which may be any file of this host
-            self._whole(base, 0o444, lambda file: _link_or_copy(Path(image.path), file), shared=True)
+            self._whole(base, 0o440, lambda file: _link_or_copy(Path(image.path), file), uid=os.geteuid())
         return base
 
-    def _whole(self, file: Path, mode: int, make: Callable[[Path], None], *, shared: bool = False) -> None:
+    def _whole(self, file: Path, mode: int, make: Callable[[Path], None], uid: int | None = None) -> None:
         unfinished = file.with_name(f".{file.name}")
         unfinished.unlink(missing_ok=True)
         try:
             make(unfinished)
             unfinished.chmod(mode)
-            if not shared:
-                os.chown(unfinished, self._uid, self._gid)
+            os.chown(unfinished, self._uid if uid is None else uid, self._gid)
             os.replace(unfinished, file)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -154,6 +153,7 @@ def _run(*command: str) -> None:
 
 
 def _write(file: Path, content: bytes) -> None:
+    file.touch(mode=0o600)  # a config drive holds secrets
     file.write_bytes(content)
 
 
