@@ -14,7 +14,7 @@ class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     external_cidr: str = "172.24.4.0/24"
     mtu: int = 1442  # of tenant networks, bytes: 1500 less Geneve's overhead
     dns_nameservers: tuple[str, ...] = ()
-    uplink: str | None = None  # interface that joins the external network to the world
+    uplink: str = ""  # interface that joins the external network to the world
 
 
 class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
