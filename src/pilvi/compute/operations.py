@@ -51,8 +51,7 @@ class ServerOperation(Operation):
 
     def fail_as_error(self, tx: Tx, progress: Progress, reason: str) -> None:
         if not progress.cancelled:
-            fault = {"code": 500, "message": reason, "details": "", "created": tx.now}
-            self.settle(tx, progress, vm_state=states.ERROR, task_state=None, fault=fault)
+            self.settle(tx, progress, vm_state=states.ERROR, task_state=None, fault=store_running.fault(tx, reason))
 
     # -- steps that several operations have
 
@@ -109,11 +108,8 @@ class Boot(ServerOperation):
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         """The server stays, as an error that can be looked at and deleted; all it held is given back."""
-        self.fail_as_error(tx, progress, reason)
         if not progress.cancelled:
-            self.compute.placement.release(tx, progress.object_id)
-            self.compute.network.release(tx, progress.object_id)
-            self.settle(tx, progress, host=None)
+            abandon_boot(self.compute, tx, progress.object_id, progress.memory["generation"], reason)
 
     def _spec(self, progress: Progress) -> GuestSpec:
         compute = self.compute
@@ -129,7 +125,6 @@ class Boot(ServerOperation):
             row.id, progress.memory["generation"], row.name, row.flavor["vcpus"], row.flavor["ram"],
             ImageSource(image.id, str(image.path), image.disk_format), row.flavor["disk"] * GIB,
             tuple(PortSpec(port.id, port.mac, port.mtu) for port in ports), config)
-
 
     def _config_drive(self, tx: Tx, server_id: str, ports: list[Any]) -> bytes:
         files = tree.config_drive(store.server(tx, server_id), ports, self.compute.network.network_data(tx, server_id))
@@ -230,7 +225,15 @@ class Unpause(Pause):
     verb, vm_state, power_state = "resume", states.ACTIVE, RUNNING
 
 
+def abandon_boot(compute: Compute, tx: Tx, server_id: str, generation: int, reason: str) -> bool:
+    """The server is an error that holds nothing; False where somebody else has a later say."""
+    settled = store_running.settle(tx, server_id, generation, vm_state=states.ERROR, task_state=None, host=None,
+                                   power_state=0, fault=store_running.fault(tx, reason))
+    if settled:
+        compute.placement.release(tx, server_id)
+        compute.network.release(tx, server_id)
+    return settled
+
+
 def operations(compute: Compute) -> tuple[Operation, ...]:
     return tuple(kind(compute) for kind in (Boot, Delete, Stop, Start, Reboot, Pause, Unpause))
-
-

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from pilvi.bus.base import BusError
+from pilvi.bus.base import BusError, RemoteError
 from pilvi.compute import states, store, store_running
+from pilvi.compute.operations import PAUSED, RUNNING, SHUT_DOWN, abandon_boot
 from pilvi.db import Tx
 from pilvi.engine import store as engine_store
 from pilvi.engine.reconcilers import Reconciler
@@ -22,126 +24,166 @@ KEEP_DAYS = 30  # deleted servers and the trails of operations
 CRASHED = 6  # power_state
 
 
-class Hosts(Reconciler):
+class PerHost(Reconciler):
+    """A pass over all hosts: the trouble of one does not keep the others waiting."""
+
+    def __init__(self, compute: Compute):
+        self._compute = compute
+
+    def reconcile(self) -> str:
+        done, trouble = [], []
+        for node in self._compute.bus.nodes():
+            try:
+                done.append(self.visit(node))
+            except (BusError, RemoteError) as error:
+                trouble.append(f"host {node}: {error}")
+        summary = self.conclude(done)
+        if trouble:
+            raise BusError("; ".join(trouble))
+        return summary
+
+    def visit(self, node: str) -> Any:
+        raise NotImplementedError
+
+    def conclude(self, done: list[Any]) -> str:
+        raise NotImplementedError
+
+
+class Hosts(PerHost):
     """Asks each agent what its host has, and tells Placement; an agent that does not answer is not seen."""
 
     name = "hosts"
     period = 15.0
 
-    def __init__(self, compute: Compute):
-        self._compute = compute
+    def visit(self, node: str) -> str:
+        compute, settings = self._compute, self._compute.settings.host
+        found = compute.bus.call(node, "resources", None, Resources)
+        with compute.db.transaction() as tx:
+            compute.placement.ensure_host(
+                tx, node, vcpus=found.vcpus, memory_mib=found.memory_mib, disk_gib=found.disk_gib,
+                cpu_ratio=settings.cpu_ratio, memory_ratio=settings.memory_ratio,
+                disk_ratio=settings.disk_ratio, reserved_memory_mib=settings.reserved_memory_mib)
+            store.save_host(tx, node, compute.ids, hypervisor_type=found.hypervisor_type, address="127.0.0.1",
+                            hypervisor_version=found.hypervisor_version, seen_at=tx.now)
+        return node
 
-    def reconcile(self) -> str:
-        compute, settings, silent = self._compute, self._compute.settings.host, []
-        nodes = compute.bus.nodes()
-        for node in nodes:
-            try:
-                found = compute.bus.call(node, "resources", None, Resources)
-            except BusError:
-                silent.append(node)
-                continue
-            with compute.db.transaction() as tx:
-                compute.placement.ensure_host(
-                    tx, node, vcpus=found.vcpus, memory_mib=found.memory_mib, disk_gib=found.disk_gib,
-                    cpu_ratio=settings.cpu_ratio, memory_ratio=settings.memory_ratio,
-                    disk_ratio=settings.disk_ratio, reserved_memory_mib=settings.reserved_memory_mib)
-                store.save_host(tx, node, compute.ids, hypervisor_type=found.hypervisor_type, address="127.0.0.1",
-                                hypervisor_version=found.hypervisor_version, seen_at=tx.now)
-        if silent:
-            raise BusError(f"no answer from {', '.join(silent)}")
-        return f"{len(nodes)} hosts"
+    def conclude(self, done: list[str]) -> str:
+        return f"{len(done)} hosts"
 
 
-class Guests(Reconciler):
-    """Compares what hosts run with what rows say, and mends whichever is wrong."""
+class Guests(PerHost):
+    """Compares what hosts run with what rows say, and mends whichever is wrong.
+
+    What an operation is at work on is left to it. Guests of servers that are gone are removed; those that this
+    database has never heard of are left alone: it may be the database that is the wrong one."""
 
     name = "guests"
     period = 10.0
 
-    def __init__(self, compute: Compute):
-        self._compute = compute
+    def visit(self, node: str) -> tuple[int, int]:
+        """(how many were mended, how many nobody knows)."""
+        compute = self._compute
+        with compute.db.read() as tx:  # before looking: what rows say later, an operation may have made true later
+            rows = {row.id: row for row in store_running.on_host(tx, node)}
+            busy = engine_store.unfinished_objects(tx)
+        observed = {guest.server_id: guest for guest in compute.bus.call(node, "observe", None, list[Observed])}
+        mended = sum(self._mend(row, observed.get(row.id)) for row in rows.values()
+                     if row.id not in busy and row.task_state is None and row.vm_state != states.BUILDING)
+        removed, unknown = self._strangers(node, [observed[each] for each in observed.keys() - rows.keys()])
+        return mended + removed, unknown
 
-    def reconcile(self) -> str:
-        mended = 0
-        for node in self._compute.bus.nodes():
-            observed = self._compute.bus.call(node, "observe", None, list[Observed])
-            with self._compute.db.transaction() as tx:
-                rows = {row.id: row for row in store_running.on_host(tx, node)}
-                strangers = [guest for guest in observed
-                             if guest.server_id not in rows and not engine_store.unfinished(tx, guest.server_id)]
-                known = {guest.server_id: guest for guest in observed}
-                for server_id, row in rows.items():
-                    mended += self._mend(tx, row, known.get(server_id))
-            for guest in strangers:
-                log.warning("a guest that no server owns is removed", host=node, server_id=guest.server_id)
-                self._compute.bus.call(node, "absent", Order(guest.server_id, guest.generation))
-            mended += len(strangers)
+    def conclude(self, done: list[tuple[int, int]]) -> str:
         with self._compute.db.transaction() as tx:
-            mended += self._settle_abandoned(tx)
-        return f"mended {mended}" if mended else "all as it should be"
+            mended = sum(each for each, _ in done) + self._settle_abandoned(tx)
+        unknown = sum(each for _, each in done)
+        summary = f"mended {mended}" if mended else "all as it should be"
+        return f"{summary}; {unknown} guests of another database are left alone" if unknown else summary
 
-    def _mend(self, tx: Tx, row: Any, guest: Observed | None) -> bool:
-        """Whether the row was changed (or the guest is being started)."""
-        if row.task_state is not None or row.vm_state == states.BUILDING or engine_store.unfinished(tx, row.id):
-            return False
+    def _mend(self, row: Any, guest: Observed | None) -> bool:
+        """Whether the row was changed, or the guest is being started."""
         state = guest.state if guest else "absent"
         if row.vm_state == states.ACTIVE and guest and guest.restart and state in ("off", "lost"):
+            return self._start_again(row)
+        if (values := _truth(row.vm_state, state)) is None:
+            return False
+        vm_state, power_state, reason = values
+        log.warning("a guest changed by itself", server_id=row.id, was=row.vm_state, found=state, now=vm_state)
+        with self._compute.db.transaction() as tx:
+            fault = store_running.fault(tx, reason) if reason else None
+            return store_running.settle(tx, row.id, row.generation, vm_state=vm_state, power_state=power_state,
+                                        fault=fault)
+
+    def _start_again(self, row: Any) -> bool:
+        with self._compute.db.transaction() as tx:
             generation = store.transition(tx, row.id, [states.ACTIVE], [None], task_state="powering-on")
+            if generation is None:
+                return False
             self._compute.engine.begin(tx, "server.start", row.id,
-                                       memory={"generation": generation, "host": self._host(tx, row.id)})
-            return True
-        values = self._truth(row.vm_state, state, tx)
-        return bool(values) and store_running.settle(tx, row.id, row.generation, **values)
+                                       memory={"generation": generation, "host": row.host})
+        return True
 
-    def _truth(self, vm_state: str, state: str, tx: Tx) -> dict[str, Any]:
-        match vm_state, state:
-            case (states.ACTIVE | states.PAUSED, "off"):
-                return {"vm_state": states.STOPPED, "power_state": 4}
-            case (states.ACTIVE | states.PAUSED, "lost"):
-                return {"vm_state": states.STOPPED, "power_state": CRASHED}
-            case (states.ACTIVE | states.PAUSED | states.STOPPED, "absent"):
-                fault = {"code": 500, "message": "The guest is no longer on its host.", "details": "",
-                         "created": tx.now}
-                return {"vm_state": states.ERROR, "power_state": 0, "fault": fault}
-            case (states.ACTIVE, "paused"):
-                return {"vm_state": states.PAUSED, "power_state": 3}
-            case (states.STOPPED | states.PAUSED, "running"):
-                return {"vm_state": states.ACTIVE, "power_state": 1}
-        return {}
-
-    def _host(self, tx: Tx, server_id: str) -> str:
-        return store_running.for_spec(tx, server_id).host
+    def _strangers(self, node: str, guests: Sequence[Observed]) -> tuple[int, int]:
+        """(how many were removed, how many nobody knows) of guests that are on no server's host."""
+        if not guests:
+            return 0, 0
+        with self._compute.db.read() as tx:  # after looking: a server is there before its guest
+            known = store_running.owners(tx, [guest.server_id for guest in guests])
+            busy = engine_store.unfinished_objects(tx)
+        gone = [guest for guest in guests if guest.server_id not in busy and (row := known.get(guest.server_id))
+                and (row.deleted_at is not None or row.host is None)]
+        for guest in gone:
+            log.warning("a guest whose server is gone is removed", host=node, server_id=guest.server_id)
+            generation = max(guest.generation, known[guest.server_id].generation)
+            self._compute.bus.call(node, "absent", Order(guest.server_id, generation))
+        return len(gone), sum(guest.server_id not in known for guest in guests)
 
     def _settle_abandoned(self, tx: Tx) -> int:
         """A transitional state that no operation stands behind ends: nobody is working on it."""
-        settled = 0
+        settled, busy = 0, engine_store.unfinished_objects(tx)
         for row in store_running.with_task(tx):
-            if engine_store.unfinished(tx, row.id):
+            if row.id in busy:
                 continue
-            values: dict[str, Any] = {"task_state": None}
-            if row.vm_state == states.BUILDING:
-                values |= {"vm_state": states.ERROR, "fault": {
-                    "code": 500, "message": "The boot was abandoned.", "details": "", "created": tx.now}}
-            settled += store_running.settle(tx, row.id, row.generation, **values)
+            if row.task_state == states.DELETING:
+                self._compute.engine.begin(tx, "server.delete", row.id, wins=True)
+                settled += 1
+            elif row.vm_state == states.BUILDING:
+                settled += abandon_boot(self._compute, tx, row.id, row.generation, "Nobody was working on the boot.")
+            else:
+                settled += store_running.settle(tx, row.id, row.generation, task_state=None)
         return settled
 
 
-class Expiry(Reconciler):
+def _truth(vm_state: str, state: str) -> tuple[str, int, str | None] | None:
+    """(vm_state, power_state, what went wrong) of a server whose guest is found in `state`; None: as it should be."""
+    match vm_state, state:
+        case (states.ACTIVE | states.PAUSED, "off"):
+            return states.STOPPED, SHUT_DOWN, None
+        case (states.ACTIVE | states.PAUSED, "lost"):
+            return states.STOPPED, CRASHED, "The guest's process ended, and it was not the guest that ended it."
+        case (states.ACTIVE | states.PAUSED | states.STOPPED, "absent"):
+            return states.ERROR, 0, "The guest is no longer on its host."
+        case (states.ACTIVE, "paused"):
+            return states.PAUSED, PAUSED, None
+        case (states.STOPPED | states.PAUSED, "running"):
+            return states.ACTIVE, RUNNING, None
+    return None
+
+
+class Expiry(PerHost):
     """Forgets servers that were deleted long ago, trails of old operations, and cached images nobody uses."""
 
     name = "expiry"
     period = 3600.0
 
-    def __init__(self, compute: Compute):
-        self._compute = compute
+    def visit(self, node: str) -> list[str]:
+        return self._compute.bus.call(node, "prune", None, list[str])
 
-    def reconcile(self) -> str:
+    def conclude(self, done: list[list[str]]) -> str:
         with self._compute.db.transaction() as tx:
             before = tx.now - KEEP_DAYS * 86_400_000_000
             servers = store_running.forget_deleted(tx, before)
             trails = engine_store.forget_finished(tx, before)
-        images = sum(len(self._compute.bus.call(node, "prune", None, list[str])) for node in self._compute.bus.nodes())
-        return f"forgot {servers} servers, {trails} operations, {images} cached images"
+        return f"forgot {servers} servers, {trails} operations, {sum(map(len, done))} cached images"
 
 
 def reconcilers(compute: Compute) -> tuple[Reconciler, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from pilvi.compute.actions import Actions
 from pilvi.compute.creation import Creation, ServerCreate
 from pilvi.compute.hosts import HostView
@@ -12,6 +14,7 @@ from pilvi.compute.servers import Found
 from pilvi.compute.store import ServerQuery
 from pilvi.compute.trail import Trail
 from pilvi.engine.engine import Engine
+from pilvi.node.messages import EVENTS, Event
 
 __all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
 
@@ -23,6 +26,13 @@ class Compute(Creation, Actions, Trail, Keypairs):
         engine.register(*operations(self))
         for reconciler in reconcilers(self):
             engine.add_reconciler(reconciler)
+        self.network.on_change(engine.wake)
+        self.bus.subscribe(EVENTS, self._guest_changed)
+
+    def _guest_changed(self, message: bytes) -> None:
+        """A guest did something by itself: either an operation waits for that, or its row has to be mended."""
+        if not self.engine.wake(msgspec.msgpack.decode(message, type=Event).server_id):
+            self.engine.poke_reconciler("guests")
 
     def bootstrap(self) -> None:
         """Makes what every cloud has; what is there stays as it is."""

@@ -28,6 +28,11 @@ def settle(tx: Tx, server_id: str, generation: int, **values: Any) -> bool:
         .values(updated_at=tx.now, **values)).rowcount)
 
 
+def fault(tx: Tx, reason: str) -> dict[str, Any]:
+    """What a server that failed shows."""
+    return {"code": 500, "message": reason, "details": "", "created": tx.now}
+
+
 def bury(tx: Tx, server_id: str) -> None:
     tx.execute(servers.update().where(S.id == server_id, S.deleted_at.is_(None)).values(
         updated_at=tx.now, deleted_at=tx.now, terminated_at=tx.now, vm_state="deleted", task_state=None,
@@ -35,8 +40,14 @@ def bury(tx: Tx, server_id: str) -> None:
 
 
 def on_host(tx: Tx, host: str) -> Sequence[sa.Row]:
-    return tx.all(sa.select(S.id, S.vm_state, S.task_state, S.generation).where(
+    return tx.all(sa.select(S.id, S.vm_state, S.task_state, S.generation, S.host).where(
         S.host == host, S.deleted_at.is_(None)))
+
+
+def owners(tx: Tx, server_ids: Sequence[str]) -> dict[str, sa.Row]:
+    """(id, host, generation, deleted_at) of servers, also of those that are gone."""
+    rows = tx.all(sa.select(S.id, S.host, S.generation, S.deleted_at).where(S.id.in_(server_ids)))
+    return {row.id: row for row in rows}
 
 
 def with_task(tx: Tx) -> Sequence[sa.Row]:

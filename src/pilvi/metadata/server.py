@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -14,6 +15,7 @@ import structlog
 log = structlog.get_logger()
 
 IDLE_SECONDS = 15  # after which a silent guest's connection is closed
+CONNECTIONS = 32  # that one guest may have open at a time
 THREADS = 4
 
 
@@ -29,6 +31,7 @@ class MetadataServer:
         self._loop = asyncio.new_event_loop()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="metadata")
         self._servers: dict[str, asyncio.Server] = {}
+        self._open: Counter[tuple[str, str]] = Counter()  # connections by network and address
         self._thread = threading.Thread(target=self._loop.run_forever, name="metadata", daemon=True)
         self._thread.start()
 
@@ -57,15 +60,19 @@ class MetadataServer:
 
     async def _connection(self, network_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = writer.get_extra_info("peername")[0]
-        connection = h11.Connection(h11.SERVER)
+        connection, guest = h11.Connection(h11.SERVER), (network_id, address)
+        self._open[guest] += 1
         try:
-            while await self._exchange(network_id, address, connection, reader, writer):
+            while self._open[guest] <= CONNECTIONS and await self._exchange(network_id, address, connection, reader, writer):
                 connection.start_next_cycle()
         except (OSError, TimeoutError, h11.ProtocolError):
             pass  # the guest went away, fell silent, or does not speak HTTP
         except Exception:
             log.exception("a guest's request for metadata failed", network_id=network_id, address=address)
         finally:
+            self._open[guest] -= 1
+            if not self._open[guest]:
+                del self._open[guest]
             writer.close()
 
     async def _exchange(self, network_id: str, address: str, connection: h11.Connection,

@@ -9,7 +9,8 @@ from typing import Any
 
 OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06",
                       "2017-02-22", "2018-08-27", "2020-10-14", "latest")
-NETWORK_DATA_SINCE = "2015-10-15"
+PASSWORD_SINCE, VENDOR_DATA_SINCE, NETWORK_DATA_SINCE, VENDOR_DATA2_SINCE = (
+    "2013-04-04", "2013-10-17", "2015-10-15", "2016-10-06")
 EC2_VERSIONS = ("1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01",
                 "2008-09-01", "2009-04-04", "latest")
 
@@ -34,8 +35,8 @@ def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any]) ->
     tree = tree_of(server, ports, network_data)
     files = {}
     for version in ("2018-08-27", "latest"):
-        for name, content in tree["openstack"][version].items():
-            files[f"openstack/{version}/{name}"] = content
+        files |= {f"openstack/{version}/{name}": content for name, content in tree["openstack"][version].items()
+                  if name != "password"}
     files["ec2/latest/meta-data.json"] = json.dumps(_plain(tree["latest"]["meta-data"])).encode()
     if "user-data" in tree["latest"]:
         files["ec2/latest/user-data"] = tree["latest"]["user-data"]
@@ -45,7 +46,10 @@ def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any]) ->
 def look_up(tree: Tree, path: str) -> bytes | None:
     """The content at a path, a folder's names line by line, or None."""
     found: Any = tree
-    for name in filter(None, path.split("/")):
+    names = [name for name in path.split("/") if name]
+    if names in ([], ["openstack"]):  # versions are listed without a slash
+        return "\n".join(EC2_VERSIONS if not names else OPENSTACK_VERSIONS).encode()
+    for name in names:
         if not isinstance(found, dict) or name not in found:
             return None
         found = found[name]
@@ -53,8 +57,8 @@ def look_up(tree: Tree, path: str) -> bytes | None:
         return found
     if _is_keys(found):  # EC2 lists keys with their names
         return "\n".join(f"{number}={key['name'].decode()}" for number, key in found.items()).encode()
-    return "\n".join(name + ("/" if isinstance(value, dict) else "")
-                     for name, value in found.items() if name != "name").encode()
+    return "\n".join(name + ("/" if isinstance(value, dict) else "") for name, value in found.items()
+                     if name != "name").encode()
 
 
 def _openstack(server: Any, network_data: dict[str, Any], user_data: bytes | None, version: str) -> Tree:
@@ -68,13 +72,15 @@ def _openstack(server: Any, network_data: dict[str, Any], user_data: bytes | Non
         facts["keys"] = [{"name": server.key_name, "type": server.key_type, "data": server.key_public}]
     if server.admin_password:
         facts["admin_pass"] = server.admin_password
-    files = {"meta_data.json": json.dumps(facts).encode(), "vendor_data.json": b"{}"}
-    if user_data is not None:
-        files["user_data"] = user_data
-    if version >= NETWORK_DATA_SINCE:
-        files["network_data.json"] = json.dumps(network_data).encode()
-        files["vendor_data2.json"] = b"{}"
-    return files
+    files: dict[str, tuple[str, bytes | None]] = {
+        "meta_data.json": ("", json.dumps(facts).encode()),
+        "user_data": ("", user_data),
+        "password": (PASSWORD_SINCE, b""),  # none has been set: guests cannot write here
+        "vendor_data.json": (VENDOR_DATA_SINCE, b"{}"),
+        "network_data.json": (NETWORK_DATA_SINCE, json.dumps(network_data).encode()),
+        "vendor_data2.json": (VENDOR_DATA2_SINCE, b"{}"),
+    }
+    return {name: content for name, (since, content) in files.items() if content is not None and version >= since}
 
 
 def _ec2(server: Any, ports: list[Any]) -> Tree:

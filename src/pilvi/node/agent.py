@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerSta
 from pilvi.engine.clock import Clock
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, Observed, Order, Question, Resources
+from pilvi.notes import replace
 from pilvi.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class Agent:
                  fabric: HostFabric, clock: Clock, settings: Settings):
         self.name, self.hypervisor, self.disks, self.fabric = name, hypervisor, disks, fabric
         self._bus, self._settings = bus, settings
-        self.journal = Journal(root / "journal", clock)
+        self.journal = Journal(root / "journal", clock, durable=not settings.simulated)
         self._restart = Restarts(root, self.journal)
-        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks = Locks()
         self._verbs: dict[str, tuple[Callable[[Any], Any], type]] = {
             "prepare": (self.prepare, GuestSpec), "plug": (self.plug, Order), "unplug": (self.unplug, Order),
             "start": (self.start_guest, Order), "shutdown": (self.shutdown, Order), "stop": (self.stop, Order),
@@ -56,7 +56,7 @@ class Agent:
         self.hypervisor.listen(self._tell)
         self._bus.serve(self.name, self.handle)
         cloud.engine.add_reconciler(MetadataPorts(self, cloud))
-        cloud.network.on_change(lambda _: cloud.engine.poke_reconciler(f"metadata {self.name}"))
+        cloud.network.on_change(lambda: cloud.engine.poke_reconciler(f"metadata {self.name}"))
 
     def handle(self, verb: str, argument: bytes) -> Any:
         function, shape = self._verbs[verb]
@@ -127,7 +127,7 @@ class Agent:
 
     def absent(self, order: Order) -> None:
         """Nothing of it is left here, and nothing as old as this order brings it back."""
-        with self._locks[order.server_id]:
+        with self._locks.hold(order.server_id):
             entry = self.journal.get(order.server_id)
             if entry is None or entry.spec is not None:
                 self.journal.admit(order.server_id, order.generation)
@@ -137,9 +137,10 @@ class Agent:
             self.disks.absent(config_disk(order.server_id))
             self._restart.done(order.server_id)
             self.journal.bury(order.server_id, order.generation)
-        self._locks.pop(order.server_id, None)
 
     def prune(self) -> list[str]:
+        """Forgets what is of no use any more: old tombstones, and cached images (it says which)."""
+        self.journal.forget_old_tombstones()
         return self.disks.prune()
 
     # -- looking
@@ -169,8 +170,8 @@ class Agent:
     # -- inside
 
     @contextmanager
-    def _ordered(self, server_id: str, generation: int):
-        with self._locks[server_id]:
+    def _ordered(self, server_id: str, generation: int) -> Iterator[None]:
+        with self._locks.hold(server_id):
             self.journal.admit(server_id, generation)
             self.journal.advance(server_id, generation)
             yield
@@ -213,33 +214,55 @@ def config_disk(server_id: str) -> str:
     return server_id + ".config"
 
 
+class Locks:
+    """A lock for each name, kept for as long as somebody holds or awaits it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}  # with how many use it
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[None]:
+        with self._guard:
+            lock, users = self._locks.get(name) or (threading.Lock(), 0)
+            self._locks[name] = lock, users + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                users = self._locks[name][1] - 1
+                self._locks[name] = lock, users
+                if not users:
+                    del self._locks[name]
+
+
 class Restarts:
     """Guests that ran when their host went down (a reboot, or `pilvi down --guests`), and are to run again."""
 
     def __init__(self, root: Path, journal: Journal):
-        self._file, self._boot = root / "restart.json", root / "boot_id"
-        self._journal = journal
+        self._root, self._boot, self._guard = root, root / "boot_id", threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
-        now = BOOT_ID.read_text().strip()
-        rebooted = self._boot.exists() and self._boot.read_text() != now
-        self._boot.write_text(now)
-        self._wanted = set(json.loads(self._file.read_text())) if self._file.exists() else set()
-        if rebooted:
+        now, marks = BOOT_ID.read_text().strip(), root / MARKS
+        self._wanted = set(json.loads(marks.read_text())) if marks.exists() else set()
+        if self._boot.exists() and self._boot.read_text() != now:
             self._wanted |= set(journal.guests())
-            self._write()
+            mark_for_restart(root, self._wanted)
+        replace(self._boot, now.encode())
 
     def wanted(self, server_id: str) -> bool:
         return server_id in self._wanted
 
     def done(self, server_id: str) -> None:
-        if server_id in self._wanted:
-            self._wanted.discard(server_id)
-            self._write()
-
-    def _write(self) -> None:
-        self._file.write_text(json.dumps(sorted(self._wanted)))
+        with self._guard:
+            if server_id in self._wanted:
+                self._wanted.discard(server_id)
+                mark_for_restart(self._root, self._wanted)
 
 
-def mark_for_restart(root: Path, server_ids: Sequence[str]) -> None:
-    """Tells the agent's next start that these were running when they were switched off."""
-    (root / "restart.json").write_text(json.dumps(sorted(server_ids)))
+MARKS = "restart.json"
+
+
+def mark_for_restart(root: Path, server_ids: Collection[str]) -> None:
+    """Notes for the agent's next start that these were running when they were switched off."""
+    replace(root / MARKS, json.dumps(sorted(server_ids)).encode())

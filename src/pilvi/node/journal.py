@@ -24,10 +24,12 @@ class Entry(msgspec.Struct):
 
 
 class Journal:
-    def __init__(self, folder: Path, clock: Clock):
-        self._notes, self._clock = Notes(folder), clock
+    """`durable`: what it says also outlives a power failure, so that guests can be started again after one."""
+
+    def __init__(self, folder: Path, clock: Clock, *, durable: bool = True):
+        self._notes, self._clock = Notes(folder, durable=durable), clock
         self._entries = {name: msgspec.json.decode(text, type=Entry) for name, text in self._notes.values.items()}
-        self._forget_old_tombstones()
+        self.forget_old_tombstones()
 
     def guests(self) -> dict[str, Entry]:
         """Entries of the guests that ought to be here."""
@@ -59,13 +61,13 @@ class Journal:
         latest = max(generation, entry.generation if entry else 0)
         self._keep(server_id, Entry(latest, None, self._clock.now()))
 
-    def _keep(self, server_id: str, entry: Entry) -> None:
-        self._notes.put(server_id, msgspec.json.encode(entry).decode())
-        self._entries[server_id] = entry
-
-    def _forget_old_tombstones(self) -> None:
+    def forget_old_tombstones(self) -> None:
         oldest = self._clock.now() - TOMBSTONE_SECONDS * 1_000_000
         for name, entry in list(self._entries.items()):
             if entry.spec is None and entry.buried_at < oldest:
                 del self._entries[name]
                 self._notes.drop(name)
+
+    def _keep(self, server_id: str, entry: Entry) -> None:
+        self._notes.put(server_id, msgspec.json.encode(entry).decode())
+        self._entries[server_id] = entry

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
+from pilvi.drivers.fabric.base import FabricError
 from pilvi.engine.reconcilers import Reconciler
 from pilvi.supervise.namespace import listen_in
 
 if TYPE_CHECKING:
     from pilvi.cloud import Cloud
     from pilvi.node.agent import Agent
+
+Port = tuple[str, str, tuple[str, ...]]  # of a network: id, MAC address, addresses with prefix
 
 METADATA_ADDRESS, METADATA_PORT = "169.254.169.254", 80
 
@@ -24,29 +26,34 @@ class MetadataPorts(Reconciler):
     def __init__(self, agent: Agent, cloud: Cloud):
         self.name = f"metadata {agent.name}"
         self._fabric, self._cloud = agent.fabric, cloud
-        self._listening: dict[str, tuple[tuple, socket.socket]] = {}
+        self._listening: dict[str, Port] = {}
 
     def reconcile(self) -> str:
         with self._cloud.db.read() as tx:
             wanted = {network_id: (port_id, mac, tuple(addresses))
                       for network_id, port_id, mac, addresses in self._cloud.network.metadata_networks(tx)}
-        present = self._fabric.metadata_networks()
-        for network_id in set(present) | set(self._listening):
-            if network_id not in wanted:
-                self._stop_listening(network_id)
-                self._fabric.absent_metadata(network_id)
-        for network_id, (port_id, mac, addresses) in wanted.items():
-            if network_id in present and self._listening.get(network_id, (None,))[0] == (port_id, mac, addresses):
-                continue
-            namespace = self._fabric.ensure_metadata(network_id, port_id, mac, addresses)
-            if namespace is not None:
-                self._stop_listening(network_id)
-                listener = listen_in(namespace, METADATA_ADDRESS, METADATA_PORT)
-                self._cloud.metadata_server.serve(network_id, listener)
-                self._listening[network_id] = ((port_id, mac, addresses), listener)
+        present, trouble = self._fabric.metadata_networks(), []
+        for network_id in {*present, *self._listening, *wanted}:
+            try:
+                self._network(network_id, wanted.get(network_id), network_id in present)
+            except (FabricError, OSError) as error:
+                trouble.append(f"network {network_id}: {error}")
+        if trouble:
+            raise FabricError("; ".join(trouble))
         return f"{len(wanted)} networks"
 
+    def _network(self, network_id: str, wanted: Port | None, present: bool) -> None:
+        if wanted is None:
+            self._stop_listening(network_id)
+            self._fabric.absent_metadata(network_id)
+        elif not present or self._listening.get(network_id) != wanted:
+            namespace = self._fabric.ensure_metadata(network_id, *wanted)
+            self._stop_listening(network_id)
+            if namespace is not None:
+                listener = listen_in(namespace, METADATA_ADDRESS, METADATA_PORT)
+                self._cloud.metadata_server.serve(network_id, listener)
+            self._listening[network_id] = wanted
+
     def _stop_listening(self, network_id: str) -> None:
-        if network_id in self._listening:
+        if self._listening.pop(network_id, None) is not None:
             self._cloud.metadata_server.stop_serving(network_id)
-            del self._listening[network_id]

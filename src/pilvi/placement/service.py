@@ -39,7 +39,8 @@ class Placement:
         """Takes this much on one of the hosts, the one with most room first, and returns its name.
 
         Raises Conflict with each host's reason when none has room; then nothing is taken."""
-        amounts = {VCPU: vcpus, MEMORY_MB: memory_mib, DISK_GB: disk_gib}
+        amounts = {name: amount for name, amount in
+                   ((VCPU, vcpus), (MEMORY_MB, memory_mib), (DISK_GB, disk_gib)) if amount}
         tx.lock("placement")  # or two that try several hosts in another order would wait for each other for ever
         rows: dict[str, dict[str, sa.Row]] = defaultdict(dict)
         for row in store.inventories_of(tx, hosts):
