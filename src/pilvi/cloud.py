@@ -60,7 +60,8 @@ class Cloud:
         """Makes what every cloud has: schema, first users, the external network, flavors. Idempotent."""
         schema.ensure(self.db)
         self.identity.bootstrap(passwords)
-        self.network.bootstrap(**self.site.external_network())
+        owner = self.identity.internal_context("admin", "admin", "").project_id
+        self.network.bootstrap(project_id=owner, **self.site.external_network())
         self.compute.bootstrap()
 
     def start(self) -> None:

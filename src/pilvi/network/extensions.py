@@ -1,0 +1,48 @@
+"""The parts of the Networking API that are there, by the aliases that clients look for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_NAMES = {
+    "agent": "agent",
+    "allowed-address-pairs": "Allowed Address Pairs",
+    "availability_zone": "Availability Zone",
+    "binding": "Port Binding",
+    "ext-gw-mode": "Neutron L3 Configurable external gateway mode",
+    "external-net": "Neutron external network",
+    "extraroute": "Neutron Extra Route",
+    "extraroute-atomic": "Atomically add/remove extra routes",
+    "filter-validation": "Filter parameters validation",
+    "ip-substring-filtering": "IP address substring filtering",
+    "net-mtu": "Network MTU",
+    "net-mtu-writable": "Network MTU (writable)",
+    "network-ip-availability": "Network IP Availability",
+    "network_availability_zone": "Network Availability Zone",
+    "pagination": "Pagination support",
+    "port-security": "Port Security",
+    "project-id": "project_id field enabled",
+    "provider": "Provider Network",
+    "quotas": "Quota management support",
+    "quota_details": "Quota details management support",
+    "router": "Neutron L3 Router",
+    "router_availability_zone": "Router Availability Zone",
+    "security-group": "security-group",
+    "sorting": "Sorting support",
+    "standard-attr-description": "standard-attr-description",
+    "standard-attr-revisions": "Resource revision numbers",
+    "standard-attr-tag": "Tag support for resources with standard attribute: "
+    "network, subnet, port, router, floatingip, security_group, security_group_rule",
+    "standard-attr-timestamp": "Resource timestamps",
+}
+
+EXTENSIONS: dict[str, dict[str, Any]] = {
+    alias: {
+        "alias": alias,
+        "name": name,
+        "description": name,
+        "updated": "2026-01-01T00:00:00-00:00",
+        "links": [],
+    }
+    for alias, name in _NAMES.items()
+}

@@ -1,0 +1,185 @@
+"""Networks: the verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pilvi.db import Tx
+from pilvi.faults import BadRequest, Conflict
+from pilvi.network import store, store_addresses, wire
+from pilvi.network.base import Base
+from pilvi.network.nouns import NETWORK, PORT, SUBNET
+from pilvi.policy import Context
+
+PHYSICAL_NETWORK, PHYSICAL_MTU = "public", 1500
+SMALLEST_MTU = 68  # RFC 791
+DEFAULTS = {"shared": False, "external": False, "is_default": False}
+
+
+class NetworkVerbs(Base):
+    def create_networks(self, context: Context, wanted: Sequence[wire.NetworkNew]) -> list[dict[str, Any]]:
+        """Raises BadRequest, Forbidden, and Conflict for the quota or a physical network that is taken."""
+        return self._each(context, NETWORK, wanted, self._create_network)
+
+    def _create_network(self, tx: Tx, context: Context, wanted: wire.NetworkNew) -> str:
+        values = wire.given(wanted)
+        project = self._project(context, values)
+        self._permit(context, NETWORK, values, DEFAULTS)
+        self._zones(values)
+        self._take_quota(tx, NETWORK, project)
+        self._default_group(tx, project)
+        return self._insert_network(tx, {**values, "project_id": project})
+
+    def _insert_network(self, tx: Tx, values: dict[str, Any]) -> str:
+        self._provider(values)
+        flat = values["network_type"] == "flat"
+        values["mtu"] = self._mtu(values.get("mtu", 0), PHYSICAL_MTU if flat else self._settings.network.mtu)
+        if flat:
+            tx.lock("physical network", values["physical_network"])
+            if (
+                tx.one(
+                    NETWORK.table.select().where(
+                        NETWORK.table.c.physical_network == values["physical_network"]
+                    )
+                )
+                is not None
+            ):
+                raise Conflict(
+                    f"Unable to create the flat network. Physical network {values['physical_network']} is in "
+                    "use.",
+                    kind="FlatNetworkInUse",
+                )
+        network_id = self._ids.uuid()
+        store.insert(tx, NETWORK, {**values, "id": network_id})
+        return network_id
+
+    def _provider(self, values: dict[str, Any]) -> None:
+        kind = values.pop("network_type", None) or "geneve"
+        physical = values.pop("physical_network", None)
+        if values.pop("segmentation_id", None) is not None:
+            raise BadRequest(
+                "Invalid input for operation: segmentation_id cannot be chosen: OVN numbers its networks.",
+                kind="InvalidInput",
+            )
+        if kind not in ("geneve", "flat"):
+            raise BadRequest(
+                f"Invalid input for operation: network_type value '{kind}' not supported: there are geneve "
+                "and flat.",
+                kind="InvalidInput",
+            )
+        if (physical is None) == (kind == "flat") or physical not in (None, PHYSICAL_NETWORK):
+            raise BadRequest(
+                f"Invalid input for operation: a flat network has the physical_network {PHYSICAL_NETWORK}, "
+                "another one has none.",
+                kind="InvalidInput",
+            )
+        values.update(network_type=kind, physical_network=physical)
+
+    def _mtu(self, wanted: int, most: int) -> int:
+        if wanted and not SMALLEST_MTU <= wanted <= most:
+            raise BadRequest(
+                f"Invalid input for operation: Requested MTU is out of range: it must be from {SMALLEST_MTU} "
+                f"to {most}.",
+                kind="InvalidInput",
+            )
+        return wanted or most
+
+    def update_network(self, context: Context, network_id: str, change: wire.NetworkChange) -> dict[str, Any]:
+        values = wire.given(change)
+        with self._db.transaction() as tx:
+            store.lock_network(tx, network_id)
+            row = self._own(tx, NETWORK, context, network_id)
+            self._permit(
+                context,
+                NETWORK,
+                {name: value for name, value in values.items() if value != getattr(row, name)},
+                {"shared": row.shared, "external": row.external, "is_default": row.is_default},
+            )
+            if "mtu" in values:
+                most = PHYSICAL_MTU if row.network_type == "flat" else self._settings.network.mtu
+                values["mtu"] = self._mtu(values["mtu"], most)
+            self._still_used(tx, row, values)
+            store.update(tx, NETWORK, network_id, **values)
+            self._changed(tx)
+            return self._fresh(tx, NETWORK, context, [network_id])[0]
+
+    def _still_used(self, tx: Tx, row: Any, values: dict[str, Any]) -> None:
+        ports = store.ports_on(tx, row.id) if row.shared or row.external else []
+        if (
+            row.shared
+            and not values.get("shared", True)
+            and any(port.project_id not in (row.project_id, "") for port in ports)
+        ):
+            raise Conflict(
+                f"Unable to reconfigure sharing settings for network {row.id}. Multiple tenants are using it.",
+                kind="InvalidSharedSetting",
+            )
+        if (
+            row.external
+            and not values.get("external", True)
+            and any(port.device_owner in (store.ROUTER_GATEWAY, store.FLOATING_IP) for port in ports)
+        ):
+            raise Conflict(
+                f"External network {row.id} cannot be updated to be made non-external, since it has existing "
+                "gateway ports.",
+                kind="ExternalNetworkInUse",
+            )
+
+    def delete_network(self, context: Context, network_id: str) -> None:
+        """Raises Conflict where ports are left on it."""
+        with self._db.transaction() as tx:
+            store.lock_network(tx, network_id)
+            self._own(tx, NETWORK, context, network_id)
+            ports = store.ports_on(tx, network_id)
+            if used := [port.id for port in ports if port.device_owner != store.METADATA]:
+                raise Conflict(
+                    f"Unable to complete operation on network {network_id}. There are one or more ports still "
+                    f"in use on the network, id for these ports are: {', '.join(used[:5])}.",
+                    kind="NetworkInUse",
+                )
+            store.delete_ports(tx, [port.id for port in ports])
+            subnets = [subnet.id for subnet in store.subnets_of(tx, network_id)]
+            for subnet_id in subnets:
+                store_addresses.remove_subnet(tx, subnet_id)
+            store.delete(tx, SUBNET, *subnets)
+            store.delete(tx, NETWORK, network_id)
+            self._changed(tx)
+
+    # -- the metadata port
+
+    def _ensure_metadata_port(self, tx: Tx, network: Any) -> None:
+        """The network's metadata port has an address in each IPv4 subnet with DHCP; there is none without such.
+
+        A subnet that has no address left gets along without one."""
+        wanted = [
+            subnet
+            for subnet in store.subnets_of(tx, network.id)
+            if subnet.enable_dhcp and subnet.ip_version == 4
+        ]
+        port = store.metadata_port(tx, network.id)
+        if not wanted:
+            if port is not None:
+                store.delete_ports(tx, [port.id])
+            return
+        if port is None:
+            port_id = self._insert_port(
+                tx,
+                network,
+                {
+                    "project_id": network.project_id,
+                    "device_owner": store.METADATA,
+                    "device_id": f"ovnmeta-{network.id}",
+                    "port_security_enabled": False,
+                    "status": "ACTIVE",
+                },
+                [],
+                [],
+            )
+            port = store.get(tx, PORT, port_id)
+        has = dict(store_addresses.of_ports(tx, [port.id]).get(port.id, ()))
+        kept = {subnet.id for subnet in wanted}
+        store_addresses.remove(tx, port.id, [pair for pair in has.items() if pair[0] not in kept])
+        for subnet in wanted:
+            if subnet.id not in has and (address := store_addresses.next_free(tx, subnet)) is not None:
+                store_addresses.add(tx, port.id, [(subnet.id, address)])

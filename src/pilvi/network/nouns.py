@@ -1,0 +1,102 @@
+"""The Networking API's nouns as data: what each is called, where it is kept, what it can be asked by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from pilvi.network import tables
+
+
+class Noun(NamedTuple):
+    name: str  # "security_group": in bodies, and in quotas
+    plural: str  # "security_groups": in bodies
+    path: str  # "security-groups": in URLs
+    title: str  # "SecurityGroup": in the types of faults
+    table: sa.Table
+    filters: Mapping[str, Any]  # attribute -> column
+    sortable: Mapping[str, Any]
+
+
+def _noun(name: str, title: str, table: sa.Table, *columns: str, **renamed: str) -> Noun:
+    """`columns` can be filtered by under their own names, `renamed` ("binding:host_id" to "host") under others."""
+    standard = ("id", "project_id", "name", "description", "revision_number")
+    found = {column: table.c[column] for column in (*standard, *columns)}
+    found |= {attribute: table.c[column] for attribute, column in renamed.items()}
+    found["tenant_id"] = table.c.project_id
+    sortable = {**found, "created_at": table.c.created_at, "updated_at": table.c.updated_at}
+    return Noun(name, name + "s", name.replace("_", "-") + "s", title, table, found, sortable)
+
+
+NETWORK = _noun(
+    "network",
+    "Network",
+    tables.networks,
+    "admin_state_up",
+    "shared",
+    "mtu",
+    "port_security_enabled",
+    "is_default",
+    **{
+        "router:external": "external",
+        "provider:network_type": "network_type",
+        "provider:physical_network": "physical_network",
+    },
+)
+SUBNET = _noun(
+    "subnet",
+    "Subnet",
+    tables.subnets,
+    "network_id",
+    "ip_version",
+    "cidr",
+    "gateway_ip",
+    "enable_dhcp",
+    "ipv6_ra_mode",
+    "ipv6_address_mode",
+)
+PORT = _noun(
+    "port",
+    "Port",
+    tables.ports,
+    "network_id",
+    "mac_address",
+    "admin_state_up",
+    "status",
+    "device_id",
+    "device_owner",
+    "port_security_enabled",
+    "dns_name",
+    **{"binding:host_id": "host", "binding:vnic_type": "vnic_type"},
+)
+ROUTER = _noun("router", "Router", tables.routers, "admin_state_up")
+FLOATING_IP = _noun(
+    "floatingip",
+    "FloatingIP",
+    tables.floatingips,
+    "status",
+    "floating_network_id",
+    "floating_ip_address",
+    "port_id",
+    "fixed_ip_address",
+    "router_id",
+)
+SECURITY_GROUP = _noun("security_group", "SecurityGroup", tables.security_groups, "stateful")
+RULE = _noun(
+    "security_group_rule",
+    "SecurityGroupRule",
+    tables.rules,
+    "security_group_id",
+    "direction",
+    "ethertype",
+    "protocol",
+    "port_range_min",
+    "port_range_max",
+    "remote_group_id",
+    "remote_ip_prefix",
+)
+
+NOUNS = (NETWORK, SUBNET, PORT, ROUTER, FLOATING_IP, SECURITY_GROUP, RULE)
+BY_PATH = {noun.path: noun for noun in NOUNS}

@@ -1,0 +1,85 @@
+"""What Network answers: Networking API v2.0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pilvi.faults import Fault
+from pilvi.http.routing import Api, Route
+from pilvi.network import handlers, nouns, wire
+from pilvi.network.policy import RULES
+
+V2 = "/v2.0"
+
+
+def fault(problem: Fault) -> dict[str, Any]:
+    return {"NeutronError": {"type": problem.kind, "message": problem.message, "detail": ""}}
+
+
+def _object(noun: nouns.Noun, verbs: str, verb: str, new: type, change: type | None) -> tuple[Route, ...]:
+    """The routes of one noun; `verb` and `verbs` end the service's verbs for one and for many."""
+    collection, item = f"{V2}/{noun.path}", f"{V2}/{noun.path}/{{object_id}}"
+    routes = (
+        Route("GET", collection, handlers.lister(noun), "read"),
+        Route("POST", collection, handlers.creator(noun, new, f"create_{verbs}"), "write"),
+        Route("GET", item, handlers.shower(noun), "read"),
+        Route("DELETE", item, handlers.deleter(f"delete_{verb}"), "write"),
+    )
+    if change is None:
+        return routes
+    return (*routes, Route("PUT", item, handlers.updater(noun, change, f"update_{verb}"), "write"))
+
+
+_TAGS = V2 + "/{collection}/{object_id}/tags"
+_ROUTER = V2 + "/routers/{object_id}"
+_QUOTA = V2 + "/quotas/{project_id}"
+
+ROUTES = (
+    Route("GET", "", handlers.show_versions, None),
+    Route("GET", V2, handlers.show_resources, None),
+    Route("GET", V2 + "/extensions", handlers.list_extensions, "get_extension"),
+    Route("GET", V2 + "/extensions/{alias}", handlers.show_extension, "get_extension"),
+    Route("GET", V2 + "/availability_zones", handlers.list_zones, "get_availability_zone"),
+    Route("GET", V2 + "/agents", handlers.list_agents, "get_agent"),
+    Route("GET", V2 + "/agents/{agent_id}", handlers.show_agent, "get_agent"),
+    *_object(nouns.NETWORK, "networks", "network", wire.NetworkNew, wire.NetworkChange),
+    *_object(nouns.SUBNET, "subnets", "subnet", wire.SubnetNew, wire.SubnetChange),
+    *_object(nouns.PORT, "ports", "port", wire.PortNew, wire.PortChange),
+    *_object(nouns.ROUTER, "routers", "router", wire.RouterNew, wire.RouterChange),
+    *_object(nouns.FLOATING_IP, "floating_ips", "floating_ip", wire.FloatingIpNew, wire.FloatingIpChange),
+    *_object(
+        nouns.SECURITY_GROUP,
+        "security_groups",
+        "security_group",
+        wire.SecurityGroupNew,
+        wire.SecurityGroupChange,
+    ),
+    *_object(nouns.RULE, "security_group_rules", "security_group_rule", wire.RuleNew, None),
+    Route("PUT", _ROUTER + "/add_router_interface", handlers.add_interface, "write"),
+    Route("PUT", _ROUTER + "/remove_router_interface", handlers.remove_interface, "write"),
+    Route("PUT", _ROUTER + "/add_extraroutes", handlers.add_routes, "write"),
+    Route("PUT", _ROUTER + "/remove_extraroutes", handlers.remove_routes, "write"),
+    Route("GET", _TAGS, handlers.list_tags, "read"),
+    Route("PUT", _TAGS, handlers.set_tags, "write"),
+    Route("DELETE", _TAGS, handlers.clear_tags, "write"),
+    Route("GET", _TAGS + "/{tag}", handlers.check_tag, "read"),
+    Route("PUT", _TAGS + "/{tag}", handlers.add_tag, "write"),
+    Route("DELETE", _TAGS + "/{tag}", handlers.remove_tag, "write"),
+    Route("GET", V2 + "/quotas", handlers.list_quotas, "list_quotas"),
+    Route("GET", _QUOTA, handlers.show_quota, "get_quota"),
+    Route("PUT", _QUOTA, handlers.update_quota, "update_quota"),
+    Route("DELETE", _QUOTA, handlers.reset_quota, "update_quota"),
+    Route("GET", _QUOTA + "/default", handlers.show_quota_defaults, "get_quota"),
+    Route("GET", _QUOTA + "/details", handlers.show_quota_details, "get_quota"),
+    Route(
+        "GET", V2 + "/network-ip-availabilities", handlers.list_ip_availabilities, "get_ip_availability"
+    ),
+    Route(
+        "GET",
+        V2 + "/network-ip-availabilities/{object_id}",
+        handlers.show_ip_availability,
+        "get_ip_availability",
+    ),
+)
+
+API = Api("network", handlers.PREFIX, ROUTES, RULES, fault)

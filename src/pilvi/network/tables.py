@@ -1,0 +1,163 @@
+"""What Network keeps."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from pilvi.db import Time, metadata
+
+
+def _standard() -> tuple[sa.Column, ...]:
+    """What every object of the Networking API has."""
+    return (
+        sa.Column("id", sa.String(36), primary_key=True),
+        sa.Column("project_id", sa.String(255), nullable=False, index=True),
+        sa.Column("name", sa.String(255), nullable=False, default=""),
+        sa.Column("description", sa.String(255), nullable=False, default=""),
+        sa.Column("revision_number", sa.Integer, nullable=False, default=1),
+        sa.Column("created_at", Time, nullable=False),
+        sa.Column("updated_at", Time, nullable=False),
+    )
+
+
+networks = sa.Table(
+    "networks",
+    metadata,
+    *_standard(),
+    sa.Column("admin_state_up", sa.Boolean, nullable=False, default=True),
+    sa.Column("shared", sa.Boolean, nullable=False, default=False),
+    sa.Column("external", sa.Boolean, nullable=False, default=False),
+    sa.Column("is_default", sa.Boolean, nullable=False, default=False),
+    sa.Column("mtu", sa.Integer, nullable=False),
+    sa.Column("port_security_enabled", sa.Boolean, nullable=False, default=True),
+    sa.Column("network_type", sa.String(32), nullable=False, default="geneve"),  # geneve | flat
+    sa.Column("physical_network", sa.String(64), unique=True),  # of a flat network, which has it for itself
+    sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
+)
+
+subnets = sa.Table(
+    "subnets",
+    metadata,
+    *_standard(),
+    sa.Column("network_id", sa.ForeignKey("networks.id"), nullable=False, index=True),
+    sa.Column("ip_version", sa.Integer, nullable=False),
+    sa.Column("cidr", sa.String(64), nullable=False),
+    sa.Column("gateway_ip", sa.String(64)),
+    sa.Column("enable_dhcp", sa.Boolean, nullable=False, default=True),
+    sa.Column("dns_nameservers", sa.JSON, nullable=False, default=list),
+    sa.Column("host_routes", sa.JSON, nullable=False, default=list),  # [{"destination", "nexthop"}]
+    sa.Column("allocation_pools", sa.JSON, nullable=False),  # [{"start", "end"}], in order
+    sa.Column("ipv6_ra_mode", sa.String(32)),
+    sa.Column("ipv6_address_mode", sa.String(32)),
+    sa.Column(
+        "cursor", sa.String(32), nullable=False, default=""
+    ),  # the address given out last, as `addresses.number`
+)
+
+ports = sa.Table(
+    "ports",
+    metadata,
+    *_standard(),
+    sa.Column("network_id", sa.ForeignKey("networks.id"), nullable=False),
+    sa.Column("mac_address", sa.String(17), nullable=False),
+    sa.Column("admin_state_up", sa.Boolean, nullable=False, default=True),
+    sa.Column("status", sa.String(16), nullable=False, default="DOWN"),
+    sa.Column("device_id", sa.String(255), nullable=False, default=""),
+    sa.Column("device_owner", sa.String(255), nullable=False, default=""),
+    sa.Column("port_security_enabled", sa.Boolean, nullable=False, default=True),
+    sa.Column("allowed_address_pairs", sa.JSON, nullable=False, default=list),
+    sa.Column("dns_name", sa.String(255), nullable=False, default=""),
+    sa.Column("host", sa.String(255), nullable=False, default=""),
+    sa.Column("vnic_type", sa.String(32), nullable=False, default="normal"),
+    sa.Column("profile", sa.JSON, nullable=False, default=dict),
+    sa.Column("made_for_server", sa.Boolean, nullable=False, default=False),  # goes when the server goes
+    sa.Column("nic", sa.Integer, nullable=False, default=0),  # its place among the server's
+    sa.Column("nic_tag", sa.String(60)),
+    sa.UniqueConstraint("network_id", "mac_address"),
+    sa.Index("ix_ports_device_id", "device_id"),
+)
+
+addresses = sa.Table(
+    "port_addresses",
+    metadata,
+    sa.Column("subnet_id", sa.ForeignKey("subnets.id"), primary_key=True),
+    sa.Column(
+        "number", sa.String(32), primary_key=True
+    ),  # the address in 32 hexadecimal digits: sorts as addresses do
+    sa.Column("address", sa.String(64), nullable=False, index=True),
+    sa.Column("port_id", sa.ForeignKey("ports.id"), nullable=False, index=True),
+)
+
+port_groups = sa.Table(
+    "port_security_groups",
+    metadata,
+    sa.Column("port_id", sa.ForeignKey("ports.id"), primary_key=True),
+    sa.Column("security_group_id", sa.ForeignKey("security_groups.id"), primary_key=True, index=True),
+)
+
+routers = sa.Table(
+    "routers",
+    metadata,
+    *_standard(),
+    sa.Column("admin_state_up", sa.Boolean, nullable=False, default=True),
+    sa.Column("gateway_port_id", sa.ForeignKey("ports.id")),
+    sa.Column("enable_snat", sa.Boolean, nullable=False, default=True),
+    sa.Column("routes", sa.JSON, nullable=False, default=list),  # [{"destination", "nexthop"}]
+    sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
+)
+
+floatingips = sa.Table(
+    "floatingips",
+    metadata,
+    *_standard(),
+    sa.Column("status", sa.String(16), nullable=False, default="DOWN"),
+    sa.Column("floating_network_id", sa.ForeignKey("networks.id"), nullable=False, index=True),
+    sa.Column("floating_ip_address", sa.String(64), nullable=False),
+    sa.Column("floating_port_id", sa.ForeignKey("ports.id"), nullable=False, index=True),  # holds the address
+    sa.Column("port_id", sa.ForeignKey("ports.id")),
+    sa.Column("fixed_ip_address", sa.String(64)),
+    sa.Column("router_id", sa.ForeignKey("routers.id"), index=True),
+    sa.UniqueConstraint("floating_network_id", "floating_ip_address"),
+    sa.UniqueConstraint("port_id", "fixed_ip_address", "floating_network_id"),
+)
+
+security_groups = sa.Table(
+    "security_groups",
+    metadata,
+    *_standard(),
+    sa.Column("stateful", sa.Boolean, nullable=False, default=True),
+    sa.Column("default_of", sa.String(255), unique=True),  # the project whose default group it is
+)
+
+rules = sa.Table(
+    "security_group_rules",
+    metadata,
+    *_standard(),
+    sa.Column("security_group_id", sa.ForeignKey("security_groups.id"), nullable=False),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("ethertype", sa.String(8), nullable=False),
+    sa.Column("protocol", sa.String(40)),
+    sa.Column("port_range_min", sa.Integer),
+    sa.Column("port_range_max", sa.Integer),
+    sa.Column("remote_group_id", sa.ForeignKey("security_groups.id"), index=True),
+    sa.Column("remote_ip_prefix", sa.String(64)),
+    sa.Column(
+        "meaning", sa.String(255), nullable=False
+    ),  # what it matches, in one word: NULLs would not be unique
+    sa.UniqueConstraint("security_group_id", "meaning"),
+)
+
+tags = sa.Table(
+    "network_tags",
+    metadata,
+    sa.Column("object_id", sa.String(36), primary_key=True),
+    sa.Column("tag", sa.String(255), primary_key=True, index=True),
+)
+
+# A row for each transaction that changed the logical network, until a pass has seen it. A counter would do on SQLite,
+# but would make all of PostgreSQL's writers wait for each other.
+changes = sa.Table(
+    "network_changes",
+    metadata,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+)

@@ -1,0 +1,250 @@
+"""Rows as the Networking API shows them: one function a noun, with a constant number of queries for any number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.engine.clock import seconds_text
+from pilvi.network import store, store_addresses
+from pilvi.network.nouns import (
+    FLOATING_IP,
+    NETWORK,
+    PORT,
+    ROUTER,
+    RULE,
+    SECURITY_GROUP,
+    SUBNET,
+    Noun,
+)
+from pilvi.policy import Context
+
+DNS_DOMAIN = "openstacklocal."
+ZONE = "nova"
+VIF = {"port_filter": True, "connectivity": "l2"}
+
+_moment = lru_cache(4096)(seconds_text)
+
+
+def views(tx: Tx, noun: Noun, context: Context, rows: Sequence[sa.Row]) -> list[dict[str, Any]]:
+    if not rows:
+        return []
+    labels = store.tags_of(tx, [row.id for row in rows])
+    return _VIEWS[noun.name](tx, context, rows, labels)
+
+
+def _standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "name": row.name,
+        "tenant_id": row.project_id,
+        "project_id": row.project_id,
+        "description": row.description,
+        "tags": labels.get(row.id, []),
+        "created_at": _moment(row.created_at),
+        "updated_at": _moment(row.updated_at),
+        "revision_number": row.revision_number,
+    }
+
+
+def _networks(
+    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    subnets = store.subnet_ids_of(tx, [row.id for row in rows])
+    found = []
+    for row in rows:
+        view = {
+            **_standard(row, labels),
+            "admin_state_up": row.admin_state_up,
+            "status": "ACTIVE",
+            "subnets": subnets.get(row.id, []),
+            "shared": row.shared,
+            "router:external": row.external,
+            "mtu": row.mtu,
+            "port_security_enabled": row.port_security_enabled,
+            "availability_zone_hints": row.availability_zone_hints,
+            "availability_zones": [ZONE],
+            "ipv4_address_scope": None,
+            "ipv6_address_scope": None,
+        }
+        if row.external:
+            view["is_default"] = row.is_default
+        if context.is_admin:
+            view |= {
+                "provider:network_type": row.network_type,
+                "provider:physical_network": row.physical_network,
+                "provider:segmentation_id": None,
+            }
+        found.append(view)
+    return found
+
+
+def _subnets(
+    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            **_standard(row, labels),
+            "network_id": row.network_id,
+            "ip_version": row.ip_version,
+            "cidr": row.cidr,
+            "gateway_ip": row.gateway_ip,
+            "enable_dhcp": row.enable_dhcp,
+            "dns_nameservers": row.dns_nameservers,
+            "host_routes": row.host_routes,
+            "allocation_pools": row.allocation_pools,
+            "subnetpool_id": None,
+            "ipv6_ra_mode": row.ipv6_ra_mode,
+            "ipv6_address_mode": row.ipv6_address_mode,
+        }
+        for row in rows
+    ]
+
+
+def _ports(
+    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    ids = [row.id for row in rows]
+    fixed, groups = store_addresses.of_ports(tx, ids), store.security_groups_of(tx, ids)
+    found = []
+    for row in rows:
+        pairs = fixed.get(row.id, ())
+        view = {
+            **_standard(row, labels),
+            "network_id": row.network_id,
+            "mac_address": row.mac_address,
+            "admin_state_up": row.admin_state_up,
+            "status": row.status,
+            "device_id": row.device_id,
+            "device_owner": row.device_owner,
+            "security_groups": groups.get(row.id, []),
+            "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address} for subnet_id, address in pairs],
+            "port_security_enabled": row.port_security_enabled,
+            "binding:vnic_type": row.vnic_type,
+            "allowed_address_pairs": row.allowed_address_pairs,
+            "dns_name": row.dns_name,
+            "dns_assignment": [_name(row.dns_name, address) for _, address in pairs],
+        }
+        if context.is_admin:
+            view |= {
+                "binding:host_id": row.host,
+                "binding:profile": row.profile,
+                "binding:vif_type": "ovs" if row.host else "unbound",
+                "binding:vif_details": VIF if row.host else {},
+            }
+        found.append(view)
+    return found
+
+
+def _name(dns_name: str, address: str) -> dict[str, str]:
+    host = dns_name or "host-" + address.replace(".", "-").replace(":", "-")
+    return {"hostname": host, "ip_address": address, "fqdn": f"{host}.{DNS_DOMAIN}"}
+
+
+def _routers(
+    tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    gateways = {
+        port.id: port
+        for port in store.by_ids(tx, PORT, [row.gateway_port_id for row in rows if row.gateway_port_id])
+    }
+    fixed = store_addresses.of_ports(tx, list(gateways))
+    return [
+        {
+            **_standard(row, labels),
+            "admin_state_up": row.admin_state_up,
+            "status": "ACTIVE",
+            "routes": row.routes,
+            "external_gateway_info": row.gateway_port_id
+            and {
+                "network_id": gateways[row.gateway_port_id].network_id,
+                "enable_snat": row.enable_snat,
+                "external_fixed_ips": [
+                    {"subnet_id": subnet_id, "ip_address": address}
+                    for subnet_id, address in fixed.get(row.gateway_port_id, ())
+                ],
+            },
+            "availability_zone_hints": row.availability_zone_hints,
+            "availability_zones": [ZONE],
+        }
+        for row in rows
+    ]
+
+
+def _floating_ips(
+    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        view = _standard(row, labels)
+        del view["name"]
+        found.append(
+            {
+                **view,
+                "status": row.status,
+                "floating_network_id": row.floating_network_id,
+                "floating_ip_address": row.floating_ip_address,
+                "port_id": row.port_id,
+                "fixed_ip_address": row.fixed_ip_address,
+                "router_id": row.router_id,
+            }
+        )
+    return found
+
+
+def _security_groups(
+    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    rules = store.rules_of(tx, [row.id for row in rows])
+    flat = [rule for row in rows for rule in rules.get(row.id, ())]
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for view in views(tx, RULE, context, flat):
+        shown.setdefault(view["security_group_id"], []).append(view)
+    return [
+        {
+            **_standard(row, labels),
+            "stateful": row.stateful,
+            "shared": False,
+            "security_group_rules": shown.get(row.id, []),
+        }
+        for row in rows
+    ]
+
+
+def _rules(
+    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        view = _standard(row, labels)
+        del view["name"]
+        found.append(
+            {
+                **view,
+                "security_group_id": row.security_group_id,
+                "direction": row.direction,
+                "ethertype": row.ethertype,
+                "protocol": row.protocol,
+                "port_range_min": row.port_range_min,
+                "port_range_max": row.port_range_max,
+                "remote_group_id": row.remote_group_id,
+                "remote_ip_prefix": row.remote_ip_prefix,
+                "remote_address_group_id": None,
+            }
+        )
+    return found
+
+
+_VIEWS = {
+    NETWORK.name: _networks,
+    SUBNET.name: _subnets,
+    PORT.name: _ports,
+    ROUTER.name: _routers,
+    FLOATING_IP.name: _floating_ips,
+    SECURITY_GROUP.name: _security_groups,
+    RULE.name: _rules,
+}
