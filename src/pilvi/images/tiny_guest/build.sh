@@ -27,11 +27,12 @@ for deb in "$debs"/*.deb; do dpkg-deb -x "$deb" "$files"; done
 step "choosing kernel modules"
 early="virtio_pci virtio_mmio virtio_blk virtio_scsi sd_mod"
 all="$early sr_mod virtio_net virtio_console virtio-rng virtio_balloon isofs vfat nls_ascii nls_iso8859-1 nls_cp437
-    nls_utf8 button evdev ahci ata_piix qemu_fw_cfg"
+    nls_utf8 button evdev ata_piix qemu_fw_cfg"
 depmod -b "$files" "$version"
 closure() {
     for module in "$@"; do
-        modprobe -d "$files" -S "$version" --show-depends "$module" 2>/dev/null | awk '/^insmod/{print $2}'
+        modprobe -d "$files" -S "$version" --show-depends "$module" 2>/dev/null | awk '/^insmod/{print $2}' ||
+            { echo "the kernel $version has no module $module" >&2; exit 1; }
     done | awk '!seen[$0]++'
 }
 copy_modules() { # target, modules
