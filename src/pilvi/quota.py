@@ -36,10 +36,13 @@ quotas = sa.Table(
 )
 
 
+_LIMITS = sa.select(quotas.c.resource, quotas.c.limit).where(
+    quotas.c.project_id == sa.bindparam("project_id"), quotas.c.service == sa.bindparam("service"))
+
+
 def limits(tx: Tx, service: str, project_id: str) -> dict[str, int]:
     """Every limit of a project in one service; UNLIMITED is -1."""
-    own = tx.all(sa.select(quotas.c.resource, quotas.c.limit)
-                 .where(quotas.c.project_id == project_id, quotas.c.service == service))
+    own = tx.all(_LIMITS, {"project_id": project_id, "service": service})
     return {**DEFAULTS[service], **{row.resource: row.limit for row in own}}
 
 

@@ -86,7 +86,8 @@ class Creation(Flavors, Quotas, Hosts, Servers):
                 trail = [f"{row['host']} was chosen among {len(candidates)} hosts: {flavor.vcpus} vCPUs, "
                          f"{flavor.ram} MiB of memory, {disk + flavor.ephemeral} GiB of disk"]
                 self.engine.begin(tx, "server.boot", row["id"], context=context, memory={
-                    "placement": trail, "generation": row["generation"], "host": row["host"]})
+                    "placement": trail, "generation": row["generation"], "host": row["host"],
+                    "image": {"id": image.id, "path": str(image.path), "format": image.disk_format}})
             return [store.server(tx, row["id"]) for row in rows]
 
     # -- what it takes, or why not

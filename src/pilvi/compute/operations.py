@@ -17,7 +17,6 @@ from pilvi.faults import Fault
 from pilvi.images import configdrive
 from pilvi.metadata import tree
 from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec, Question
-from pilvi.policy import Context
 
 if TYPE_CHECKING:
     from pilvi.compute.service import Compute
@@ -117,13 +116,11 @@ class Boot(ServerOperation):
             row = store_running.for_spec(tx, progress.object_id)
             if row is None:
                 raise Fault("the server was deleted")
-            context = Context(user_id=row.user_id, project_id=row.project_id, roles=frozenset({"member", "reader"}))
-            image = compute.image.for_boot(tx, context, row.image_id)
             ports = compute.network.ports_of(tx, [row.id]).get(row.id, [])
             config = self._config_drive(tx, row.id, ports) if row.config_drive else None
         return GuestSpec(
             row.id, progress.memory["generation"], row.name, row.flavor["vcpus"], row.flavor["ram"],
-            ImageSource(image.id, str(image.path), image.disk_format), row.flavor["disk"] * GIB,
+            ImageSource(**progress.memory["image"]), row.flavor["disk"] * GIB,
             tuple(PortSpec(port.id, port.mac, port.mtu) for port in ports), config)
 
     def _config_drive(self, tx: Tx, server_id: str, ports: list[Any]) -> bytes:

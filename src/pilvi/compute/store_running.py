@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,12 +21,20 @@ def for_spec(tx: Tx, server_id: str) -> sa.Row | None:
     return tx.one(_SPEC, {"id": server_id})
 
 
+@functools.cache
+def _settle(names: tuple[str, ...]) -> sa.Update:
+    return (
+        servers.update()
+        .where(S.id == sa.bindparam("the_id"), S.generation == sa.bindparam("the_generation"), S.deleted_at.is_(None))
+        .values({name: sa.bindparam(name) for name in names})
+    )
+
+
 def settle(tx: Tx, server_id: str, generation: int, **values: Any) -> bool:
     """Writes how an operation ended, unless a later order has been taken meanwhile: then that one will say."""
-    return bool(tx.execute(
-        servers.update()
-        .where(S.id == server_id, S.generation == generation, S.deleted_at.is_(None))
-        .values(updated_at=tx.now, **values)).rowcount)
+    values["updated_at"] = tx.now
+    parameters = {"the_id": server_id, "the_generation": generation, **values}
+    return bool(tx.execute(_settle(tuple(values)), parameters).rowcount)
 
 
 def fault(tx: Tx, reason: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +14,11 @@ from pilvi.engine.tables import events, leases, operations, reconcilers
 UNFINISHED = ("running", "undoing")
 
 
+_INSERT = operations.insert()
+
+
 def insert(tx: Tx, **values: Any) -> int:
-    result = tx.execute(operations.insert(), {"created_at": tx.now, "updated_at": tx.now, **values})
+    result = tx.execute(_INSERT, {"created_at": tx.now, "updated_at": tx.now, **values})
     return result.inserted_primary_key[0]
 
 
@@ -27,11 +31,20 @@ def cancel_unfinished(tx: Tx, object_id: str, but: list[str]) -> None:
     )
 
 
+# Statements that every step needs are built once: building one takes several times as long as running it.
+
 _FIRST_UNFINISHED = (
     sa.select(operations)
     .where(operations.c.object_id == sa.bindparam("object_id"), operations.c.state.in_(UNFINISHED))
     .order_by(operations.c.seq)
     .limit(1)
+)
+_CLAIM = (
+    operations.update()
+    .where(operations.c.seq == sa.bindparam("the_seq"),
+           sa.or_(operations.c.owner.is_(None), operations.c.owner == sa.bindparam("owner"),
+                  operations.c.lease_until <= sa.bindparam("now")))
+    .values(owner=sa.bindparam("owner"), lease_until=sa.bindparam("until"))
 )
 
 
@@ -43,23 +56,25 @@ def claim_first(tx: Tx, object_id: str, owner: str, until: int) -> sa.Row | None
         return None
     if row.owner not in (None, owner) and row.lease_until > tx.now:
         return None
-    taken = tx.execute(
-        operations.update()
-        .where(operations.c.seq == row.seq,
-               sa.or_(operations.c.owner.is_(None), operations.c.owner == owner, operations.c.lease_until <= tx.now))
-        .values(owner=owner, lease_until=until)
-    )
+    taken = tx.execute(_CLAIM, {"the_seq": row.seq, "owner": owner, "now": tx.now, "until": until})
     return row if taken.rowcount else None
 
 
-def update(tx: Tx, seq: int, owner: str, /, **values: Any) -> bool | None:
-    """Writes progress and says whether the operation is cancelled; None when it is no longer `owner`'s (its lease
-    ran out)."""
-    return tx.scalar(
+@functools.cache
+def _update(names: tuple[str, ...]) -> sa.Update:
+    return (
         operations.update()
-        .where(operations.c.seq == seq, operations.c.owner == owner)
-        .values(updated_at=tx.now, **values)
-        .returning(operations.c.cancelled))
+        .where(operations.c.seq == sa.bindparam("the_seq"), operations.c.owner == sa.bindparam("the_owner"))
+        .values({name: sa.bindparam(name) for name in names})
+        .returning(operations.c.cancelled)
+    )
+
+
+def update(tx: Tx, seq: int, owner: str, /, **values: Any) -> bool | None:
+    """Writes progress and says whether the operation is cancelled; None when it is no longer `owner`'s (its
+    lease ran out)."""
+    values["updated_at"] = tx.now
+    return tx.scalar(_update(tuple(values)), {"the_seq": seq, "the_owner": owner, **values})
 
 
 def renew(tx: Tx, owner: str, until: int) -> None:
@@ -96,8 +111,11 @@ def release_all(tx: Tx) -> None:
     tx.execute(leases.delete())
 
 
+_ADD_EVENT = events.insert()
+
+
 def add_event(tx: Tx, **values: Any) -> None:
-    tx.execute(events.insert(), values)
+    tx.execute(_ADD_EVENT, values)
 
 
 def operations_of(tx: Tx, object_id: str, *, limit: int | None = None, since: int | None = None,

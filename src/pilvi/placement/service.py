@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from pilvi.db import Database, Tx
 from pilvi.faults import Conflict, NotFound
 from pilvi.placement import store
+from pilvi.placement.store import DISK_GB, MEMORY_MB, VCPU
 
-VCPU, MEMORY_MB, DISK_GB = "VCPU", "MEMORY_MB", "DISK_GB"
 WORDS = {VCPU: "VCPUs", MEMORY_MB: "MiB of memory", DISK_GB: "GiB of disk"}
 NAMES = {VCPU: "vcpus", MEMORY_MB: "memory_mib", DISK_GB: "disk_gib"}
 
@@ -51,15 +51,17 @@ class Placement:
             if not lacking:
                 store.note(tx, consumer_id, host, amounts)
                 return host
-            store.give_back(tx, host, {name: amount for name, amount in amounts.items() if name not in lacking})
-            reasons += [f"host {host}: {_lack(rows[host][name], amounts[name])}" for name in lacking]
+            reasons += [f"host {host}: {_lack(rows[host], name, amounts[name])}" for name in lacking]
         raise Conflict(f"No valid host was found. {'; '.join(sorted(reasons)) or 'There are no hosts.'}")
 
     def release(self, tx: Tx, consumer_id: str) -> None:
         """Gives back what a consumer holds; one that holds nothing is fine."""
         tx.lock("placement")
+        held: dict[str, dict[str, int]] = defaultdict(dict)
         for row in store.forget(tx, consumer_id):
-            store.give_back(tx, row.host, {row.resource_class: row.used})
+            held[row.host][row.resource_class] = row.used
+        for host, amounts in held.items():
+            store.give_back(tx, host, amounts)
 
     def allocations(self, tx: Tx, consumer_id: str) -> dict[str, Any]:
         """{"host": ..., "resources": {class: amount}}, empty for one that holds nothing."""
@@ -108,5 +110,6 @@ def _load(rows: dict[str, sa.Row], amounts: dict[str, int]) -> float:
                for name, amount in amounts.items() if name in rows)
 
 
-def _lack(row: sa.Row, amount: int) -> str:
-    return f"{amount} {WORDS[row.resource_class]} wanted, {max(0, int(_capacity(row) - row.used))} free"
+def _lack(rows: dict[str, sa.Row], name: str, amount: int) -> str:
+    free = max(0, int(_capacity(rows[name]) - rows[name].used)) if name in rows else 0
+    return f"{amount} {WORDS[name]} wanted, {free} free"

@@ -10,6 +10,7 @@ from pilvi.db import Tx
 from pilvi.placement.tables import allocations, inventories, providers
 
 I = inventories.c  # noqa: E741
+VCPU, MEMORY_MB, DISK_GB = "VCPU", "MEMORY_MB", "DISK_GB"  # resource classes
 
 
 def providers_all(tx: Tx) -> Sequence[sa.Row]:
@@ -20,9 +21,12 @@ def provider(tx: Tx, uuid: str) -> sa.Row | None:
     return tx.one(sa.select(providers).where(providers.c.uuid == uuid))
 
 
+_INVENTORIES = sa.select(inventories).order_by(I.host, I.resource_class)
+_INVENTORIES_OF = _INVENTORIES.where(I.host.in_(sa.bindparam("hosts", expanding=True)))
+
+
 def inventories_of(tx: Tx, hosts: Sequence[str] | None = None) -> Sequence[sa.Row]:
-    statement = sa.select(inventories).order_by(I.host, I.resource_class)
-    return tx.all(statement if hosts is None else statement.where(I.host.in_(hosts)))
+    return tx.all(_INVENTORIES) if hosts is None else tx.all(_INVENTORIES_OF, {"hosts": list(hosts)})
 
 
 def ensure_provider(tx: Tx, host: str, uuid: str) -> None:
@@ -47,36 +51,45 @@ def count_generation(tx: Tx, host: str) -> None:
     tx.execute(providers.update().where(providers.c.host == host).values(generation=providers.c.generation + 1))
 
 
-def take(tx: Tx, host: str, amounts: Mapping[str, int]) -> list[str]:
-    """Takes all of it or, where something does not fit, says what; the caller then gives back what was taken.
+# One conditional UPDATE for all resource classes: of two who want the last of something, one gets it.
+_AMOUNT = sa.case({name: sa.bindparam(name) for name in (VCPU, MEMORY_MB, DISK_GB)}, value=I.resource_class)
+_TAKE = (
+    inventories.update()
+    .where(I.host == sa.bindparam("the_host"), I.used + _AMOUNT <= (I.total - I.reserved) * I.ratio)
+    .values(used=I.used + _AMOUNT)
+    .returning(I.resource_class)
+)
+_GIVE_BACK = inventories.update().where(I.host == sa.bindparam("the_host")).values(used=I.used - _AMOUNT)
+_NOTHING = {VCPU: 0, MEMORY_MB: 0, DISK_GB: 0}
+_NOTE = allocations.insert()
+_ALLOCATIONS_OF = sa.select(allocations).where(allocations.c.consumer_id == sa.bindparam("consumer"))
+_FORGET = (
+    allocations.delete()
+    .where(allocations.c.consumer_id == sa.bindparam("consumer"))
+    .returning(allocations.c.host, allocations.c.resource_class, allocations.c.used)
+)
 
-    Each is one conditional UPDATE: of two who want the last of it, one gets it."""
-    lacking = []
-    for resource_class, amount in amounts.items():
-        taken = tx.execute(
-            inventories.update()
-            .where(I.host == host, I.resource_class == resource_class,
-                   I.used + amount <= (I.total - I.reserved) * I.ratio)
-            .values(used=I.used + amount))
-        if not taken.rowcount:
-            lacking.append(resource_class)
+
+def take(tx: Tx, host: str, amounts: Mapping[str, int]) -> list[str]:
+    """Takes all of it, or nothing and says which resources lack."""
+    taken = {row.resource_class for row in tx.all(_TAKE, {"the_host": host, **_NOTHING, **amounts})}
+    lacking = [name for name in amounts if name not in taken]
+    if lacking:
+        give_back(tx, host, {name: amount for name, amount in amounts.items() if name in taken})
     return lacking
 
 
 def give_back(tx: Tx, host: str, amounts: Mapping[str, int]) -> None:
-    for resource_class, amount in amounts.items():
-        tx.execute(inventories.update().where(I.host == host, I.resource_class == resource_class)
-                   .values(used=I.used - amount))
+    tx.execute(_GIVE_BACK, {"the_host": host, **_NOTHING, **amounts})
 
 
 def note(tx: Tx, consumer_id: str, host: str, amounts: Mapping[str, int]) -> None:
-    tx.execute(allocations.insert(), [
-        {"consumer_id": consumer_id, "host": host, "resource_class": resource_class, "used": amount}
-        for resource_class, amount in amounts.items()])
+    tx.execute(_NOTE, [{"consumer_id": consumer_id, "host": host, "resource_class": name, "used": amount}
+                       for name, amount in amounts.items()])
 
 
 def allocations_of(tx: Tx, consumer_id: str) -> Sequence[sa.Row]:
-    return tx.all(sa.select(allocations).where(allocations.c.consumer_id == consumer_id))
+    return tx.all(_ALLOCATIONS_OF, {"consumer": consumer_id})
 
 
 def allocations_on(tx: Tx, host: str) -> Sequence[sa.Row]:
@@ -85,5 +98,4 @@ def allocations_on(tx: Tx, host: str) -> Sequence[sa.Row]:
 
 def forget(tx: Tx, consumer_id: str) -> Sequence[sa.Row]:
     """Deletes a consumer's allocations and returns what they were."""
-    return tx.all(allocations.delete().where(allocations.c.consumer_id == consumer_id)
-                  .returning(allocations.c.host, allocations.c.resource_class, allocations.c.used))
+    return tx.all(_FORGET, {"consumer": consumer_id})
