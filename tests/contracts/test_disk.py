@@ -7,12 +7,15 @@ import os
 import shutil
 import stat
 import subprocess
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from pilvi.drivers.disk import file
 from pilvi.drivers.disk.base import DiskError, DiskStore, Image
 from pilvi.drivers.disk.file import FileDisks
 from pilvi.drivers.disk.simulated import SimulatedDisks
@@ -169,6 +172,46 @@ def test_cached_images_are_pruned_when_no_disk_needs_them(files: Rig) -> None:
     files.store.absent("three")
     assert files.reopen().prune() == ["second"]
     assert [path for path in files.store.root().rglob("*") if path.is_file()] == []
+
+
+@QEMU_IMG
+def test_disks_do_not_wait_for_another_image_s_copy(files: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on, link = threading.Event(), threading.Event(), os.link
+
+    def slow(source: Path, target: Path) -> None:
+        if source.name == "slow":
+            begun.set()
+            assert go_on.wait(60)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", slow)
+    images = files.image("slow"), files.image("fast")
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(files.store.ensure_from_image, "one", images[0], MIB)
+        try:
+            assert begun.wait(60)
+            files.store.ensure_from_image("two", images[1], MIB)
+            assert files.store.disks() == ["two"]
+            files.store.absent("two")
+            assert files.store.prune() == ["fast"]
+        finally:
+            go_on.set()
+        assert described(waiting.result(60).path)["backing-filename"].endswith("slow.raw")
+
+
+@QEMU_IMG
+def test_an_image_is_not_pruned_just_before_its_first_disk(
+    files: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = file._run
+
+    def prune_first(*words: str, **options: int) -> None:
+        assert files.store.prune() == []
+        command(*words, **options)
+
+    monkeypatch.setattr(file, "_run", prune_first)
+    made = files.store.ensure_from_image("one", files.image(), MIB)
+    assert Path(described(made.path)["backing-filename"]).exists()
 
 
 @QEMU_IMG

@@ -1,4 +1,4 @@
-"""A config drive: OpenStack's metadata as files on an ISO 9660 image, for guests that have no metadata service."""
+"""A config drive: OpenStack's metadata as files in an ISO 9660 image, for guests that use no service."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class DiskStore(Protocol):
     """The disks of one host's guests."""
 
     def ensure_from_image(self, disk_id: str, image: Image, size_bytes: int) -> DiskInfo:
-        """A copy-on-write disk over a cached copy of the image; as large as the image where `size_bytes` is less.
+        """A copy-on-write disk over a cached copy of the image, at least as large as the image.
 
         An existing disk of this id is returned as it is. The cached copy stays usable when the image's own
         file is deleted. Raises DiskError."""

@@ -11,14 +11,16 @@ import re
 import struct
 import subprocess
 import threading
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pilvi.drivers.disk.base import DiskError, DiskInfo, Image
 
 SUFFIXES = {".qcow2": "qcow2", ".raw": "raw"}
 COMMAND_SECONDS = 120
+COPY_SECONDS = 3600  # of a large image, on a slow disk
 # docs/interop/qcow2.txt of QEMU: magic, version, backing file name's offset and length, cluster bits, size
 _HEADER = struct.Struct(">4sIQIIQ")
 
@@ -29,7 +31,7 @@ class FileDisks:
     def __init__(self, root: Path, *, uid: int, gid: int):
         self._root, self._base, self._uid, self._gid = root, root / "base", uid, gid
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._bases = threading.Lock()  # an image that is about to be used is not pruned
+        self._guard, self._users = threading.Lock(), Counter[str]()  # of images, by those at work
         for folder in (root, self._base):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)  # the guests' processes open files whose names they were told
@@ -40,7 +42,7 @@ class FileDisks:
         with self._locks[_safe(disk_id)]:
             if (found := self.info(disk_id)) is not None:
                 return found
-            with self._bases, _told(f"disk {disk_id} cannot be made from image {image.id}"):
+            with self._in_use(image), _told(f"disk {disk_id} cannot be made from image {image.id}"):
                 base = self._ensure_base(image)
                 size = max(size_bytes, _virtual_size(base, image.format))
                 create = ("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", image.format)
@@ -79,10 +81,10 @@ class FileDisks:
 
     def prune(self) -> list[str]:
         pruned = []
-        with self._bases, _told("cached images cannot be pruned"):
+        with self._guard, _told("cached images cannot be pruned"):
             used = {_backing_file(overlay) for overlay in self._root.glob("*.qcow2")}
-            for base in self._base.iterdir():
-                if str(base) not in used:
+            for base in self._base.glob("[!.]*"):
+                if str(base) not in used and not self._users[base.stem]:
                     base.unlink()
                     pruned.append(base.stem)
         return pruned
@@ -96,16 +98,29 @@ class FileDisks:
 
     # -- inside
 
+    @contextmanager
+    def _in_use(self, image: Image) -> Iterator[None]:
+        """Meanwhile it is not pruned, though no disk is based on it yet."""
+        with self._guard:
+            self._users[image.id] += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._users[image.id] -= 1
+                self._users += Counter()  # forgets those at zero
+
     def _ensure_base(self, image: Image) -> Path:
         """A hard link where both are on one file system: no copy, and it stays when the image is deleted.
 
         A link shares owner and mode with the image's own file, which the guests' group may read from then on.
         No guest is told where that is, nor may it list the folder."""
         base = self._base / f"{_safe(image.id)}.{_safe(image.format)}"
-        if not base.exists():
-            if image.format == "qcow2" and _header(Path(image.path))[0]:
-                raise ValueError("the image is based on another file")  # which may be any file of this host
-            self._whole(base, 0o440, lambda file: _link_or_copy(Path(image.path), file), uid=os.geteuid())
+        with self._locks[f"base/{base.name}"]:  # no disk can be called that
+            if not base.exists():
+                if image.format == "qcow2" and _header(Path(image.path))[0]:
+                    raise ValueError("the image is based on another file")  # it may be any file of this host
+                self._whole(base, 0o440, lambda file: _link_or_copy(Path(image.path), file), uid=os.geteuid())
         return base
 
     def _whole(self, file: Path, mode: int, make: Callable[[Path], None], uid: int | None = None) -> None:
@@ -148,8 +163,8 @@ def _safe(name: str) -> str:
     return name
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True)
+def _run(*command: str, seconds: int = COMMAND_SECONDS) -> None:
+    subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -163,7 +178,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # another file system, or one without links
-        _run("cp", "--sparse=always", "--reflink=auto", str(source), str(target))
+        _run("cp", "--sparse=always", "--reflink=auto", str(source), str(target), seconds=COPY_SECONDS)
 
 
 def _header(file: Path) -> tuple[int, int, int]:

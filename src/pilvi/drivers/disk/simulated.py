@@ -59,7 +59,9 @@ class SimulatedDisks(Faults):
     def root(self) -> Path:
         return self._root
 
-    def _keep(self, disk_id: str, disk_format: str, size: int, allocated: int, image_id: str | None) -> DiskInfo:
+    def _keep(
+        self, disk_id: str, disk_format: str, size: int, allocated: int, image_id: str | None
+    ) -> DiskInfo:
         info = DiskInfo(str(self._root / disk_id), disk_format, size, allocated)
         self._notes.put(disk_id, msgspec.json.encode(_Kept(info, image_id)).decode())
         return info
