@@ -303,9 +303,38 @@ def test_the_console_says_something_until_the_guest_is_undefined(rig: Simulated 
     driver.stop(one.id)
     assert driver.console_log(one.id).startswith(log)
     assert driver.console_log(one.id, 3) == driver.console_log(one.id)[-3:]
+    assert driver.console_log(one.id, 0) == b""
     driver.undefine(one.id)
     with pytest.raises(UnknownGuest):
         driver.console_log(one.id)
+
+
+# -- what only the simulated driver does
+
+
+def test_pretended_failures_are_for_whom_they_are_meant() -> None:
+    driver, one, other = SimulatedHypervisor(), guest(), guest()
+    driver.fail("start", "no luck", only=other.id)
+    driver.fail("pause", "stuck", times=2)
+    driver.start(one)
+    with pytest.raises(HypervisorError, match=f"{other.id}: no luck"):
+        driver.start(other)
+    driver.start(other)
+    for _ in range(2):
+        with pytest.raises(HypervisorError, match="stuck"):
+            driver.pause(one.id)
+    driver.pause(one.id)
+    assert driver.guests() == {one.id: PowerState.PAUSED, other.id: PowerState.RUNNING}
+
+
+def test_each_pretended_verb_takes_its_own_time() -> None:
+    waited: list[float] = []
+    driver, one = SimulatedHypervisor(seconds={"start": 2.0, "stop": 0.5}, sleep=waited.append), guest()
+    driver.start(one)
+    driver.start(one)
+    driver.pause(one.id)
+    driver.stop(one.id)
+    assert waited == [2.0, 0.5]
 
 
 # -- what only QEMU's driver does
@@ -342,11 +371,12 @@ def test_a_console_log_does_not_fill_the_host(qemu: Qemu) -> None:
     driver, one = qemu.driver, guest(qemu.disk())
     driver.start(one)
     qemu.greeted(one.id)
-    log = qemu.root / "guests" / one.id / "console.log"
-    with log.open("ab") as file:
-        file.write(b"." * (20 << 20) + b"the end")
+    logs = [qemu.root / "guests" / one.id / name for name in ("console.log", "stderr.log")]
+    for log in logs:
+        with log.open("ab") as file:
+            file.write(b"." * (20 << 20) + b"the end")
     driver.guests()
-    assert log.stat().st_blocks * 512 < 2 << 20
+    assert all(log.stat().st_blocks * 512 < 2 << 20 for log in logs)
     assert driver.console_log(one.id, 1000) == b"the end".rjust(1000, b".")
     driver.reset(one.id)
     eventually(lambda: driver.console_log(one.id).endswith(b"the end" + boot_sector.GREETING))
@@ -484,6 +514,28 @@ def test_disks_and_cards_are_what_was_asked_for(qemu: Qemu) -> None:
         assert [block["file"] for block in blocks.values()] == [disk.path for disk in one.disks]
         assert [block["ro"] for block in blocks.values()] == [False, True]
         driver.undefine(one.id)
+        driver.close()
+    finally:
+        namespace.absent_namespace(name)
+
+
+@only_qemu
+def test_a_card_whose_tap_is_missing_is_no_start(qemu: Qemu) -> None:
+    name = f"pilvi-test-{os.getpid()}"
+    namespace.ensure_namespace(name)
+    try:
+        driver = qemu.open(namespace=name)
+        one = guest(qemu.disk())
+        driver.start(one)
+        driver.stop(one.id)
+        (qemu.root / "guests" / one.id / "stderr.log").write_text("an old warning")
+        carded = msgspec.structs.replace(one, nics=(Nic("port", "fa:16:3e:00:00:01", "no-tap"),))
+        with pytest.raises(HypervisorError, match="No such device") as refused:
+            driver.start(carded)
+        assert "old warning" not in str(refused.value)
+        assert driver.state(one.id) is PowerState.OFF
+        assert set(namespace.links(name)) == {"lo"}
+        assert not processes_of(one)
         driver.close()
     finally:
         namespace.absent_namespace(name)

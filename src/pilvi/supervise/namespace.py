@@ -6,6 +6,7 @@ Everything is idempotent: `ensure_*` may find its work done, `absent_*` nothing.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
@@ -123,10 +124,15 @@ def open_tap(namespace: str | None, device: str, *, offloads: bool) -> int:
 
     /dev/net/tun is not for everyone on every host; this way QEMU's user need not open it. The caller closes
     it. Without `offloads` packets come whole and with their checksums, as OVS's userspace datapath needs
-    them: QEMU sees a tap without virtio headers and offers the guest no offloads. Raises OSError."""
+    them: QEMU sees a tap without virtio headers and offers the guest no offloads. Raises OSError, also where
+    there is no such device."""
     flags = _IFF_TAP | _IFF_NO_PI | (_IFF_VNET_HDR if offloads else 0)
 
     def open_device() -> int:
+        try:
+            socket.if_nametoindex(device)  # the kernel would make a new one, connected to nothing
+        except OSError:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV), device) from None
         handle = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.ioctl(handle, _TUNSETIFF, struct.pack("16sH22x", device.encode(), flags))

@@ -91,10 +91,10 @@ class Hypervisor(Protocol):
         A guest that does not run is left alone. Raises UnknownGuest."""
 
     def stop(self, guest_id: str) -> None:
-        """Switches it off now and waits until its process is gone; then its state is OFF. Raises UnknownGuest."""
+        """Switches it off now and waits until its process is gone; it is OFF then. Raises UnknownGuest."""
 
     def reset(self, guest_id: str) -> None:
-        """Presses the reset button of a running guest. Raises UnknownGuest, HypervisorError when it is off."""
+        """Presses a running guest's reset button. Raises UnknownGuest, HypervisorError when it is off."""
 
     def pause(self, guest_id: str) -> None:
         """Stops its processors; memory stays. Raises UnknownGuest, HypervisorError when it is off."""

@@ -37,7 +37,7 @@ START_SECONDS = 30.0  # for QEMU to answer its monitor; far more than it needs, 
 LOOK_SECONDS = 3.0
 END_SECONDS = 30.0  # for a killed process to be gone: its memory is given back first
 QUIT_SECONDS = 3.0
-LOG_BYTES = 8 << 20  # what a console log may take on the host, and what is kept of one that takes more
+LOG_BYTES = 8 << 20  # what a log may take on the host, and what is kept of one that takes more
 KEPT_LOG_BYTES = 1 << 20
 LONGEST_SOCKET_PATH = 107  # unix(7): sun_path, with its end
 _NEVER_RAN = ("prelaunch", "inmigrate")
@@ -121,20 +121,14 @@ class QemuHypervisor:
             lock.release()
 
     def guests(self) -> dict[str, PowerState]:
-        """And keeps their console logs from filling the host."""
+        """And keeps their logs from filling the host."""
         for name in self._defined_ids():
-            self._folder(name).trim_log()
+            self._folder(name).trim_logs()
         states = {name: self.state(name) for name in self._defined_ids()}
         return {name: state for name, state in states.items() if state is not PowerState.ABSENT}
 
     def console_log(self, guest_id: str, last_bytes: int = 1 << 20) -> bytes:
-        folder = self._known_folder(guest_id)
-        try:
-            with (folder.path / "console.log").open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - last_bytes))
-                return file.read(last_bytes)
-        except FileNotFoundError:
-            return b""
+        return _tail(self._known_folder(guest_id).path / "console.log", last_bytes)
 
     def console_socket(self, guest_id: str) -> Path:
         return self._known_folder(guest_id).path / "con"
@@ -178,13 +172,13 @@ class QemuHypervisor:
             self._await_monitor(folder, process)
             self._execute(folder, "cont")
         except (HypervisorError, OSError) as error:
-            said = folder.errors()
+            why = "; ".join(filter(None, (str(error), folder.errors())))
             self._end(folder)
             if new:
                 folder.remove()
             elif was_off:
                 folder.mark_off()
-            raise HypervisorError(f"guest {guest.id} does not start: {said or error}") from error
+            raise HypervisorError(f"guest {guest.id} does not start: {why}") from error
 
     def _spawn(self, folder: Folder, guest: Guest) -> Process:
         command = self._privileges.command(qemu_command.arguments(
@@ -195,7 +189,7 @@ class QemuHypervisor:
             for nic in guest.nics:
                 files.append(open_tap(self._namespace, nic.device, offloads=self._offloads))
                 opened.callback(os.close, files[-1])
-            errors = _open(opened, folder.path / "stderr.log", os.O_TRUNC)
+            errors = _open(opened, folder.path / "stderr.log", os.O_APPEND)
             return launch(command, files, errors, folder.note)
 
     def _await_monitor(self, folder: Folder, process: Process) -> None:
@@ -347,7 +341,7 @@ class Folder:
         shutil.rmtree(self.own, ignore_errors=True)
         self.own.mkdir(mode=0o700)
         os.chown(self.own, privileges.uid, privileges.gid)
-        for name in ("off", "process.json", "q0", "q1", "con"):
+        for name in ("off", "process.json", "stderr.log", "q0", "q1", "con"):
             (self.path / name).unlink(missing_ok=True)
         replace(self.path / "guest.json", msgspec.json.encode(guest))
 
@@ -371,18 +365,16 @@ class Folder:
 
     def errors(self) -> str:
         """What its process complained about last."""
-        try:
-            lines = (self.path / "stderr.log").read_text(errors="replace")[-4096:].splitlines()
-        except OSError:
-            return ""
+        lines = _tail(self.path / "stderr.log", 4096).decode(errors="replace").splitlines()
         return "; ".join(line.strip() for line in lines if line.strip())
 
-    def trim_log(self) -> None:
+    def trim_logs(self) -> None:
         """Gives back the space of a long log's beginning: a hole takes none, the end stays where it is."""
-        log = self.path / "console.log"
-        with suppress(FileNotFoundError, HostError):
-            found = log.stat()
-            if found.st_blocks * 512 > LOG_BYTES:
+        for log in (self.path / "console.log", self.path / "stderr.log"):
+            with suppress(FileNotFoundError, HostError):
+                found = log.stat()
+                if found.st_blocks * 512 <= LOG_BYTES:
+                    continue
                 run("fallocate", "--punch-hole", "--length", str(found.st_size - KEPT_LOG_BYTES), str(log))
 
     @contextmanager
@@ -407,6 +399,15 @@ def _open(opened: ExitStack, path: Path, flags: int) -> int:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
     opened.callback(os.close, file)
     return file
+
+
+def _tail(file: Path, last_bytes: int) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            opened.seek(max(0, opened.seek(0, os.SEEK_END) - last_bytes))
+            return opened.read(last_bytes)
+    except FileNotFoundError:
+        return b""
 
 
 def _version() -> int:

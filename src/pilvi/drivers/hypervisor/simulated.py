@@ -1,4 +1,4 @@
-"""Guests that are only pretended: power states that last, a console that says something, and failures on demand.
+"""Guests that are only pretended: power states that last, a console that speaks, and failures on demand.
 
 A product of its own, for clouds that only answer their API, and so under the contract of the real drivers.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -32,17 +32,22 @@ class _Kept(msgspec.Struct):
 
 
 class SimulatedHypervisor(Faults):
-    """`seconds` is how long each start takes; `sleep` is how it waits. With a root, guests outlive this object."""
+    """`seconds` is how long each verb takes, those not named no time; `sleep` is how it is waited.
+
+    With a root, guests outlive this object."""
 
     error = HypervisorError
 
-    def __init__(self, root: Path | None = None, *, vcpus: int = 64, memory_mib: int = 1 << 18, seconds: float = 0.0,
-                 sleep: Callable[[float], None] = time.sleep):
+    def __init__(
+        self, root: Path | None = None, *, vcpus: int = 64, memory_mib: int = 1 << 18,
+        seconds: Mapping[str, float] | None = None, sleep: Callable[[float], None] = time.sleep,
+    ):
         super().__init__()
         self._root, self._vcpus, self._memory_mib = root, vcpus, memory_mib
-        self._seconds, self._sleep = seconds, sleep
+        self._seconds, self._sleep = dict(seconds or {}), sleep
         self._notes = Notes(root)
-        self._guests = {name: msgspec.json.decode(text, type=_Kept) for name, text in self._notes.values.items()}
+        noted = self._notes.values.items()
+        self._guests = {name: msgspec.json.decode(text, type=_Kept) for name, text in noted}
         self._callbacks: list[Callable[[str, PowerState], None]] = []
         self._guard = threading.Lock()
 
@@ -53,35 +58,33 @@ class SimulatedHypervisor(Faults):
         kept = self._guests.get(guest.id)
         if kept is not None and kept.state in ALIVE:
             return
-        self.strike("start", f"guest {guest.id}")
-        if self._seconds:
-            self._sleep(self._seconds)
+        self._do("start", guest.id)
         self._keep(_Kept(guest, PowerState.RUNNING, kept.boots + 1 if kept else 1))
 
     def shutdown(self, guest_id: str) -> None:
         if self._known(guest_id).state is not PowerState.RUNNING:
             return
-        self.strike("shutdown", f"guest {guest_id}")
+        self._do("shutdown", guest_id)
         self.guest_switches_off(guest_id)
 
     def stop(self, guest_id: str) -> None:
         kept = self._known(guest_id)
-        self.strike("stop", f"guest {guest_id}")
+        self._do("stop", guest_id)
         self._turn(kept, PowerState.OFF)
 
     def reset(self, guest_id: str) -> None:
         kept = self._alive(guest_id)
-        self.strike("reset", f"guest {guest_id}")
+        self._do("reset", guest_id)
         self._keep(_Kept(kept.guest, kept.state, kept.boots + 1))
 
     def pause(self, guest_id: str) -> None:
         kept = self._alive(guest_id)
-        self.strike("pause", f"guest {guest_id}")
+        self._do("pause", guest_id)
         self._turn(kept, PowerState.PAUSED)
 
     def resume(self, guest_id: str) -> None:
         kept = self._alive(guest_id)
-        self.strike("resume", f"guest {guest_id}")
+        self._do("resume", guest_id)
         self._turn(kept, PowerState.RUNNING)
 
     def state(self, guest_id: str) -> PowerState:
@@ -95,20 +98,22 @@ class SimulatedHypervisor(Faults):
         kept = self._known(guest_id)
         lines = []
         for boot in range(kept.boots):
-            lines += ["[    0.000000] Linux version 6.1.0-simulated", f"[    0.004000] Memory: {kept.guest.memory_mib}M",
+            lines += ["[    0.000000] Linux version 6.1.0-simulated",
+                      f"[    0.004000] Memory: {kept.guest.memory_mib}M",
                       f"[    0.020000] smp: Brought up {kept.guest.vcpus} CPUs",
                       *(f"[    0.100000] virtio_net {nic.mac}" for nic in kept.guest.nics),
                       f"{kept.guest.name} login: (boot {boot + 1})"]
-        return "\n".join([*lines, ""]).encode()[-last_bytes:]
+        log = "\n".join([*lines, ""]).encode()
+        return log[max(0, len(log) - last_bytes):]
 
     def console_socket(self, guest_id: str) -> Path:
         self._known(guest_id)
-        raise HypervisorError(f"guest {guest_id} is simulated: it has a console log, and nobody at the console")
+        raise HypervisorError(f"guest {guest_id} is simulated: it has a console log, but no console")
 
     def undefine(self, guest_id: str) -> None:
         if guest_id not in self._guests:
             return
-        self.strike("undefine", f"guest {guest_id}")
+        self._do("undefine", guest_id)
         self._guests.pop(guest_id, None)
         self._notes.drop(guest_id)
 
@@ -133,6 +138,12 @@ class SimulatedHypervisor(Faults):
             callback(guest_id, state)
 
     # -- inside
+
+    def _do(self, verb: str, guest_id: str) -> None:
+        """Takes the verb's time, and then fails where that is due."""
+        if seconds := self._seconds.get(verb):
+            self._sleep(seconds)
+        self.strike(verb, f"guest {guest_id}")
 
     def _known(self, guest_id: str) -> _Kept:
         kept = self._guests.get(guest_id)
