@@ -39,7 +39,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     region: str = "RegionOne"
     token_hours: float = 12
     shutdown_seconds: float = 60  # how long a guest may take to switch itself off before it is forced
-    workers: int = 24  # operations that may be under way at once
+    workers: int = 8  # operations that may be at work at once; those that wait for something do not count
     oscloud_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # who may use the unauthenticated OS Cloud face
     network: NetworkSettings = NetworkSettings()
     host: HostSettings = HostSettings()

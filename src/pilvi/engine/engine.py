@@ -41,8 +41,7 @@ class Engine:
         self.id = ids.uuid()
         self._alone = alone
         self.call = call
-        self._retry_seconds = retry_seconds
-        self._period = min(1.0, retry_seconds)  # between two looks at the database
+        self.retry_seconds = retry_seconds  # before the first repetition; it doubles with each
         self._kinds: dict[str, Operation] = {}
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="operation")
         self._guard = threading.Lock()
@@ -157,7 +156,8 @@ class Engine:
         while not self._stopping.is_set():
             now = self.clock.monotonic()
             try:
-                if now - looked_at >= self._period:
+                period = min(1.0, self.retry_seconds)
+                if now - looked_at >= period:
                     looked_at = now
                     self._look()
                 if now - renewed_at >= LEASE_SECONDS / 3:
@@ -171,7 +171,7 @@ class Engine:
                 for each, progress in parked.items():
                     if progress.look_at <= now:
                         self._submit(each)
-                self._next_look = min([looked_at + self._period, *(
+                self._next_look = min([looked_at + period, *(
                     progress.look_at for progress in parked.values() if progress.look_at > now)])
             self._wake.wait(max(0.0, self._next_look - self.clock.monotonic()))
             self._wake.clear()
@@ -199,7 +199,7 @@ class Engine:
                 log.exception("an operation could not be run; it is taken up again", object_id=object_id)
                 with self._guard:
                     self._current.pop(object_id, None)
-                more = not self._stopping.wait(self._retry_seconds)
+                more = not self._stopping.wait(self.retry_seconds)
             with self._guard:
                 parked = object_id in self._current
                 again = (progress.poked if parked else more or object_id in self._again) and not self._stopping.is_set()
@@ -333,7 +333,7 @@ class Engine:
 
     def _later(self, progress: Progress, name: str, reason: str) -> None:
         """Puts the operation off: the step under way is done again after a while, longer each time."""
-        delay = min(self._retry_seconds * 2 ** min(progress.attempts - 1, 10), LONGEST_RETRY_SECONDS)
+        delay = min(self.retry_seconds * 2 ** min(progress.attempts - 1, 10), LONGEST_RETRY_SECONDS)
         with self.db.transaction() as tx:
             self._trail(tx, progress, name, "Retry", reason)
             self._update(tx, progress, not_before=tx.now + int(delay * 1e6))
