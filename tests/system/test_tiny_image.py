@@ -211,7 +211,8 @@ def test_power_button_config_drive_and_once_per_instance(ready, place, disk):
     instance = "0d4f7f5e-0000-4000-8000-000000000002"
     drive = config_drive(place / "config.iso", instance, (place / "key.pub").read_text())
     for boot in ("new", "same"):
-        guest = Guest(place / boot, disk, place / "key", "-cdrom", str(drive))
+        guest = Guest(place / boot, disk, place / "key", "-drive",
+                      f"file={drive},if=virtio,format=raw,readonly=on")
         try:
             guest.wait(f"metadata from the config drive: instance {instance}, host second, 1 keys")
             times = partial(guest.ssh, "cat /root/times", user="root", check=False)
