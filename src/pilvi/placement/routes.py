@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from pilvi.faults import Fault
-from pilvi.http.request import Request, Response
+from pilvi.faults import BadRequest, Fault
+from pilvi.http.request import Request, Response, integer
 from pilvi.http.routing import Api, Microversions, Route
 from pilvi.placement import policy
 
@@ -26,9 +26,32 @@ def _provider(row: Any, request: Request) -> dict[str, Any]:
     return shown
 
 
+# Query parameters of a listing, and the microversion that each came with.
+FILTERS = {"name": (1, 0), "uuid": (1, 0), "member_of": (1, 3), "resources": (1, 4), "in_tree": (1, 14),
+           "required": (1, 18)}
+
+
 def list_providers(request: Request) -> Response:
-    rows = request.cloud.placement.providers(request.arg("name"), request.arg("uuid"))
+    for name in request.query:
+        if not request.at_least(*FILTERS.get(name, (9, 0))):
+            raise BadRequest(f"Invalid query string parameters: '{name}' is not served by this version.")
+    # No provider is in an aggregate or has traits: one that is to be, or to have them, is not there.
+    if any(not word.startswith("!") for name in ("member_of", "required") if (text := request.arg(name))
+           for word in text.split(",")):
+        return Response(200, {"resource_providers": []})
+    rows = request.cloud.placement.providers(
+        request.arg("name"), [each for name in ("uuid", "in_tree") if (each := request.arg(name)) is not None],
+        amounts(request.arg("resources")))
     return Response(200, {"resource_providers": [_provider(row, request) for row in rows]})
+
+
+def amounts(text: str | None) -> dict[str, int]:
+    """{"VCPU": 1} of "VCPU:1". Raises BadRequest."""
+    found = {}
+    for part in text.split(",") if text is not None else ():
+        name, _, amount = part.partition(":")
+        found[name] = integer(amount, "resources", 1)
+    return found
 
 
 def show_provider(request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -81,10 +81,14 @@ class Placement:
 
     # -- the HTTP API's views
 
-    def providers(self, name: str | None = None, uuid: str | None = None) -> Sequence[sa.Row]:
+    def providers(self, name: str | None = None, uuids: Sequence[str] = (),
+                  resources: Mapping[str, int] | None = None) -> Sequence[sa.Row]:
+        """Those of this name, with all of these ids, and with room for this much."""
         with self.db.read() as tx:
+            free = {(row.host, row.resource_class): _capacity(row) - row.used for row in store.inventories_of(tx)}
             return [row for row in store.providers_all(tx)
-                    if (name is None or row.host == name) and (uuid is None or row.uuid == uuid)]
+                    if name in (None, row.host) and all(row.uuid == uuid for uuid in uuids)
+                    and all(free.get((row.host, each), 0) >= amount for each, amount in (resources or {}).items())]
 
     def provider(self, uuid: str) -> tuple[sa.Row, Sequence[sa.Row], Sequence[sa.Row]]:
         """A resource provider, its inventories and its allocations. Raises NotFound."""
