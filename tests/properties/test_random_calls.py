@@ -159,8 +159,9 @@ class Cloud(RuleBasedStateMachine):
     def nothing_leaks(self):
         cloud, guests = self.served.cloud, Counter()
         for agent in cloud.site.agents:
-            guests.update(agent.hypervisor.guests())
+            guests.update(list(agent.hypervisor.guests()))
         assert set(guests) <= set(self.alive)
+        assert set(guests.values()) <= {1}, "no guest is on two hosts"
         with cloud.db.read() as tx:
             held = {row.consumer_id for row in tx.all(sa.select(placement.allocations.c.consumer_id).distinct())}
             assert held <= set(self.alive)
