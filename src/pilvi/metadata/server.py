@@ -54,9 +54,18 @@ class MetadataServer:
     def close(self) -> None:
         for network_id in list(self._servers):
             self.stop_serving(network_id)
+        asyncio.run_coroutine_threadsafe(self._let_go(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join()
         self._pool.shutdown(wait=True)
+        self._loop.close()
+
+    async def _let_go(self) -> None:
+        """Ends what is still connected."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connection(self, network_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = writer.get_extra_info("peername")[0]
