@@ -1,7 +1,7 @@
 """The database: one transaction a request, named locks, and after-commit calls.
 
-SQLite (WAL) in the embedded cloud, PostgreSQL in a cluster. Nothing may rest on SQLite's single writer: whatever
-must not happen twice is kept apart by a constraint, a conditional UPDATE, or `Tx.lock`.
+SQLite (WAL) in the embedded cloud, PostgreSQL in a cluster. Nothing may rest on SQLite's single writer:
+whatever must not happen twice is kept apart by a constraint, a conditional UPDATE, or `Tx.lock`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Time = sa.BigInteger  # microseconds since 1970, UTC
 def on_constraint(error: sa.exc.IntegrityError, name: str, *columns: str) -> bool:
     """Was it this unique constraint? PostgreSQL names the constraint, SQLite its columns ("table.column")."""
     text = str(error.orig)
-    return name in text or bool(columns) and all(column in text for column in columns)
+    return name in text or (bool(columns) and all(column in text for column in columns))
 
 
 class Tx:
@@ -67,7 +67,9 @@ class Tx:
         quota, then placement, then network."""
         if self._postgresql:
             digest = hashlib.blake2b("/".join(name).encode(), digest_size=8).digest()
-            self.connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest, "big", signed=True))))
+            self.connection.execute(
+                sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest, "big", signed=True)))
+            )
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Called once the transaction is durable; not called when it is rolled back."""
@@ -84,8 +86,11 @@ class Database:
     def __init__(self, url: str, clock: Clock, pool_size: int = 32):
         self.url, self._clock = url, clock
         self.postgresql = url.startswith("postgresql")
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 16,
-                                   "json_deserializer": msgspec.json.decode}
+        options: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": 16,
+            "json_deserializer": msgspec.json.decode,
+        }
         if not self.postgresql:
             options["connect_args"] = {"timeout": 30, "check_same_thread": False}
         self.engine = sa.create_engine(url, **options)

@@ -1,7 +1,7 @@
 """A small memory that lasts: values by name, kept in a file to which each change is a line that is appended.
 
-The file is written anew, whole or not at all, when most of its lines are out of date. What it says outlives Pilvi
-however that ends; where it is to outlive the host's end as well, each line is synced.
+The file is written anew, whole or not at all, when most of its lines are out of date. What it says outlives
+Pilvi however that ends; where it is to outlive the host's end as well, each line is synced.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Notes:
         if self._lines > 2 * len(self.values) + SLACK:
             self._write_anew()
         line = json.dumps(change).encode() + b"\n"
-        if os.write(self._descriptor, line) != len(line):  # the disk is full: half a line would spoil the next
+        if os.write(self._descriptor, line) != len(
+            line
+        ):  # the disk is full: half a line would spoil the next
             os.ftruncate(self._descriptor, self._size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._file))
         self._lines, self._size = self._lines + 1, self._size + len(line)

@@ -1,7 +1,7 @@
 """Limits on what a project may have, kept for all services in one table; what it has is counted, not kept.
 
-Counting and inserting happen in one transaction under the project's lock, so a limit holds however many requests
-arrive at once.
+Counting and inserting happen in one transaction under the project's lock, so a limit holds however many
+requests arrive at once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,27 @@ from pilvi.db import Tx, metadata
 
 DEFAULTS: dict[str, dict[str, int]] = {
     "compute": {
-        "instances": 10, "cores": 20, "ram": 51200, "metadata_items": 128, "key_pairs": 100, "server_groups": 10,
-        "server_group_members": 10, "injected_files": 5, "injected_file_content_bytes": 10240,
+        "instances": 10,
+        "cores": 20,
+        "ram": 51200,
+        "metadata_items": 128,
+        "key_pairs": 100,
+        "server_groups": 10,
+        "server_group_members": 10,
+        "injected_files": 5,
+        "injected_file_content_bytes": 10240,
         "injected_file_path_bytes": 255,
     },
     "network": {
-        "network": 100, "subnet": 100, "port": 500, "router": 10, "floatingip": 50, "security_group": 10,
-        "security_group_rule": 100, "subnetpool": -1, "rbac_policy": 10,
+        "network": 100,
+        "subnet": 100,
+        "port": 500,
+        "router": 10,
+        "floatingip": 50,
+        "security_group": 10,
+        "security_group_rule": 100,
+        "subnetpool": -1,
+        "rbac_policy": 10,
     },
     "image": {"image_count_total": 100, "image_size_total": 102400},  # MiB
 }
@@ -37,7 +51,8 @@ quotas = sa.Table(
 
 
 _LIMITS = sa.select(quotas.c.resource, quotas.c.limit).where(
-    quotas.c.project_id == sa.bindparam("project_id"), quotas.c.service == sa.bindparam("service"))
+    quotas.c.project_id == sa.bindparam("project_id"), quotas.c.service == sa.bindparam("service")
+)
 
 
 def limits(tx: Tx, service: str, project_id: str) -> dict[str, int]:
@@ -50,8 +65,10 @@ def set_limits(tx: Tx, service: str, project_id: str, wanted: Mapping[str, int])
     for resource, limit in wanted.items():
         key = (quotas.c.project_id == project_id, quotas.c.service == service, quotas.c.resource == resource)
         if not tx.execute(quotas.update().where(*key).values(limit=limit)).rowcount:
-            tx.execute(quotas.insert(), {"project_id": project_id, "service": service, "resource": resource,
-                                         "limit": limit})
+            tx.execute(
+                quotas.insert(),
+                {"project_id": project_id, "service": service, "resource": resource, "limit": limit},
+            )
 
 
 def reset(tx: Tx, service: str, project_id: str) -> None:

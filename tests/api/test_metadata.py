@@ -59,8 +59,15 @@ class Guest:
 @pytest.fixture(scope="module")
 def guest(world, metadata):
     world.cloud.compute.create_keypair(world.context(), "key", KEY)
-    return Guest(world, metadata, name="My Guest", key_name="key", user_data=base64.b64encode(USER_DATA).decode(),
-                 metadata={"colour": "red"}, admin_password="secret")
+    return Guest(
+        world,
+        metadata,
+        name="My Guest",
+        key_name="key",
+        user_data=base64.b64encode(USER_DATA).decode(),
+        metadata={"colour": "red"},
+        admin_password="secret",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +87,36 @@ def test_versions_are_listed(guest):
 
 def test_what_openstack_tells(guest):
     assert guest.lines("/openstack/latest/") == [
-        "meta_data.json", "user_data", "password", "vendor_data.json", "network_data.json", "vendor_data2.json"]
+        "meta_data.json",
+        "user_data",
+        "password",
+        "vendor_data.json",
+        "network_data.json",
+        "vendor_data2.json",
+    ]
     assert guest.lines("/openstack/2012-08-10") == ["meta_data.json", "user_data"]
     told = guest.json("/openstack/2018-08-27/meta_data.json")
     assert told["public_keys"] == {"key": KEY}
     assert told["keys"] == [{"name": "key", "type": "ssh", "data": KEY}]
     assert (told["uuid"], told["name"], told["hostname"], told["launch_index"], told["meta"]) == (
-        guest.id, "My Guest", "my-guest", 0, {"colour": "red"})
+        guest.id,
+        "My Guest",
+        "my-guest",
+        0,
+        {"colour": "red"},
+    )
     assert (told["project_id"], told["availability_zone"], told["admin_pass"]) == (
-        guest.row.project_id, "nova", "secret")
+        guest.row.project_id,
+        "nova",
+        "secret",
+    )
     assert len(base64.b64decode(told["random_seed"])) == 512
     assert guest.read("/openstack/latest/user_data") == USER_DATA
-    assert guest.read("/openstack/latest/vendor_data.json") == guest.read("/openstack/latest/vendor_data2.json") == b"{}"
+    assert (
+        guest.read("/openstack/latest/vendor_data.json")
+        == guest.read("/openstack/latest/vendor_data2.json")
+        == b"{}"
+    )
     assert guest.read("/openstack/latest/password") == b""
 
 
@@ -99,9 +124,15 @@ def test_the_network_is_described(guest):
     told = guest.json("/openstack/latest/network_data.json")
     (link,), (network,) = told["links"], told["networks"]
     assert (link["ethernet_mac_address"], link["mtu"], link["vif_id"]) == (
-        guest.port.mac, guest.port.mtu, guest.port.id)
+        guest.port.mac,
+        guest.port.mtu,
+        guest.port.id,
+    )
     assert (network["type"], network["link"], network["network_id"]) == (
-        "ipv4_dhcp", link["id"], guest.port.network_id)
+        "ipv4_dhcp",
+        link["id"],
+        guest.port.network_id,
+    )
 
 
 def test_what_ec2_tells(guest):
@@ -124,7 +155,11 @@ def test_what_ec2_tells(guest):
 
 
 def test_a_floating_ip_is_told(world, metadata):
-    guest, api, context = Guest(world, metadata, name="floats"), Inside(world.cloud, network_routes.API), world.context()
+    guest, api, context = (
+        Guest(world, metadata, name="floats"),
+        Inside(world.cloud, network_routes.API),
+        world.context(),
+    )
     public = api(context, "GET", "/v2.0/networks", name="public")["networks"][0]["id"]
     subnet = guest.port.fixed_ips[0][0]
     gateway = {"router": {"name": "r", "external_gateway_info": {"network_id": public}}}
@@ -136,9 +171,15 @@ def test_a_floating_ip_is_told(world, metadata):
 
 
 def test_what_a_guest_has_not_is_not_there(plain):
-    for path in ("/latest/user-data", "/openstack/latest/user_data", "/latest/meta-data/public-keys/",
-                 "/latest/meta-data/nothing", "/openstack/1999-01-01/meta_data.json", "/openstack/latest/meta_data.json/x",
-                 "/latest/meta-data/hostname/x"):
+    for path in (
+        "/latest/user-data",
+        "/openstack/latest/user_data",
+        "/latest/meta-data/public-keys/",
+        "/latest/meta-data/nothing",
+        "/openstack/1999-01-01/meta_data.json",
+        "/openstack/latest/meta_data.json/x",
+        "/latest/meta-data/hostname/x",
+    ):
         assert plain.read(path) is None, path
     assert plain.lines("/latest/") == ["meta-data/"]
     assert "public_keys" not in plain.json("/openstack/latest/meta_data.json")
@@ -163,8 +204,14 @@ def test_the_config_drive_holds_the_same(world, metadata):
     kept = {}
     disks, make = world.agent.disks, world.agent.disks.ensure_file
     disks.ensure_file = lambda disk_id, content: kept.setdefault(disk_id, content) and make(disk_id, content)
-    guest = Guest(world, metadata, name="driven", config_drive=True, key_name="key",
-                  user_data=base64.b64encode(USER_DATA).decode())
+    guest = Guest(
+        world,
+        metadata,
+        name="driven",
+        config_drive=True,
+        key_name="key",
+        user_data=base64.b64encode(USER_DATA).decode(),
+    )
     disks.ensure_file = make
     iso = pycdlib.PyCdlib()
     iso.open_fp(io.BytesIO(kept[guest.id + ".config"]))
@@ -178,7 +225,8 @@ def test_the_config_drive_holds_the_same(world, metadata):
     assert (told["uuid"], told["public_keys"]) == (guest.id, {"key": KEY})
     assert file("/openstack/latest/user_data") == file("/ec2/latest/user-data") == USER_DATA
     assert json.loads(file("/openstack/2018-08-27/network_data.json")) == guest.json(
-        "/openstack/latest/network_data.json")
+        "/openstack/latest/network_data.json"
+    )
     assert json.loads(file("/ec2/latest/meta-data.json"))["instance-id"] == "i-" + guest.id[:8]
     iso.close()
 
@@ -224,7 +272,9 @@ def test_requests_are_answered_for_the_network_that_they_come_from(served):
         assert get(connection, "/none") == (404, b"there is no such metadata")
         assert get(connection, "/latest", "HEAD") == (200, b"")
         assert get(connection, "/latest", "POST", body=b"x" * 100_000) == (405, b"metadata is only read")
-        assert get(connection, "/latest", headers={"X-Forwarded-For": "10.0.0.9"})[1].split()[1] == b"127.0.0.1"
+        assert (
+            get(connection, "/latest", headers={"X-Forwarded-For": "10.0.0.9"})[1].split()[1] == b"127.0.0.1"
+        )
         connection.close()
 
 
@@ -237,7 +287,9 @@ def test_a_network_that_goes_away_is_not_served_any_more(served):
     assert get(connect(ports["blue"]), "/")[0] == 200
 
 
-@pytest.mark.parametrize("nonsense", [b"\r\n\r\n\x00\xff\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /" + b"x" * 200_000])
+@pytest.mark.parametrize(
+    "nonsense", [b"\r\n\r\n\x00\xff\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /" + b"x" * 200_000]
+)
 def test_nonsense_ends_its_connection_only(served, nonsense):
     _, ports = served
     with socket.create_connection(("127.0.0.1", ports["red"]), timeout=10) as connection:

@@ -66,8 +66,12 @@ def test_every_operation_has_its_scenario():
 class Steps:
     """Counts the calls of one kind's steps, and does to them what a test wants."""
 
-    def __init__(self, kind: str, do: Callable[[int, Callable, Progress], None] | None = None,
-                 undo: Callable[[Callable, Progress], None] | None = None):
+    def __init__(
+        self,
+        kind: str,
+        do: Callable[[int, Callable, Progress], None] | None = None,
+        undo: Callable[[Callable, Progress], None] | None = None,
+    ):
         self.kind, self.do, self.undo = kind, do, undo
 
     def __call__(self, verb: Callable[[Progress], None], progress: Progress) -> None:
@@ -117,6 +121,7 @@ def test_as_it_should_be(world, kind):
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_it_unwinds_cleanly_from_every_step(world, kind, number, when):
     """The step fails, with its work undone or done."""
+
     def broken(at, verb, progress):
         if at == number:
             if when == "after":

@@ -55,18 +55,25 @@ def test_guests_from_nothing_and_twice(world):
     assert world.row(server_id) == before
 
 
-@pytest.mark.parametrize(("event", "vm_state", "power_state", "fault"), [
-    ("guest_switches_off", "stopped", 4, None),
-    ("guest_is_lost", "stopped", 6, "The guest's process ended, and it was not the guest that ended it."),
-    ("undefine", "error", 0, "The guest is no longer on its host."),
-    ("pause", "paused", 3, None),
-])
+@pytest.mark.parametrize(
+    ("event", "vm_state", "power_state", "fault"),
+    [
+        ("guest_switches_off", "stopped", 4, None),
+        ("guest_is_lost", "stopped", 6, "The guest's process ended, and it was not the guest that ended it."),
+        ("undefine", "error", 0, "The guest is no longer on its host."),
+        ("pause", "paused", 3, None),
+    ],
+)
 def test_what_a_guest_did_by_itself_is_written_down(world, event, vm_state, power_state, fault):
     server_id = world.settled_boot()
     getattr(world.agent.hypervisor, event)(server_id)
     assert guests(world) == "mended 1"
     row = world.row(server_id)
-    assert (row.vm_state, row.power_state, row.fault and row.fault["message"]) == (vm_state, power_state, fault)
+    assert (row.vm_state, row.power_state, row.fault and row.fault["message"]) == (
+        vm_state,
+        power_state,
+        fault,
+    )
     assert guests(world) == "all as it should be"
 
 
@@ -195,7 +202,12 @@ def test_hosts_are_registered_once_and_seen_again(world):
     assert hosts.reconcile() == hosts.reconcile() == "1 hosts"
     (first,) = world.cloud.compute.hosts()
     assert (first.row.name, first.vcpus, first.memory_mib, first.disk_gib, first.up) == (
-        "simulated-1", 8, 8192, 100, True)
+        "simulated-1",
+        8,
+        8192,
+        100,
+        True,
+    )
     hosts.reconcile()
     (second,) = world.cloud.compute.hosts()
     assert second.row.seen_at > first.row.seen_at

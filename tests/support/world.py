@@ -21,8 +21,11 @@ from pilvi.settings import HostSettings, Place, Settings
 from tests.support.cloud import PASSWORDS
 from tests.support.wait import eventually
 
-SETTINGS = Settings(simulated=True, shutdown_seconds=0.2,
-                    host=HostSettings(vcpus=8, memory_mib=8192, disk_gib=100, reserved_memory_mib=0))
+SETTINGS = Settings(
+    simulated=True,
+    shutdown_seconds=0.2,
+    host=HostSettings(vcpus=8, memory_mib=8192, disk_gib=100, reserved_memory_mib=0),
+)
 
 
 class Holdings(NamedTuple):
@@ -66,8 +69,12 @@ class World:
         cloud.image.finish_upload(upload)
         network = Inside(cloud, network_routes.API)
         made = network(context, "POST", "/v2.0/networks", {"network": {"name": "net"}})["network"]
-        network(context, "POST", "/v2.0/subnets", {"subnet": {"network_id": made["id"], "ip_version": 4,
-                                                              "cidr": "10.0.0.0/24"}})
+        network(
+            context,
+            "POST",
+            "/v2.0/subnets",
+            {"subnet": {"network_id": made["id"], "ip_version": 4, "cidr": "10.0.0.0/24"}},
+        )
         world.stop()
         return root
 
@@ -103,8 +110,13 @@ class World:
         with cloud.db.read() as tx:
             network = tx.one(networks.select().where(networks.c.external.is_(False)))
         flavor = next(row.id for row in cloud.compute.flavors(context) if row.name == "m1.tiny")
-        wanted = ServerCreate(name=name, flavor_id=flavor, image_id=cloud.image.find(context, "image"),
-                              networks=[NicRequest(network.id)], **values)
+        wanted = ServerCreate(
+            name=name,
+            flavor_id=flavor,
+            image_id=cloud.image.find(context, "image"),
+            networks=[NicRequest(network.id)],
+            **values,
+        )
         return cloud.compute.create_server(context, wanted)[0].id
 
     def settled_boot(self) -> str:
@@ -150,12 +162,17 @@ class World:
             tuple((row.consumer_id, row.resource_class, row.used) for row in claims),
             tuple((row.host, row.resource_class, row.used) for row in used),
             tuple((row.id, row.device_id, row.host) for row in owned),
-            *(tuple(sorted(name for host in hosts for name in found(host))) for found in (
-                lambda host: host.hypervisor.guests(), lambda host: host.disks.disks(),
-                lambda host: host.fabric.plugged(), lambda host: host.journal.guests())),
+            *(
+                tuple(sorted(name for host in hosts for name in found(host)))
+                for found in (
+                    lambda host: host.hypervisor.guests(),
+                    lambda host: host.disks.disks(),
+                    lambda host: host.fabric.plugged(),
+                    lambda host: host.journal.guests(),
+                )
+            ),
         )
 
     @property
     def agent(self) -> Any:
         return self.cloud.site.agents[0]
-

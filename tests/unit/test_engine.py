@@ -18,7 +18,8 @@ THING = "thing-1"
 
 
 class Recorder(Operation):
-    """Three steps that note what happens to them; `trouble` maps a verb to what it does instead, once per entry."""
+    """Three steps that note what happens to them; `trouble` maps a verb to what it does instead, once per
+    entry."""
 
     kind, action = "test.three", "three"
 
@@ -101,7 +102,10 @@ def test_steps_run_in_order_and_leave_a_trail(db, engines):
     assert kind.log == ["a", "b", "c", "finish"]
     with db.read() as tx:
         assert [(row.name, row.result) for row in store.events_of(tx, operation)] == [
-            ("a", "Success"), ("b", "Success"), ("c", "Success")]
+            ("a", "Success"),
+            ("b", "Success"),
+            ("c", "Success"),
+        ]
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -269,7 +273,9 @@ def test_a_reconciler_runs_at_start_and_when_poked_and_keeps_its_status(db, engi
     counting.trouble = [RuntimeError("broken")]
     engine.poke_reconciler("counting")
     eventually(lambda: (row := status(db)) and not row.ok and "broken" in row.summary, 10)
-    eventually(lambda: (row := status(db)) and row.ok and row.failures == 0, 10, "the pass after the failed one")
+    eventually(
+        lambda: (row := status(db)) and row.ok and row.failures == 0, 10, "the pass after the failed one"
+    )
 
 
 def test_one_controller_at_a_time_runs_a_shared_reconciler(db, engines):

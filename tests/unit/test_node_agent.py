@@ -30,18 +30,34 @@ class Host:
     def __init__(self, root: Path, settings: Settings | None = None):
         self.root, self.clock, self.bus = root, ManualClock(), LocalBus()
         settings = settings or Settings(simulated=True, host=HostSettings(vcpus=4, memory_mib=0, disk_gib=7))
-        self.agent = Agent("host", root, self.bus, clock=self.clock, settings=settings,
-                           hypervisor=SimulatedHypervisor(root / "guests", memory_mib=2048),
-                           disks=SimulatedDisks(root / "disks"), fabric=SimulatedFabric(root / "fabric"))
+        self.agent = Agent(
+            "host",
+            root,
+            self.bus,
+            clock=self.clock,
+            settings=settings,
+            hypervisor=SimulatedHypervisor(root / "guests", memory_mib=2048),
+            disks=SimulatedDisks(root / "disks"),
+            fabric=SimulatedFabric(root / "fabric"),
+        )
         self.agent.hypervisor.listen(self.agent._tell)
         self.bus.serve("host", self.agent.handle)
         (root / "image").write_bytes(b"image")
 
     def spec(self, generation: int = 1, **values) -> GuestSpec:
-        return GuestSpec(**{
-            "server_id": ID, "generation": generation, "name": "guest", "vcpus": 1, "memory_mib": 64,
-            "image": ImageSource("image", str(self.root / "image"), "raw"), "disk_bytes": 1 << 30,
-            "ports": (PortSpec("port-1", "fa:16:3e:00:00:01", 1442),), **values})
+        return GuestSpec(
+            **{
+                "server_id": ID,
+                "generation": generation,
+                "name": "guest",
+                "vcpus": 1,
+                "memory_mib": 64,
+                "image": ImageSource("image", str(self.root / "image"), "raw"),
+                "disk_bytes": 1 << 30,
+                "ports": (PortSpec("port-1", "fa:16:3e:00:00:01", 1442),),
+                **values,
+            }
+        )
 
     def call(self, verb: str, argument=None, answer=None):
         return self.bus.call("host", verb, argument, answer)
@@ -81,17 +97,32 @@ def test_a_guest_comes_and_goes(host):
     assert host.there() == ([ID], [ID, ID + ".config"], ["port-1"])
     guest = host.agent.hypervisor._guests[ID].guest
     assert [(disk.name, disk.bus, disk.readonly) for disk in guest.disks] == [
-        ("root", "virtio", False), ("config", "cdrom", True)]
+        ("root", "virtio", False),
+        ("config", "cdrom", True),
+    ]
     assert [(nic.port_id, nic.mac, nic.device) for nic in guest.nics] == [
-        ("port-1", "fa:16:3e:00:00:01", "tapport-1")]
+        ("port-1", "fa:16:3e:00:00:01", "tapport-1")
+    ]
     host.order("absent", 2)
     assert host.there() == EMPTY
     assert host.state() == "absent"
 
 
 def test_every_verb_twice(host):
-    for verb in ("plug", "start", "shutdown", "start", "pause", "resume", "reset", "stop", "start", "unplug",
-                 "undefine", "absent"):
+    for verb in (
+        "plug",
+        "start",
+        "shutdown",
+        "start",
+        "pause",
+        "resume",
+        "reset",
+        "stop",
+        "start",
+        "unplug",
+        "undefine",
+        "absent",
+    ):
         if verb == "plug":
             host.call("prepare", host.spec())
             host.call("prepare", host.spec())
@@ -124,7 +155,18 @@ def test_what_half_failed_is_taken_away_by_the_next_absent(host):
 
 def test_older_orders_are_refused(host):
     host.boot(3)
-    for verb in ("plug", "start", "shutdown", "stop", "reset", "pause", "resume", "unplug", "undefine", "absent"):
+    for verb in (
+        "plug",
+        "start",
+        "shutdown",
+        "stop",
+        "reset",
+        "pause",
+        "resume",
+        "unplug",
+        "undefine",
+        "absent",
+    ):
         host.stale(verb, 2)
     with pytest.raises(RemoteError, match="is too old"):
         host.call("prepare", host.spec(2))
@@ -224,8 +266,13 @@ def test_the_console_and_the_resources(host):
     host.boot()
     assert b"guest login:" in host.call("console_log", Question(ID), bytes)
     found = host.call("resources")
-    assert found == {"hypervisor_type": "fake", "hypervisor_version": 1_000_000, "vcpus": 4, "memory_mib": 2048,
-                     "disk_gib": 7}
+    assert found == {
+        "hypervisor_type": "fake",
+        "hypervisor_version": 1_000_000,
+        "vcpus": 4,
+        "memory_mib": 2048,
+        "disk_gib": 7,
+    }
 
 
 def test_orders_for_one_guest_wait_for_each_other_and_for_others_they_do_not(host):

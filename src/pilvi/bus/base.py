@@ -1,7 +1,8 @@
 """How a controller reaches the node agents.
 
-Messages are hints and calls; the database is the truth, so a lost one costs a delay and nothing else. Whatever carries
-them, they are encoded (MessagePack): nothing but data gets from one half of Pilvi into the other.
+Messages are hints and calls; the database is the truth, so a lost one costs a delay and nothing else.
+Whatever carries them, they are encoded (MessagePack): nothing but data gets from one half of Pilvi into the
+other.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Answer(msgspec.Struct):
 
 
 class Bus(Protocol):
-    def call(self, node: str, verb: str, argument: Any, answer: type | None = None, timeout: float = 60) -> Any:
+    def call(
+        self, node: str, verb: str, argument: Any, answer: type | None = None, timeout: float = 60
+    ) -> Any:
         """Calls a verb of a node's agent and decodes what it returns. Raises BusError, RemoteError."""
 
     def serve(self, node: str, handler: Callable[[str, bytes], Any]) -> None:
@@ -52,7 +55,9 @@ def encode_answer(handler: Callable[[str, bytes], Any], verb: str, argument: byt
     try:
         return msgspec.msgpack.encode(Answer(handler(verb, argument)))
     except Exception as error:
-        return msgspec.msgpack.encode(Answer(error_kind=type(error).__name__, error=str(error) or repr(error)))
+        return msgspec.msgpack.encode(
+            Answer(error_kind=type(error).__name__, error=str(error) or repr(error))
+        )
 
 
 def decode_answer(encoded: bytes, answer: type | None) -> Any:

@@ -18,7 +18,9 @@ class LocalBus:
         self._handlers: dict[str, Callable[[str, bytes], Any]] = {}
         self._listeners: dict[str, list[Callable[[bytes], None]]] = defaultdict(list)
 
-    def call(self, node: str, verb: str, argument: Any, answer: type | None = None, timeout: float = 60) -> Any:
+    def call(
+        self, node: str, verb: str, argument: Any, answer: type | None = None, timeout: float = 60
+    ) -> Any:
         handler = self._handlers.get(node)
         if handler is None:
             raise BusError(f"node {node} does not answer: its agent is not running")

@@ -1,7 +1,7 @@
 """What servers go through: boot, delete, stop, start, reboot, pause.
 
-Steps reach the host by the bus only, with the generation of the desired state that they carry out; an agent that knows
-a later one refuses them. They end in rows only if no later order was taken meanwhile.
+Steps reach the host by the bus only, with the generation of the desired state that they carry out; an agent
+that knows a later one refuses them. They end in rows only if no later order was taken meanwhile.
 """
 
 from __future__ import annotations
@@ -30,12 +30,20 @@ class ServerOperation(Operation):
     def __init__(self, compute: Compute):
         self.compute = compute
 
-    def call(self, progress: Progress, verb: str, argument: Any = None, answer: type | None = None,
-             timeout: float = 60) -> Any:
+    def call(
+        self,
+        progress: Progress,
+        verb: str,
+        argument: Any = None,
+        answer: type | None = None,
+        timeout: float = 60,
+    ) -> Any:
         """A verb of the agent of the server's host. Raises Retry while that host does not answer."""
         progress.host = progress.memory["host"]
         try:
-            return self.compute.bus.call(progress.host, verb, argument or self.order(progress), answer, timeout)
+            return self.compute.bus.call(
+                progress.host, verb, argument or self.order(progress), answer, timeout
+            )
         except BusError as error:
             raise Retry(str(error)) from None
 
@@ -50,7 +58,9 @@ class ServerOperation(Operation):
 
     def fail_as_error(self, tx: Tx, progress: Progress, reason: str) -> None:
         if not progress.cancelled:
-            self.settle(tx, progress, vm_state=states.ERROR, task_state=None, fault=store_running.fault(tx, reason))
+            self.settle(
+                tx, progress, vm_state=states.ERROR, task_state=None, fault=store_running.fault(tx, reason)
+            )
 
     # -- steps that several operations have
 
@@ -96,14 +106,18 @@ class Boot(ServerOperation):
     def wait_network(self, progress: Progress) -> None:
         ports = progress.memory["ports"]
         if not progress.wait(lambda: self.compute.network.realised(ports), NETWORK_SECONDS):
-            raise Retry(f"the network does not know the ports {', '.join(ports)} after {NETWORK_SECONDS} s: "
-                        "see the reconciler \"network\" in `pilvi status`")
+            raise Retry(
+                f"the network does not know the ports {', '.join(ports)} after {NETWORK_SECONDS} s: "
+                'see the reconciler "network" in `pilvi status`'
+            )
 
     def unstart(self, progress: Progress) -> None:
         self.call(progress, "undefine")
 
     def finish(self, tx: Tx, progress: Progress) -> None:
-        self.settle(tx, progress, vm_state=states.ACTIVE, task_state=None, power_state=RUNNING, launched_at=tx.now)
+        self.settle(
+            tx, progress, vm_state=states.ACTIVE, task_state=None, power_state=RUNNING, launched_at=tx.now
+        )
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         """The server stays, as an error that can be looked at and deleted; all it held is given back."""
@@ -119,12 +133,21 @@ class Boot(ServerOperation):
             ports = compute.network.ports_of(tx, [row.id]).get(row.id, [])
             config = self._config_drive(tx, row.id, ports) if row.config_drive else None
         return GuestSpec(
-            row.id, progress.memory["generation"], row.name, row.flavor["vcpus"], row.flavor["ram"],
-            ImageSource(**progress.memory["image"]), row.flavor["disk"] * GIB,
-            tuple(PortSpec(port.id, port.mac, port.mtu) for port in ports), config)
+            row.id,
+            progress.memory["generation"],
+            row.name,
+            row.flavor["vcpus"],
+            row.flavor["ram"],
+            ImageSource(**progress.memory["image"]),
+            row.flavor["disk"] * GIB,
+            tuple(PortSpec(port.id, port.mac, port.mtu) for port in ports),
+            config,
+        )
 
     def _config_drive(self, tx: Tx, server_id: str, ports: list[Any]) -> bytes:
-        files = tree.config_drive(store.server(tx, server_id), ports, self.compute.network.network_data(tx, server_id))
+        files = tree.config_drive(
+            store.server(tx, server_id), ports, self.compute.network.network_data(tx, server_id)
+        )
         return configdrive.build(files)
 
 
@@ -184,8 +207,11 @@ class Reboot(Start):
     kind, action = "server.reboot", "reboot"
 
     def steps(self) -> tuple[Step, ...]:
-        return (Step("ask the guest", self.ask), Step("wait for the guest", self.wait_off),
-                Step("start guest", self.start))
+        return (
+            Step("ask the guest", self.ask),
+            Step("wait for the guest", self.wait_off),
+            Step("start guest", self.start),
+        )
 
     def ask(self, progress: Progress) -> None:
         if progress.memory["type"] == "SOFT" and self.power(progress) is PowerState.RUNNING:
@@ -224,8 +250,16 @@ class Unpause(Pause):
 
 def abandon_boot(compute: Compute, tx: Tx, server_id: str, generation: int, reason: str) -> bool:
     """The server is an error that holds nothing; False where somebody else has a later say."""
-    settled = store_running.settle(tx, server_id, generation, vm_state=states.ERROR, task_state=None, host=None,
-                                   power_state=0, fault=store_running.fault(tx, reason))
+    settled = store_running.settle(
+        tx,
+        server_id,
+        generation,
+        vm_state=states.ERROR,
+        task_state=None,
+        host=None,
+        power_state=0,
+        fault=store_running.fault(tx, reason),
+    )
     if settled:
         compute.placement.release(tx, server_id)
         compute.network.release(tx, server_id)

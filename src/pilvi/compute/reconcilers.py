@@ -60,11 +60,25 @@ class Hosts(PerHost):
         found = compute.bus.call(node, "resources", None, Resources)
         with compute.db.transaction() as tx:
             compute.placement.ensure_host(
-                tx, node, vcpus=found.vcpus, memory_mib=found.memory_mib, disk_gib=found.disk_gib,
-                cpu_ratio=settings.cpu_ratio, memory_ratio=settings.memory_ratio,
-                disk_ratio=settings.disk_ratio, reserved_memory_mib=settings.reserved_memory_mib)
-            store.save_host(tx, node, compute.ids, hypervisor_type=found.hypervisor_type, address="127.0.0.1",
-                            hypervisor_version=found.hypervisor_version, seen_at=tx.now)
+                tx,
+                node,
+                vcpus=found.vcpus,
+                memory_mib=found.memory_mib,
+                disk_gib=found.disk_gib,
+                cpu_ratio=settings.cpu_ratio,
+                memory_ratio=settings.memory_ratio,
+                disk_ratio=settings.disk_ratio,
+                reserved_memory_mib=settings.reserved_memory_mib,
+            )
+            store.save_host(
+                tx,
+                node,
+                compute.ids,
+                hypervisor_type=found.hypervisor_type,
+                address="127.0.0.1",
+                hypervisor_version=found.hypervisor_version,
+                seen_at=tx.now,
+            )
         return node
 
     def conclude(self, done: list[str]) -> str:
@@ -74,8 +88,8 @@ class Hosts(PerHost):
 class Guests(PerHost):
     """Compares what hosts run with what rows say, and mends whichever is wrong.
 
-    What an operation is at work on is left to it. Guests of servers that are gone are removed; those that this
-    database has never heard of are left alone: it may be the database that is the wrong one."""
+    What an operation is at work on is left to it. Guests of servers that are gone are removed; those that
+    this database has never heard of are left alone: it may be the database that is the wrong one."""
 
     name = "guests"
     period = 10.0
@@ -83,12 +97,19 @@ class Guests(PerHost):
     def visit(self, node: str) -> tuple[int, int]:
         """(how many were mended, how many nobody knows)."""
         compute = self._compute
-        with compute.db.read() as tx:  # before looking: what rows say later, an operation may have made true later
+        with (
+            compute.db.read() as tx
+        ):  # before looking: what rows say later, an operation may have made true later
             rows = {row.id: row for row in store_running.on_host(tx, node)}
             busy = engine_store.unfinished_objects(tx)
-        observed = {guest.server_id: guest for guest in compute.bus.call(node, "observe", None, list[Observed])}
-        mended = sum(self._mend(row, observed.get(row.id)) for row in rows.values()
-                     if row.id not in busy and row.task_state is None and row.vm_state != states.BUILDING)
+        observed = {
+            guest.server_id: guest for guest in compute.bus.call(node, "observe", None, list[Observed])
+        }
+        mended = sum(
+            self._mend(row, observed.get(row.id))
+            for row in rows.values()
+            if row.id not in busy and row.task_state is None and row.vm_state != states.BUILDING
+        )
         removed, unknown = self._strangers(node, [observed[each] for each in observed.keys() - rows.keys()])
         return mended + removed, unknown
 
@@ -107,19 +128,23 @@ class Guests(PerHost):
         if (values := _truth(row.vm_state, state)) is None:
             return False
         vm_state, power_state, reason = values
-        log.warning("a guest changed by itself", server_id=row.id, was=row.vm_state, found=state, now=vm_state)
+        log.warning(
+            "a guest changed by itself", server_id=row.id, was=row.vm_state, found=state, now=vm_state
+        )
         with self._compute.db.transaction() as tx:
             fault = store_running.fault(tx, reason) if reason else None
-            return store_running.settle(tx, row.id, row.generation, vm_state=vm_state, power_state=power_state,
-                                        fault=fault)
+            return store_running.settle(
+                tx, row.id, row.generation, vm_state=vm_state, power_state=power_state, fault=fault
+            )
 
     def _start_again(self, row: Any) -> bool:
         with self._compute.db.transaction() as tx:
             generation = store.transition(tx, row.id, [states.ACTIVE], [None], task_state="powering-on")
             if generation is None:
                 return False
-            self._compute.engine.begin(tx, "server.start", row.id,
-                                       memory={"generation": generation, "host": row.host})
+            self._compute.engine.begin(
+                tx, "server.start", row.id, memory={"generation": generation, "host": row.host}
+            )
         return True
 
     def _strangers(self, node: str, guests: Sequence[Observed]) -> tuple[int, int]:
@@ -129,8 +154,13 @@ class Guests(PerHost):
         with self._compute.db.read() as tx:  # after looking: a server is there before its guest
             known = store_running.owners(tx, [guest.server_id for guest in guests])
             busy = engine_store.unfinished_objects(tx)
-        gone = [guest for guest in guests if guest.server_id not in busy and (row := known.get(guest.server_id))
-                and (row.deleted_at is not None or row.host is None)]
+        gone = [
+            guest
+            for guest in guests
+            if guest.server_id not in busy
+            and (row := known.get(guest.server_id))
+            and (row.deleted_at is not None or row.host is None)
+        ]
         for guest in gone:
             log.warning("a guest whose server is gone is removed", host=node, server_id=guest.server_id)
             generation = max(guest.generation, known[guest.server_id].generation)
@@ -147,19 +177,25 @@ class Guests(PerHost):
                 self._compute.engine.begin(tx, "server.delete", row.id, wins=True)
                 settled += 1
             elif row.vm_state == states.BUILDING:
-                settled += abandon_boot(self._compute, tx, row.id, row.generation, "Nobody was working on the boot.")
+                settled += abandon_boot(
+                    self._compute, tx, row.id, row.generation, "Nobody was working on the boot."
+                )
             else:
                 settled += store_running.settle(tx, row.id, row.generation, task_state=None)
         return settled
 
 
 def _truth(vm_state: str, state: str) -> tuple[str, int, str | None] | None:
-    """(vm_state, power_state, what went wrong) of a server whose guest is found in `state`; None: as it should be."""
+    """(vm_state, power_state, what went wrong) of a server whose guest is in `state`; None: all is well."""
     match vm_state, state:
         case (states.ACTIVE | states.PAUSED, "off"):
             return states.STOPPED, SHUT_DOWN, None
         case (states.ACTIVE | states.PAUSED, "lost"):
-            return states.STOPPED, CRASHED, "The guest's process ended, and it was not the guest that ended it."
+            return (
+                states.STOPPED,
+                CRASHED,
+                "The guest's process ended, and it was not the guest that ended it.",
+            )
         case (states.ACTIVE | states.PAUSED | states.STOPPED, "absent"):
             return states.ERROR, 0, "The guest is no longer on its host."
         case (states.ACTIVE, "paused"):

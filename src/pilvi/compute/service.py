@@ -30,7 +30,7 @@ class Compute(Creation, Actions, Trail, Keypairs):
         self.bus.subscribe(EVENTS, self._guest_changed)
 
     def _guest_changed(self, message: bytes) -> None:
-        """A guest did something by itself: either an operation waits for that, or its row has to be mended."""
+        """A guest did something by itself: an operation waits for that, or its row has to be mended."""
         if not self.engine.wake(msgspec.msgpack.decode(message, type=Event).server_id):
             self.engine.poke_reconciler("guests")
 

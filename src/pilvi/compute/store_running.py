@@ -13,8 +13,20 @@ from pilvi.db import Tx
 
 S = servers.c
 
-_SPEC = sa.select(S.id, S.name, S.hostname, S.host, S.flavor, S.image_id, S.config_drive, S.generation, S.project_id,
-                  S.user_id, S.vm_state, S.task_state).where(S.id == sa.bindparam("id"), S.deleted_at.is_(None))
+_SPEC = sa.select(
+    S.id,
+    S.name,
+    S.hostname,
+    S.host,
+    S.flavor,
+    S.image_id,
+    S.config_drive,
+    S.generation,
+    S.project_id,
+    S.user_id,
+    S.vm_state,
+    S.task_state,
+).where(S.id == sa.bindparam("id"), S.deleted_at.is_(None))
 
 
 def for_spec(tx: Tx, server_id: str) -> sa.Row | None:
@@ -25,13 +37,18 @@ def for_spec(tx: Tx, server_id: str) -> sa.Row | None:
 def _settle(names: tuple[str, ...]) -> sa.Update:
     return (
         servers.update()
-        .where(S.id == sa.bindparam("the_id"), S.generation == sa.bindparam("the_generation"), S.deleted_at.is_(None))
+        .where(
+            S.id == sa.bindparam("the_id"),
+            S.generation == sa.bindparam("the_generation"),
+            S.deleted_at.is_(None),
+        )
         .values({name: sa.bindparam(name) for name in names})
     )
 
 
 def settle(tx: Tx, server_id: str, generation: int, **values: Any) -> bool:
-    """Writes how an operation ended, unless a later order has been taken meanwhile: then that one will say."""
+    """Writes how an operation ended, unless a later order has been taken meanwhile: then that one will
+    say."""
     values["updated_at"] = tx.now
     parameters = {"the_id": server_id, "the_generation": generation, **values}
     return bool(tx.execute(_settle(tuple(values)), parameters).rowcount)
@@ -43,14 +60,26 @@ def fault(tx: Tx, reason: str) -> dict[str, Any]:
 
 
 def bury(tx: Tx, server_id: str) -> None:
-    tx.execute(servers.update().where(S.id == server_id, S.deleted_at.is_(None)).values(
-        updated_at=tx.now, deleted_at=tx.now, terminated_at=tx.now, vm_state="deleted", task_state=None,
-        power_state=0))
+    tx.execute(
+        servers.update()
+        .where(S.id == server_id, S.deleted_at.is_(None))
+        .values(
+            updated_at=tx.now,
+            deleted_at=tx.now,
+            terminated_at=tx.now,
+            vm_state="deleted",
+            task_state=None,
+            power_state=0,
+        )
+    )
 
 
 def on_host(tx: Tx, host: str) -> Sequence[sa.Row]:
-    return tx.all(sa.select(S.id, S.vm_state, S.task_state, S.generation, S.host).where(
-        S.host == host, S.deleted_at.is_(None)))
+    return tx.all(
+        sa.select(S.id, S.vm_state, S.task_state, S.generation, S.host).where(
+            S.host == host, S.deleted_at.is_(None)
+        )
+    )
 
 
 def owners(tx: Tx, server_ids: Sequence[str]) -> dict[str, sa.Row]:
@@ -60,8 +89,11 @@ def owners(tx: Tx, server_ids: Sequence[str]) -> dict[str, sa.Row]:
 
 
 def with_task(tx: Tx) -> Sequence[sa.Row]:
-    return tx.all(sa.select(S.id, S.vm_state, S.task_state, S.generation, S.host).where(
-        S.deleted_at.is_(None), sa.or_(S.task_state.is_not(None), S.vm_state == "building")))
+    return tx.all(
+        sa.select(S.id, S.vm_state, S.task_state, S.generation, S.host).where(
+            S.deleted_at.is_(None), sa.or_(S.task_state.is_not(None), S.vm_state == "building")
+        )
+    )
 
 
 def forget_deleted(tx: Tx, before: int) -> int:

@@ -1,8 +1,9 @@
 """Runs operations and reconcilers.
 
-Operations of one object run one after another, in the order in which they were accepted; those of different objects
-side by side, in a bounded pool of threads. Each operation is leased in the database, so several controllers can share
-one database, and one that is killed leaves nothing that another (or its own next start) does not take up.
+Operations of one object run one after another, in the order in which they were accepted; those of different
+objects side by side, in a bounded pool of threads. Each operation is leased in the database, so several
+controllers can share one database, and one that is killed leaves nothing that another (or its own next start)
+does not take up.
 """
 
 from __future__ import annotations
@@ -32,9 +33,17 @@ def call_step(verb: Callable[[Progress], None], progress: Progress) -> None:
 
 
 class Engine:
-    def __init__(self, db: Database, clock: Clock, ids: Ids, *, workers: int = 24, alone: bool = True,
-                 call: Callable[[Callable[[Progress], None], Progress], None] = call_step,
-                 retry_seconds: float = 1.0):
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        ids: Ids,
+        *,
+        workers: int = 24,
+        alone: bool = True,
+        call: Callable[[Callable[[Progress], None], Progress], None] = call_step,
+        retry_seconds: float = 1.0,
+    ):
         """`alone`: no other controller uses this database, so all leases found at the start are void.
         `call` is how a step is called; tests put their own in to break it."""
         self.db, self.clock, self.ids = db, clock, ids
@@ -90,20 +99,38 @@ class Engine:
 
     # -- for services
 
-    def begin(self, tx: Tx, kind: str, object_id: str, *, memory: dict[str, Any] | None = None,
-              context: Any = None, wins: bool = False, action: str | None = None) -> str:
+    def begin(
+        self,
+        tx: Tx,
+        kind: str,
+        object_id: str,
+        *,
+        memory: dict[str, Any] | None = None,
+        context: Any = None,
+        wins: bool = False,
+        action: str | None = None,
+    ) -> str:
         """Accepts an operation in the caller's transaction; it starts once that commits. Returns its id.
 
         `wins`: whatever is under way for the object is undone first (a delete). `context` is the request's:
         who asked, for which project, under which request id. `action` where it is not the kind's own."""
         operation = self._kinds[kind]
         if wins:
-            store.cancel_unfinished(tx, object_id, [k for k, kind in self._kinds.items() if kind.forward_only])
+            store.cancel_unfinished(
+                tx, object_id, [k for k, kind in self._kinds.items() if kind.forward_only]
+            )
         operation_id = self.ids.uuid()
         store.insert(
-            tx, id=operation_id, kind=kind, action=action or operation.action, object_id=object_id, state="running",
-            memory=memory or {}, project_id=getattr(context, "project_id", None),
-            user_id=getattr(context, "user_id", None), request_id=getattr(context, "request_id", None),
+            tx,
+            id=operation_id,
+            kind=kind,
+            action=action or operation.action,
+            object_id=object_id,
+            state="running",
+            memory=memory or {},
+            project_id=getattr(context, "project_id", None),
+            user_id=getattr(context, "user_id", None),
+            request_id=getattr(context, "request_id", None),
         )
         tx.after_commit(lambda: self.poke(object_id, cancel=wins))
         return operation_id
@@ -167,12 +194,18 @@ class Engine:
             except Exception:
                 log.exception("the engine could not look for waiting operations; it tries again")
             with self._guard:
-                parked = {each: progress for each, progress in self._current.items() if each not in self._busy}
+                parked = {
+                    each: progress for each, progress in self._current.items() if each not in self._busy
+                }
                 for each, progress in parked.items():
                     if progress.look_at <= now:
                         self._submit(each)
-                self._next_look = min([looked_at + period, *(
-                    progress.look_at for progress in parked.values() if progress.look_at > now)])
+                self._next_look = min(
+                    [
+                        looked_at + period,
+                        *(progress.look_at for progress in parked.values() if progress.look_at > now),
+                    ]
+                )
             self._wake.wait(max(0.0, self._next_look - self.clock.monotonic()))
             self._wake.clear()
 
@@ -202,7 +235,9 @@ class Engine:
                 more = not self._stopping.wait(self.retry_seconds)
             with self._guard:
                 parked = object_id in self._current
-                again = (progress.poked if parked else more or object_id in self._again) and not self._stopping.is_set()
+                again = (
+                    progress.poked if parked else more or object_id in self._again
+                ) and not self._stopping.is_set()
                 self._again.discard(object_id)
                 if not again:
                     self._busy.discard(object_id)
@@ -274,8 +309,14 @@ class Engine:
             return False
         reason = str(error) or type(error).__name__
         if not isinstance(error, Retry):
-            log.warning("a step failed", operation=operation.kind, object_id=progress.object_id, step=step.name,
-                        reason=reason, trace="".join(traceback.format_exception(error, limit=-4)))
+            log.warning(
+                "a step failed",
+                operation=operation.kind,
+                object_id=progress.object_id,
+                step=step.name,
+                reason=reason,
+                trace="".join(traceback.format_exception(error, limit=-4)),
+            )
         progress.attempts += 1
         if operation.forward_only or (isinstance(error, Retry) and progress.attempts < operation.retries):
             self._later(progress, step.name, reason)
@@ -305,8 +346,13 @@ class Engine:
                 self.call(step.undo, progress)
             except Exception as error:
                 reason = str(error) or type(error).__name__
-                log.warning("an undo failed; it is done again", operation=operation.kind, step=step.name,
-                            object_id=progress.object_id, reason=reason)
+                log.warning(
+                    "an undo failed; it is done again",
+                    operation=operation.kind,
+                    step=step.name,
+                    object_id=progress.object_id,
+                    reason=reason,
+                )
                 progress.attempts += 1
                 self._later(progress, "undo " + step.name, reason)
                 return
@@ -324,8 +370,15 @@ class Engine:
         progress.last = store.unfinished(tx, progress.object_id) is None
 
     def _update(self, tx: Tx, progress: Progress, **values: Any) -> None:
-        cancelled = store.update(tx, progress.seq, self.id, step=progress.step, attempts=progress.attempts,
-                                 memory=progress.memory, **values)
+        cancelled = store.update(
+            tx,
+            progress.seq,
+            self.id,
+            step=progress.step,
+            attempts=progress.attempts,
+            memory=progress.memory,
+            **values,
+        )
         if cancelled is None:
             raise LostLease(f"operation {progress.id} is another controller's now")
         if cancelled:
@@ -338,10 +391,19 @@ class Engine:
             self._trail(tx, progress, name, "Retry", reason)
             self._update(tx, progress, not_before=tx.now + int(delay * 1e6))
 
-    def _trail(self, tx: Tx, progress: Progress, name: str, result: str = "Success",
-               details: str | None = None) -> None:
-        store.add_event(tx, operation_id=progress.id, name=name, started_at=progress.started or tx.now,
-                        finished_at=tx.now, result=result, host=progress.host, details=details)
+    def _trail(
+        self, tx: Tx, progress: Progress, name: str, result: str = "Success", details: str | None = None
+    ) -> None:
+        store.add_event(
+            tx,
+            operation_id=progress.id,
+            name=name,
+            started_at=progress.started or tx.now,
+            finished_at=tx.now,
+            result=result,
+            host=progress.host,
+            details=details,
+        )
 
 
 class LostLease(Exception):

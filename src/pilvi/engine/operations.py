@@ -1,8 +1,8 @@
 """Operations (sagas): user-visible changes of several steps, which survive a crash or are undone.
 
-An `Operation` names its steps. Each step's *do* and *undo* are idempotent: after a crash the step under way is done
-again, and when a step fails for good it and those before it are undone, last first. What a step wants to remember it
-puts into `progress.memory` (JSON), which is saved with the step.
+An `Operation` names its steps. Each step's *do* and *undo* are idempotent: after a crash the step under way
+is done again, and when a step fails for good it and those before it are undone, last first. What a step wants
+to remember it puts into `progress.memory` (JSON), which is saved with the step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pilvi.engine.clock import Clock
 
 
 class Retry(Exception):
-    """Raised by a step that may well succeed later (an agent does not answer): it is done again after a while."""
+    """Raised by a step that may well succeed later (an agent does not answer): it is done again then."""
 
 
 class Cancelled(Exception):
@@ -24,7 +24,7 @@ class Cancelled(Exception):
 
 
 class Waiting(Exception):
-    """Raised by `Progress.wait` for the engine, which does the step again in so many seconds, or when poked."""
+    """Raised by `Progress.wait`: the engine does the step again in so many seconds, or when poked."""
 
     def __init__(self, seconds: float):
         super().__init__()
@@ -68,9 +68,9 @@ class Progress:
     def wait(self, condition: Callable[[], bool], seconds: float, poll: float = 0.5) -> bool:
         """Waits until the condition holds, at most so many seconds; says whether it does.
 
-        No thread waits: where the condition does not hold yet, Waiting leaves the step, which is done again from its
-        beginning when the object is poked, or after `poll` seconds. Not for undo. Raises Cancelled as soon as the
-        operation is overtaken."""
+        No thread waits: where the condition does not hold yet, Waiting leaves the step, which is done again
+        from its beginning when the object is poked, or after `poll` seconds. Not for undo. Raises Cancelled
+        as soon as the operation is overtaken."""
         if self.cancelled:
             raise Cancelled
         now = self._clock.monotonic()
@@ -90,7 +90,7 @@ class Step(NamedTuple):
 
 
 class Operation:
-    """One kind of operation; an instance serves all operations of the kind, so it keeps no state of its own."""
+    """One kind of operation; an instance serves all of the kind, so it keeps no state of its own."""
 
     kind: str  # "server.boot"
     action: str  # what os-instance-actions calls it: "create"

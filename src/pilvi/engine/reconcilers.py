@@ -1,7 +1,8 @@
 """Reconcilers: passes that make the world match rows, or rows match the world.
 
-A pass takes no input, does the same at start-up as on any other day, and does not retry inside itself: a failed pass is
-simply followed by the next one. It is poked when something changed, and runs now and then all the same.
+A pass takes no input, does the same at start-up as on any other day, and does not retry inside itself: a
+failed pass is simply followed by the next one. It is poked when something changed, and runs now and then all
+the same.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ class ReconcilerRunner:
         name = self.reconciler.name
         if self.reconciler.shared:
             with self._db.transaction() as tx:
-                if not store.take_lease(tx, "reconciler " + name, self._owner, tx.now + LEASE_SECONDS * 1_000_000):
+                if not store.take_lease(
+                    tx, "reconciler " + name, self._owner, tx.now + LEASE_SECONDS * 1_000_000
+                ):
                     return True
         try:
             ok, summary = True, self.reconciler.reconcile()
@@ -68,14 +71,25 @@ class ReconcilerRunner:
         except Exception as error:
             ok, summary = False, f"{type(error).__name__}: {error}"
             self._failures += 1
-            log.warning("a reconciler's pass failed; the next one tries again", reconciler=name, reason=summary,
-                        exc_info=self._failures == 1)
+            log.warning(
+                "a reconciler's pass failed; the next one tries again",
+                reconciler=name,
+                reason=summary,
+                exc_info=self._failures == 1,
+            )
         self._passes += 1
         if (ok, summary) != self._shown or self._clock.monotonic() - self._shown_at > 10:
             self._shown, self._shown_at = (ok, summary), self._clock.monotonic()
             with self._db.transaction() as tx:
-                store.save_status(tx, name, ok=ok, summary=summary, finished_at=tx.now, passes=self._passes,
-                                  failures=self._failures)
+                store.save_status(
+                    tx,
+                    name,
+                    ok=ok,
+                    summary=summary,
+                    finished_at=tx.now,
+                    passes=self._passes,
+                    failures=self._failures,
+                )
         return ok
 
     def _run(self) -> None:
@@ -87,7 +101,11 @@ class ReconcilerRunner:
                 log.exception("a reconciler's status could not be kept", reconciler=self.reconciler.name)
                 ok = False
             # After a failure soon again, but never at once: the cause needs a moment to go away.
-            period = self.reconciler.period if ok else min(self.reconciler.period, 0.5 * 2 ** min(self._failures, 6))
+            period = (
+                self.reconciler.period
+                if ok
+                else min(self.reconciler.period, 0.5 * 2 ** min(self._failures, 6))
+            )
             if not ok:
                 self._stopping.wait(min(period, 0.5))
             self._poked.wait(period)

@@ -26,7 +26,11 @@ def cancel_unfinished(tx: Tx, object_id: str, but: list[str]) -> None:
     """Asks whatever is under way for this object, but for these kinds, to undo itself."""
     tx.execute(
         operations.update()
-        .where(operations.c.object_id == object_id, operations.c.state.in_(UNFINISHED), operations.c.kind.not_in(but))
+        .where(
+            operations.c.object_id == object_id,
+            operations.c.state.in_(UNFINISHED),
+            operations.c.kind.not_in(but),
+        )
         .values(cancelled=True, not_before=0)
     )
 
@@ -41,9 +45,14 @@ _FIRST_UNFINISHED = (
 )
 _CLAIM = (
     operations.update()
-    .where(operations.c.seq == sa.bindparam("the_seq"),
-           sa.or_(operations.c.owner.is_(None), operations.c.owner == sa.bindparam("owner"),
-                  operations.c.lease_until <= sa.bindparam("now")))
+    .where(
+        operations.c.seq == sa.bindparam("the_seq"),
+        sa.or_(
+            operations.c.owner.is_(None),
+            operations.c.owner == sa.bindparam("owner"),
+            operations.c.lease_until <= sa.bindparam("now"),
+        ),
+    )
     .values(owner=sa.bindparam("owner"), lease_until=sa.bindparam("until"))
 )
 
@@ -89,16 +98,23 @@ def waiting(tx: Tx, owner: str) -> Sequence[sa.Row]:
     """(object_id, seq, cancelled) of unfinished operations that are due and that nobody else holds."""
     return tx.all(
         sa.select(operations.c.object_id, operations.c.seq, operations.c.cancelled)
-        .where(operations.c.state.in_(UNFINISHED), operations.c.not_before <= tx.now,
-               sa.or_(operations.c.owner.is_(None), operations.c.owner == owner, operations.c.lease_until <= tx.now))
+        .where(
+            operations.c.state.in_(UNFINISHED),
+            operations.c.not_before <= tx.now,
+            sa.or_(
+                operations.c.owner.is_(None), operations.c.owner == owner, operations.c.lease_until <= tx.now
+            ),
+        )
         .order_by(operations.c.seq)
     )
 
 
 def unfinished_objects(tx: Tx) -> set[str]:
     """Objects that some operation has not finished with."""
-    return {row.object_id for row in tx.all(
-        sa.select(operations.c.object_id).where(operations.c.state.in_(UNFINISHED)))}
+    return {
+        row.object_id
+        for row in tx.all(sa.select(operations.c.object_id).where(operations.c.state.in_(UNFINISHED)))
+    }
 
 
 def unfinished(tx: Tx, object_id: str) -> sa.Row | None:
@@ -107,7 +123,9 @@ def unfinished(tx: Tx, object_id: str) -> sa.Row | None:
 
 def release_all(tx: Tx) -> None:
     """Takes every lease back: for a controller that knows it is alone (the embedded cloud, at its start)."""
-    tx.execute(operations.update().where(operations.c.state.in_(UNFINISHED)).values(owner=None, lease_until=0))
+    tx.execute(
+        operations.update().where(operations.c.state.in_(UNFINISHED)).values(owner=None, lease_until=0)
+    )
     tx.execute(leases.delete())
 
 
@@ -118,10 +136,13 @@ def add_event(tx: Tx, **values: Any) -> None:
     tx.execute(_ADD_EVENT, values)
 
 
-def operations_of(tx: Tx, object_id: str, *, limit: int | None = None, since: int | None = None,
-                  until: int | None = None) -> list[sa.Row]:
+def operations_of(
+    tx: Tx, object_id: str, *, limit: int | None = None, since: int | None = None, until: int | None = None
+) -> list[sa.Row]:
     """Newest first; `since` and `until` bound the time of the last change (microseconds)."""
-    statement = sa.select(operations).where(operations.c.object_id == object_id).order_by(operations.c.seq.desc())
+    statement = (
+        sa.select(operations).where(operations.c.object_id == object_id).order_by(operations.c.seq.desc())
+    )
     if since is not None:
         statement = statement.where(operations.c.updated_at >= since)
     if until is not None:
@@ -143,10 +164,13 @@ def events_of(tx: Tx, operation_id: str) -> list[sa.Row]:
 
 def forget_finished(tx: Tx, before: int) -> int:
     """Deletes the trail of operations that ended before this moment; returns how many."""
-    old = sa.select(operations.c.id).where(operations.c.updated_at < before, operations.c.state.not_in(UNFINISHED))
+    old = sa.select(operations.c.id).where(
+        operations.c.updated_at < before, operations.c.state.not_in(UNFINISHED)
+    )
     tx.execute(events.delete().where(events.c.operation_id.in_(old)))
-    return tx.execute(operations.delete().where(
-        operations.c.updated_at < before, operations.c.state.not_in(UNFINISHED))).rowcount
+    return tx.execute(
+        operations.delete().where(operations.c.updated_at < before, operations.c.state.not_in(UNFINISHED))
+    ).rowcount
 
 
 def take_lease(tx: Tx, name: str, owner: str, until: int) -> bool:

@@ -9,7 +9,9 @@ from pilvi.db import Time, metadata
 operations = sa.Table(
     "operations",
     metadata,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),  # the order in which they were accepted
+    sa.Column(
+        "seq", sa.Integer, primary_key=True, autoincrement=True
+    ),  # the order in which they were accepted
     sa.Column("id", sa.String(36), nullable=False, unique=True),
     sa.Column("kind", sa.String(64), nullable=False),  # "server.boot"
     sa.Column("action", sa.String(64), nullable=False),  # as os-instance-actions names it: "create"
@@ -29,8 +31,12 @@ operations = sa.Table(
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
     sa.Index("ix_operations_object", "object_id", "seq"),
-    sa.Index("ix_operations_unfinished", "seq", sqlite_where=sa.text("state IN ('running', 'undoing')"),
-             postgresql_where=sa.text("state IN ('running', 'undoing')")),
+    sa.Index(
+        "ix_operations_unfinished",
+        "seq",
+        sqlite_where=sa.text("state IN ('running', 'undoing')"),
+        postgresql_where=sa.text("state IN ('running', 'undoing')"),
+    ),
 )
 
 events = sa.Table(

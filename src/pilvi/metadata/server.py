@@ -37,9 +37,11 @@ class MetadataServer:
 
     def serve(self, network_id: str, listener: socket.socket) -> None:
         """Answers what connects to this listening socket as coming from this network."""
+
         async def start() -> None:
             self._servers[network_id] = await asyncio.start_server(
-                lambda reader, writer: self._connection(network_id, reader, writer), sock=listener)
+                lambda reader, writer: self._connection(network_id, reader, writer), sock=listener
+            )
 
         listener.setblocking(False)
         asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
@@ -67,12 +69,16 @@ class MetadataServer:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _connection(self, network_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _connection(
+        self, network_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         address = writer.get_extra_info("peername")[0]
         connection, guest = h11.Connection(h11.SERVER), (network_id, address)
         self._open[guest] += 1
         try:
-            while self._open[guest] <= CONNECTIONS and await self._exchange(network_id, address, connection, reader, writer):
+            while self._open[guest] <= CONNECTIONS and await self._exchange(
+                network_id, address, connection, reader, writer
+            ):
                 connection.start_next_cycle()
         except (OSError, TimeoutError, h11.ProtocolError):
             pass  # the guest went away, fell silent, or does not speak HTTP
@@ -84,8 +90,14 @@ class MetadataServer:
                 del self._open[guest]
             writer.close()
 
-    async def _exchange(self, network_id: str, address: str, connection: h11.Connection,
-                        reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _exchange(
+        self,
+        network_id: str,
+        address: str,
+        connection: h11.Connection,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> bool:
         """One request and its answer; whether the connection stays open."""
         request = None
         while True:
@@ -112,5 +124,6 @@ class MetadataServer:
             return 405, b"metadata is only read"
         path = request.target.decode("ascii", "replace").partition("?")[0]
         found = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._metadata.answer, network_id, address, path)
+            self._pool, self._metadata.answer, network_id, address, path
+        )
         return (404, b"there is no such metadata") if found is None else (200, found)

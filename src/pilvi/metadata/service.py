@@ -17,7 +17,8 @@ class Metadata:
         self._db, self._network = db, network
 
     def answer(self, network_id: str, address: str, path: str) -> bytes | None:
-        """What is at this path for the guest that asks from this address of this network; None: nothing is."""
+        """What is at this path for the guest that asks from this address of this network; None: nothing
+        is."""
         with self._db.read() as tx:
             server_id = self._network.server_at(tx, network_id, address)
             if server_id is None:

@@ -7,12 +7,36 @@ import json
 import secrets
 from typing import Any
 
-OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06",
-                      "2017-02-22", "2018-08-27", "2020-10-14", "latest")
+OPENSTACK_VERSIONS = (
+    "2012-08-10",
+    "2013-04-04",
+    "2013-10-17",
+    "2015-10-15",
+    "2016-06-30",
+    "2016-10-06",
+    "2017-02-22",
+    "2018-08-27",
+    "2020-10-14",
+    "latest",
+)
 PASSWORD_SINCE, VENDOR_DATA_SINCE, NETWORK_DATA_SINCE, VENDOR_DATA2_SINCE = (
-    "2013-04-04", "2013-10-17", "2015-10-15", "2016-10-06")
-EC2_VERSIONS = ("1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01",
-                "2008-09-01", "2009-04-04", "latest")
+    "2013-04-04",
+    "2013-10-17",
+    "2015-10-15",
+    "2016-10-06",
+)
+EC2_VERSIONS = (
+    "1.0",
+    "2007-01-19",
+    "2007-03-01",
+    "2007-08-29",
+    "2007-10-10",
+    "2007-12-15",
+    "2008-02-01",
+    "2008-09-01",
+    "2009-04-04",
+    "latest",
+)
 
 Tree = dict[str, Any]  # a name's value is a Tree, or its content in bytes
 
@@ -24,8 +48,9 @@ def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any]) -> Tree
     if user_data is not None:
         ec2["user-data"] = user_data
     return {
-        "openstack": {version: _openstack(server, network_data, user_data, version)
-                      for version in OPENSTACK_VERSIONS},
+        "openstack": {
+            version: _openstack(server, network_data, user_data, version) for version in OPENSTACK_VERSIONS
+        },
         **{version: ec2 for version in EC2_VERSIONS},
     }
 
@@ -35,8 +60,11 @@ def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any]) ->
     tree = tree_of(server, ports, network_data)
     files = {}
     for version in ("2018-08-27", "latest"):
-        files |= {f"openstack/{version}/{name}": content for name, content in tree["openstack"][version].items()
-                  if name != "password"}
+        files |= {
+            f"openstack/{version}/{name}": content
+            for name, content in tree["openstack"][version].items()
+            if name != "password"
+        }
     files["ec2/latest/meta-data.json"] = json.dumps(_plain(tree["latest"]["meta-data"])).encode()
     if "user-data" in tree["latest"]:
         files["ec2/latest/user-data"] = tree["latest"]["user-data"]
@@ -57,15 +85,23 @@ def look_up(tree: Tree, path: str) -> bytes | None:
         return found
     if _is_keys(found):  # EC2 lists keys with their names
         return "\n".join(f"{number}={key['name'].decode()}" for number, key in found.items()).encode()
-    return "\n".join(name + ("/" if isinstance(value, dict) else "") for name, value in found.items()
-                     if name != "name").encode()
+    return "\n".join(
+        name + ("/" if isinstance(value, dict) else "") for name, value in found.items() if name != "name"
+    ).encode()
 
 
 def _openstack(server: Any, network_data: dict[str, Any], user_data: bytes | None, version: str) -> Tree:
     facts: dict[str, Any] = {
-        "uuid": server.id, "name": server.name, "hostname": server.hostname, "launch_index": server.launch_index,
-        "availability_zone": server.availability_zone, "project_id": server.project_id, "meta": server.metadata,
-        "random_seed": base64.b64encode(secrets.token_bytes(512)).decode(), "devices": [], "dedicated_cpus": [],
+        "uuid": server.id,
+        "name": server.name,
+        "hostname": server.hostname,
+        "launch_index": server.launch_index,
+        "availability_zone": server.availability_zone,
+        "project_id": server.project_id,
+        "meta": server.metadata,
+        "random_seed": base64.b64encode(secrets.token_bytes(512)).decode(),
+        "devices": [],
+        "dedicated_cpus": [],
     }
     if server.key_name:
         facts["public_keys"] = {server.key_name: server.key_public}
@@ -80,7 +116,9 @@ def _openstack(server: Any, network_data: dict[str, Any], user_data: bytes | Non
         "network_data.json": (NETWORK_DATA_SINCE, json.dumps(network_data).encode()),
         "vendor_data2.json": (VENDOR_DATA2_SINCE, b"{}"),
     }
-    return {name: content for name, (since, content) in files.items() if content is not None and version >= since}
+    return {
+        name: content for name, (since, content) in files.items() if content is not None and version >= since
+    }
 
 
 def _ec2(server: Any, ports: list[Any]) -> Tree:
@@ -88,19 +126,30 @@ def _ec2(server: Any, ports: list[Any]) -> Tree:
     floating = [address for port in ports for address, _ in port.floating_ips]
     groups = sorted({name for port in ports for name in port.security_groups})
     facts = {
-        "ami-id": ec2_id("ami", server.image_id or server.id), "ami-launch-index": str(server.launch_index),
+        "ami-id": ec2_id("ami", server.image_id or server.id),
+        "ami-launch-index": str(server.launch_index),
         "block-device-mapping": {"ami": b"vda", "root": b"/dev/vda"},
-        "hostname": server.hostname, "instance-action": "none", "instance-id": ec2_id("i", server.id),
-        "instance-type": server.flavor["name"], "local-hostname": server.hostname,
-        "local-ipv4": fixed[0] if fixed else "", "placement": {"availability-zone": (server.availability_zone or "").encode()},
-        "public-hostname": server.hostname, "public-ipv4": floating[0] if floating else "",
-        "reservation-id": server.reservation_id, "security-groups": "\n".join(groups),
+        "hostname": server.hostname,
+        "instance-action": "none",
+        "instance-id": ec2_id("i", server.id),
+        "instance-type": server.flavor["name"],
+        "local-hostname": server.hostname,
+        "local-ipv4": fixed[0] if fixed else "",
+        "placement": {"availability-zone": (server.availability_zone or "").encode()},
+        "public-hostname": server.hostname,
+        "public-ipv4": floating[0] if floating else "",
+        "reservation-id": server.reservation_id,
+        "security-groups": "\n".join(groups),
     }
     if ports:
         facts["mac"] = ports[0].mac
     if server.key_name:
-        facts["public-keys"] = {"0": {"name": server.key_name.encode(), "openssh-key": server.key_public.encode()}}
-    return {name: value if isinstance(value, dict) else value.encode() for name, value in sorted(facts.items())}
+        facts["public-keys"] = {
+            "0": {"name": server.key_name.encode(), "openssh-key": server.key_public.encode()}
+        }
+    return {
+        name: value if isinstance(value, dict) else value.encode() for name, value in sorted(facts.items())
+    }
 
 
 def ec2_id(kind: str, openstack_id: str) -> str:
@@ -113,4 +162,6 @@ def _is_keys(found: Tree) -> bool:
 
 
 def _plain(tree: Tree) -> dict[str, Any]:
-    return {name: _plain(value) if isinstance(value, dict) else value.decode() for name, value in tree.items()}
+    return {
+        name: _plain(value) if isinstance(value, dict) else value.decode() for name, value in tree.items()
+    }

@@ -1,7 +1,7 @@
 """The node agent: the only part of Pilvi that touches a host.
 
-It takes verbs that carry the full specification or refer to it, each idempotent and with a generation; verbs for one
-guest are taken one after another, those for different guests side by side.
+It takes verbs that carry the full specification or refer to it, each idempotent and with a generation; verbs
+for one guest are taken one after another, those for different guests side by side.
 """
 
 from __future__ import annotations
@@ -32,20 +32,39 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Agent:
-    def __init__(self, name: str, root: Path, bus: Bus, *, hypervisor: Hypervisor, disks: DiskStore,
-                 fabric: HostFabric, clock: Clock, settings: Settings):
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        bus: Bus,
+        *,
+        hypervisor: Hypervisor,
+        disks: DiskStore,
+        fabric: HostFabric,
+        clock: Clock,
+        settings: Settings,
+    ):
         self.name, self.hypervisor, self.disks, self.fabric = name, hypervisor, disks, fabric
         self._bus, self._settings = bus, settings
         self.journal = Journal(root / "journal", clock, durable=not settings.simulated)
         self._restart = Restarts(root, self.journal)
         self._locks = Locks()
         self._verbs: dict[str, tuple[Callable[[Any], Any], type]] = {
-            "prepare": (self.prepare, GuestSpec), "plug": (self.plug, Order), "unplug": (self.unplug, Order),
-            "start": (self.start_guest, Order), "shutdown": (self.shutdown, Order), "stop": (self.stop, Order),
-            "reset": (self.reset, Order), "pause": (self.pause, Order), "resume": (self.resume, Order),
-            "undefine": (self.undefine, Order), "absent": (self.absent, Order), "state": (self.state, Question),
+            "prepare": (self.prepare, GuestSpec),
+            "plug": (self.plug, Order),
+            "unplug": (self.unplug, Order),
+            "start": (self.start_guest, Order),
+            "shutdown": (self.shutdown, Order),
+            "stop": (self.stop, Order),
+            "reset": (self.reset, Order),
+            "pause": (self.pause, Order),
+            "resume": (self.resume, Order),
+            "undefine": (self.undefine, Order),
+            "absent": (self.absent, Order),
+            "state": (self.state, Question),
             "console_log": (self.console_log, Question),
-            "observe": (lambda _: self.observe(), type(None)), "resources": (lambda _: self.resources(), type(None)),
+            "observe": (lambda _: self.observe(), type(None)),
+            "resources": (lambda _: self.resources(), type(None)),
             "prune": (lambda _: self.prune(), type(None)),
         }
 
@@ -153,9 +172,12 @@ class Agent:
         states = self.hypervisor.guests()
         entries = self.journal.guests()
         return [
-            Observed(server_id, states.get(server_id, PowerState.ABSENT).value,
-                     entries[server_id].generation if server_id in entries else 0,
-                     self._restart.wanted(server_id))
+            Observed(
+                server_id,
+                states.get(server_id, PowerState.ABSENT).value,
+                entries[server_id].generation if server_id in entries else 0,
+                self._restart.wanted(server_id),
+            )
             for server_id in {**states, **entries}
         ]
 
@@ -164,8 +186,13 @@ class Agent:
 
     def resources(self) -> Resources:
         found, host = self.hypervisor.capabilities(), self._settings.host
-        return Resources(found.hypervisor_type, found.version, host.vcpus or found.vcpus,
-                         host.memory_mib or found.memory_mib, host.disk_gib or self.disks.capacity_bytes() >> 30)
+        return Resources(
+            found.hypervisor_type,
+            found.version,
+            host.vcpus or found.vcpus,
+            host.memory_mib or found.memory_mib,
+            host.disk_gib or self.disks.capacity_bytes() >> 30,
+        )
 
     # -- inside
 
@@ -198,8 +225,9 @@ class Agent:
         disks = [Disk("root", root.path, root.format, serial=spec.server_id[:20])]
         if (config := self.disks.info(config_disk(spec.server_id))) is not None:
             disks.append(Disk("config", config.path, config.format, "cdrom", readonly=True))
-        nics = tuple(Nic(port.id, port.mac, device, port.mtu)
-                     for port, device in zip(spec.ports, devices, strict=True))
+        nics = tuple(
+            Nic(port.id, port.mac, device, port.mtu) for port, device in zip(spec.ports, devices, strict=True)
+        )
         return Guest(spec.server_id, spec.name, spec.vcpus, spec.memory_mib, tuple(disks), nics)
 
     def _tell(self, server_id: str, state: PowerState) -> None:
@@ -238,7 +266,7 @@ class Locks:
 
 
 class Restarts:
-    """Guests that ran when their host went down (a reboot, or `pilvi down --guests`), and are to run again."""
+    """Guests that ran when their host went down (a reboot, `pilvi down --guests`), and are to run again."""
 
     def __init__(self, root: Path, journal: Journal):
         self._root, self._boot, self._guard = root, root / "boot_id", threading.Lock()

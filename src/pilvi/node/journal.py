@@ -19,16 +19,21 @@ class StaleGeneration(Exception):
 
 class Entry(msgspec.Struct):
     generation: int
-    spec: GuestSpec | None  # None: it is absent, and what is not newer than `generation` may not bring it back
+    spec: (
+        GuestSpec | None
+    )  # None: it is absent, and what is not newer than `generation` may not bring it back
     buried_at: int = 0
 
 
 class Journal:
-    """`durable`: what it says also outlives a power failure, so that guests can be started again after one."""
+    """`durable`: what it says also outlives a power failure, so that guests can be started again after
+    one."""
 
     def __init__(self, folder: Path, clock: Clock, *, durable: bool = True):
         self._notes, self._clock = Notes(folder, durable=durable), clock
-        self._entries = {name: msgspec.json.decode(text, type=Entry) for name, text in self._notes.values.items()}
+        self._entries = {
+            name: msgspec.json.decode(text, type=Entry) for name, text in self._notes.values.items()
+        }
         self.forget_old_tombstones()
 
     def guests(self) -> dict[str, Entry]:
@@ -45,8 +50,10 @@ class Journal:
             return
         if generation < entry.generation or (entry.spec is None and generation == entry.generation):
             what = "is gone since" if entry.spec is None else "is at"
-            raise StaleGeneration(f"guest {server_id} {what} generation {entry.generation}: "
-                                  f"an order of generation {generation} is too old")
+            raise StaleGeneration(
+                f"guest {server_id} {what} generation {entry.generation}: "
+                f"an order of generation {generation} is too old"
+            )
 
     def write(self, spec: GuestSpec) -> None:
         self._keep(spec.server_id, Entry(spec.generation, spec))

@@ -30,8 +30,10 @@ class MetadataPorts(Reconciler):
 
     def reconcile(self) -> str:
         with self._cloud.db.read() as tx:
-            wanted = {network_id: (port_id, mac, tuple(addresses))
-                      for network_id, port_id, mac, addresses in self._cloud.network.metadata_networks(tx)}
+            wanted = {
+                network_id: (port_id, mac, tuple(addresses))
+                for network_id, port_id, mac, addresses in self._cloud.network.metadata_networks(tx)
+            }
         present, trouble = self._fabric.metadata_networks(), []
         for network_id in {*present, *self._listening, *wanted}:
             try:

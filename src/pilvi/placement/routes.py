@@ -12,37 +12,69 @@ from pilvi.placement import policy
 
 
 def versions(request: Request) -> Response:
-    return Response(200, {"versions": [{"id": "v1.0", "max_version": "1.39", "min_version": "1.0",
-                                        "status": "CURRENT", "links": [{"rel": "self", "href": ""}]}]})
+    return Response(
+        200,
+        {
+            "versions": [
+                {
+                    "id": "v1.0",
+                    "max_version": "1.39",
+                    "min_version": "1.0",
+                    "status": "CURRENT",
+                    "links": [{"rel": "self", "href": ""}],
+                }
+            ]
+        },
+    )
 
 
 def _provider(row: Any, request: Request) -> dict[str, Any]:
     path = f"/placement/resource_providers/{row.uuid}"
-    shown = {"uuid": row.uuid, "name": row.host, "generation": row.generation,
-             "links": [{"rel": "self", "href": path}] + [
-                 {"rel": name, "href": f"{path}/{name}"} for name in ("inventories", "usages", "allocations")]}
+    shown = {
+        "uuid": row.uuid,
+        "name": row.host,
+        "generation": row.generation,
+        "links": [{"rel": "self", "href": path}]
+        + [{"rel": name, "href": f"{path}/{name}"} for name in ("inventories", "usages", "allocations")],
+    }
     if request.at_least(1, 14):
         shown |= {"parent_provider_uuid": None, "root_provider_uuid": row.uuid}
     return shown
 
 
 # Query parameters of a listing, and the microversion that each came with.
-FILTERS = {"name": (1, 0), "uuid": (1, 0), "member_of": (1, 3), "resources": (1, 4), "in_tree": (1, 14),
-           "required": (1, 18)}
+FILTERS = {
+    "name": (1, 0),
+    "uuid": (1, 0),
+    "member_of": (1, 3),
+    "resources": (1, 4),
+    "in_tree": (1, 14),
+    "required": (1, 18),
+}
 
 
 def list_providers(request: Request) -> Response:
+    _check_filters(request)
+    if _wants_what_no_provider_has(request):
+        return Response(200, {"resource_providers": []})
+    uuids = [uuid for name in ("uuid", "in_tree") if (uuid := request.arg(name)) is not None]
+    wanted = amounts(request.arg("resources"))
+    rows = request.cloud.placement.providers(request.arg("name"), uuids, wanted)
+    return Response(200, {"resource_providers": [_provider(row, request) for row in rows]})
+
+
+def _check_filters(request: Request) -> None:
     for name in request.query:
         if not request.at_least(*FILTERS.get(name, (9, 0))):
             raise BadRequest(f"Invalid query string parameters: '{name}' is not served by this version.")
-    # No provider is in an aggregate or has traits: one that is to be, or to have them, is not there.
-    if any(not word.startswith("!") for name in ("member_of", "required") if (text := request.arg(name))
-           for word in text.split(",")):
-        return Response(200, {"resource_providers": []})
-    rows = request.cloud.placement.providers(
-        request.arg("name"), [each for name in ("uuid", "in_tree") if (each := request.arg(name)) is not None],
-        amounts(request.arg("resources")))
-    return Response(200, {"resource_providers": [_provider(row, request) for row in rows]})
+
+
+def _wants_what_no_provider_has(request: Request) -> bool:
+    """To be in an aggregate, or to have a trait."""
+    words = [
+        word for name in ("member_of", "required") for word in (request.arg(name) or "").split(",") if word
+    ]
+    return any(not word.startswith("!") for word in words)
 
 
 def amounts(text: str | None) -> dict[str, int]:
@@ -61,16 +93,29 @@ def show_provider(request: Request) -> Response:
 
 def list_inventories(request: Request) -> Response:
     row, inventories, _ = request.cloud.placement.provider(request.params["uuid"])
-    shown = {each.resource_class: {"total": each.total, "reserved": each.reserved, "min_unit": 1,
-                                   "max_unit": each.total, "step_size": 1, "allocation_ratio": each.ratio}
-             for each in inventories}
+    shown = {
+        each.resource_class: {
+            "total": each.total,
+            "reserved": each.reserved,
+            "min_unit": 1,
+            "max_unit": each.total,
+            "step_size": 1,
+            "allocation_ratio": each.ratio,
+        }
+        for each in inventories
+    }
     return Response(200, {"resource_provider_generation": row.generation, "inventories": shown})
 
 
 def list_usages(request: Request) -> Response:
     row, inventories, _ = request.cloud.placement.provider(request.params["uuid"])
-    return Response(200, {"resource_provider_generation": row.generation,
-                          "usages": {each.resource_class: each.used for each in inventories}})
+    return Response(
+        200,
+        {
+            "resource_provider_generation": row.generation,
+            "usages": {each.resource_class: each.used for each in inventories},
+        },
+    )
 
 
 def list_provider_allocations(request: Request) -> Response:
@@ -104,4 +149,6 @@ ROUTES = (
     Route("GET", "/resource_providers/{uuid}/allocations", list_provider_allocations, "placement:read"),
     Route("GET", "/allocations/{consumer}", show_allocations, "placement:read"),
 )
-API = Api("placement", "/placement", ROUTES, policy.RULES, fault_body, Microversions("placement", "1.0", "1.39"))
+API = Api(
+    "placement", "/placement", ROUTES, policy.RULES, fault_body, Microversions("placement", "1.0", "1.39")
+)

@@ -22,26 +22,45 @@ class Placement:
     def __init__(self, db: Database):
         self.db = db
 
-    def ensure_host(self, tx: Tx, host: str, *, vcpus: int, memory_mib: int, disk_gib: int, cpu_ratio: float = 1.0,
-                    memory_ratio: float = 1.0, disk_ratio: float = 1.0, reserved_memory_mib: int = 0) -> None:
+    def ensure_host(
+        self,
+        tx: Tx,
+        host: str,
+        *,
+        vcpus: int,
+        memory_mib: int,
+        disk_gib: int,
+        cpu_ratio: float = 1.0,
+        memory_ratio: float = 1.0,
+        disk_ratio: float = 1.0,
+        reserved_memory_mib: int = 0,
+    ) -> None:
         """What a host has, of which (total - reserved) * ratio may be taken."""
         store.ensure_provider(tx, host, str(uuid.uuid5(uuid.NAMESPACE_DNS, host)))
         changed = [
             store.save_inventory(tx, host, VCPU, vcpus, 0, cpu_ratio),
-            store.save_inventory(tx, host, MEMORY_MB, memory_mib, min(reserved_memory_mib, memory_mib), memory_ratio),
+            store.save_inventory(
+                tx, host, MEMORY_MB, memory_mib, min(reserved_memory_mib, memory_mib), memory_ratio
+            ),
             store.save_inventory(tx, host, DISK_GB, disk_gib, 0, disk_ratio),
         ]
         if any(changed):
             store.count_generation(tx, host)
 
-    def claim(self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int,
-              hosts: Sequence[str]) -> str:
+    def claim(
+        self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int, hosts: Sequence[str]
+    ) -> str:
         """Takes this much on one of the hosts, the one with most room first, and returns its name.
 
         Raises Conflict with each host's reason when none has room; then nothing is taken."""
-        amounts = {name: amount for name, amount in
-                   ((VCPU, vcpus), (MEMORY_MB, memory_mib), (DISK_GB, disk_gib)) if amount}
-        tx.lock("placement")  # or two that try several hosts in another order would wait for each other for ever
+        amounts = {
+            name: amount
+            for name, amount in ((VCPU, vcpus), (MEMORY_MB, memory_mib), (DISK_GB, disk_gib))
+            if amount
+        }
+        tx.lock(
+            "placement"
+        )  # or two that try several hosts in another order would wait for each other for ever
         rows: dict[str, dict[str, sa.Row]] = defaultdict(dict)
         for row in store.inventories_of(tx, hosts):
             rows[row.host][row.resource_class] = row
@@ -81,14 +100,21 @@ class Placement:
 
     # -- the HTTP API's views
 
-    def providers(self, name: str | None = None, uuids: Sequence[str] = (),
-                  resources: Mapping[str, int] | None = None) -> Sequence[sa.Row]:
+    def providers(
+        self, name: str | None = None, uuids: Sequence[str] = (), resources: Mapping[str, int] | None = None
+    ) -> Sequence[sa.Row]:
         """Those of this name, with all of these ids, and with room for this much."""
         with self.db.read() as tx:
-            free = {(row.host, row.resource_class): _capacity(row) - row.used for row in store.inventories_of(tx)}
-            return [row for row in store.providers_all(tx)
-                    if name in (None, row.host) and all(row.uuid == uuid for uuid in uuids)
-                    and all(free.get((row.host, each), 0) >= amount for each, amount in (resources or {}).items())]
+            free = {
+                (row.host, row.resource_class): _capacity(row) - row.used for row in store.inventories_of(tx)
+            }
+            return [
+                row
+                for row in store.providers_all(tx)
+                if name in (None, row.host)
+                and all(row.uuid == uuid for uuid in uuids)
+                and all(free.get((row.host, each), 0) >= amount for each, amount in (resources or {}).items())
+            ]
 
     def provider(self, uuid: str) -> tuple[sa.Row, Sequence[sa.Row], Sequence[sa.Row]]:
         """A resource provider, its inventories and its allocations. Raises NotFound."""
@@ -110,8 +136,11 @@ def _capacity(row: sa.Row) -> float:
 
 def _load(rows: dict[str, sa.Row], amounts: dict[str, int]) -> float:
     """How full the fullest of its resources would be."""
-    return max((rows[name].used + amount) / (_capacity(rows[name]) or 1e-9)
-               for name, amount in amounts.items() if name in rows)
+    return max(
+        (rows[name].used + amount) / (_capacity(rows[name]) or 1e-9)
+        for name, amount in amounts.items()
+        if name in rows
+    )
 
 
 def _lack(rows: dict[str, sa.Row], name: str, amount: int) -> str:

@@ -39,16 +39,22 @@ def save_inventory(tx: Tx, host: str, resource_class: str, total: int, reserved:
     values = {"total": total, "reserved": reserved, "ratio": ratio}
     row = tx.one(sa.select(inventories).where(I.host == host, I.resource_class == resource_class))
     if row is None:
-        tx.execute(inventories.insert(), {"host": host, "resource_class": resource_class, "used": 0, **values})
+        tx.execute(
+            inventories.insert(), {"host": host, "resource_class": resource_class, "used": 0, **values}
+        )
     elif (row.total, row.reserved, row.ratio) == (total, reserved, ratio):
         return False
     else:
-        tx.execute(inventories.update().where(I.host == host, I.resource_class == resource_class).values(values))
+        tx.execute(
+            inventories.update().where(I.host == host, I.resource_class == resource_class).values(values)
+        )
     return True
 
 
 def count_generation(tx: Tx, host: str) -> None:
-    tx.execute(providers.update().where(providers.c.host == host).values(generation=providers.c.generation + 1))
+    tx.execute(
+        providers.update().where(providers.c.host == host).values(generation=providers.c.generation + 1)
+    )
 
 
 # One conditional UPDATE for all resource classes: of two who want the last of something, one gets it.
@@ -84,8 +90,13 @@ def give_back(tx: Tx, host: str, amounts: Mapping[str, int]) -> None:
 
 
 def note(tx: Tx, consumer_id: str, host: str, amounts: Mapping[str, int]) -> None:
-    tx.execute(_NOTE, [{"consumer_id": consumer_id, "host": host, "resource_class": name, "used": amount}
-                       for name, amount in amounts.items()])
+    tx.execute(
+        _NOTE,
+        [
+            {"consumer_id": consumer_id, "host": host, "resource_class": name, "used": amount}
+            for name, amount in amounts.items()
+        ],
+    )
 
 
 def allocations_of(tx: Tx, consumer_id: str) -> Sequence[sa.Row]:
