@@ -93,7 +93,8 @@ def test_interfaces_of_drivers_stay_small():
 def handlers() -> dict[str, object]:
     """Every function that a route names."""
     found = {}
-    for path in [*SOURCE.glob("*/routes.py"), *(SOURCE / "faces" / name for name in ("oscloud.py", "operator.py"))]:
+    faces = (SOURCE / "faces" / name for name in ("oscloud.py", "operator.py"))
+    for path in [*SOURCE.glob("*/routes.py"), *faces]:
         module = importlib.import_module("pilvi." + ".".join(path.relative_to(SOURCE).with_suffix("").parts))
         for route in module.API.routes:
             function = inspect.unwrap(route.handler)
