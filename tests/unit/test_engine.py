@@ -286,3 +286,68 @@ def test_one_controller_at_a_time_runs_a_shared_reconciler(db, engines):
     assert pair[0].reconcilers["counting"].run_once()
     assert pair[1].reconcilers["counting"].run_once()
     assert [counting.passes for counting in passes] == [1, 0]
+
+
+def test_what_waits_keeps_nobody_else_from_work(db, engines):
+    kind, other = Recorder(), Remove()
+    kind.hold.clear()
+    engine = engines(kind, other)  # of four workers
+    engine.start()
+    with db.transaction() as tx:
+        for number in range(20):
+            engine.begin(tx, "test.three", f"waiting-{number}")
+    eventually(lambda: kind.log.count("a") == 20, 10)
+    begin(engine, "test.remove")
+    finished(db, "done")
+    assert not engine.idle()
+    kind.hold.set()
+    assert engine.wake()
+    eventually(engine.idle, 10)
+    assert kind.log.count("finish") == 20
+    assert not engine.wake()
+    assert not engine.wake(THING)
+
+
+def test_a_wait_has_an_end(db, engines):
+    class Impatient(Recorder):
+        def steps(self):
+            def wait(progress):
+                self.log.append(progress.wait(lambda: False, 0.05, poll=0.01))
+
+            return (Step("wait", wait),)
+
+    kind = Impatient()
+    engine = engines(kind)
+    engine.start()
+    begin(engine)
+    finished(db, "done")
+    assert kind.log == [False, "finish"]
+
+
+def test_an_end_that_cannot_be_written_is_tried_again(db, engines):
+    kind, finish = Recorder(), []
+
+    def broken(tx, progress):
+        finish.append(1)
+        if len(finish) < 3:
+            raise OSError("the disk is full")
+
+    kind.finish = broken
+    engine = engines(kind)
+    engine.start()
+    begin(engine)
+    finished(db, "done")
+    assert (len(finish), kind.log) == (3, ["a", "b", "c", "c", "c"])
+
+
+def test_a_delete_that_another_controller_was_told_of_is_noticed(db, engines):
+    kind, remove = Recorder(), Remove()
+    kind.hold.clear()
+    first = engines(kind, remove, alone=False)
+    first.start()
+    begin(first)
+    assert kind.waiting.wait(10)
+    second = engines(kind, remove, alone=False)  # it accepts, and does not run anything
+    begin(second, "test.remove", wins=True)
+    finished(db, "failed", "done")
+    assert kind.log[-1].endswith("(cancelled)")

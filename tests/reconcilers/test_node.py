@@ -1,0 +1,136 @@
+"""The agent's pass over metadata ports: from nothing, twice, and while something fails."""
+
+from __future__ import annotations
+
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from pilvi.db import Database
+from pilvi.drivers.fabric.simulated import SimulatedFabric
+from pilvi.engine.clock import SystemClock
+from pilvi.node import reconcilers
+from pilvi.node.reconcilers import MetadataPorts
+
+RED = ("red", "port-red", "fa:16:3e:00:00:01", ["10.0.0.2/24"])
+BLUE = ("blue", "port-blue", "fa:16:3e:00:00:02", ["10.0.1.2/24", "10.0.2.2/24"])
+
+
+class Fabric(SimulatedFabric):
+    """One that has namespaces, and counts what it is asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = []
+
+    def ensure_metadata(self, network_id, port_id, mac, addresses):
+        super().ensure_metadata(network_id, port_id, mac, addresses)
+        self.made.append((network_id, port_id, mac, addresses))
+        return f"namespace-{network_id}"
+
+
+class Server:
+    def __init__(self):
+        self.serving = {}
+
+    def serve(self, network_id, listener):
+        assert network_id not in self.serving
+        self.serving[network_id] = listener
+
+    def stop_serving(self, network_id):
+        if listener := self.serving.pop(network_id, None):
+            listener.close()
+
+
+class Networks(list):
+    def metadata_networks(self, tx):
+        return self
+
+
+@pytest.fixture
+def node(tmp_path, monkeypatch):
+    asked = []
+
+    def listen_in(namespace, address, port):
+        asked.append((namespace, address, port))
+        return socket.create_server(("127.0.0.1", 0))
+
+    monkeypatch.setattr(reconcilers, "listen_in", listen_in)
+    fabric, server, networks = Fabric(), Server(), Networks()
+    cloud = SimpleNamespace(
+        db=Database(f"sqlite:///{tmp_path / 'db'}", SystemClock()), network=networks, metadata_server=server
+    )
+    agent = SimpleNamespace(name="host", fabric=fabric)
+    node = SimpleNamespace(
+        fabric=fabric,
+        server=server,
+        networks=networks,
+        asked=asked,
+        again=lambda: MetadataPorts(agent, cloud),
+    )
+    node.ports = node.again()
+    yield node
+    for network_id in list(server.serving):
+        server.stop_serving(network_id)
+    cloud.db.close()
+
+
+def test_from_nothing_and_twice(node):
+    assert node.ports.reconcile() == "0 networks"
+    node.networks[:] = [RED, BLUE]
+    assert node.ports.reconcile() == node.ports.reconcile() == "2 networks"
+    assert sorted(node.fabric.made) == [(*BLUE[:3], tuple(BLUE[3])), (*RED[:3], tuple(RED[3]))]
+    assert sorted(node.asked) == [(f"namespace-{name}", "169.254.169.254", 80) for name in ("blue", "red")]
+    assert node.server.serving.keys() == {"red", "blue"}
+    node.networks[:] = [BLUE]
+    assert node.ports.reconcile() == "1 networks"
+    assert node.server.serving.keys() == node.fabric.metadata_networks().keys() == {"blue"}
+
+
+def test_an_address_that_changes_is_carried_over(node):
+    node.networks[:] = [RED]
+    node.ports.reconcile()
+    node.networks[:] = [(*RED[:3], ["10.0.0.2/24", "10.9.0.2/24"])]
+    node.ports.reconcile()
+    assert node.fabric.made[-1][3] == ("10.0.0.2/24", "10.9.0.2/24")
+    assert node.server.serving.keys() == {"red"}
+
+
+def test_what_an_earlier_process_left_is_taken_over_or_away(node):
+    node.networks[:] = [RED, BLUE]
+    node.ports.reconcile()
+    for network_id in ("red", "blue"):
+        node.server.stop_serving(network_id)
+    node.networks[:] = [RED]
+    assert node.again().reconcile() == "1 networks"
+    assert node.server.serving.keys() == node.fabric.metadata_networks().keys() == {"red"}
+
+
+@pytest.mark.parametrize("broken", ["fabric", "socket"])
+def test_the_trouble_of_one_network_is_its_own(node, monkeypatch, broken):
+    node.networks[:] = [RED, BLUE]
+    ensure, listen = node.fabric.ensure_metadata, reconcilers.listen_in
+
+    def no_port(network_id, *rest):
+        if network_id == "red":
+            raise reconcilers.FabricError("no veth")
+        return ensure(network_id, *rest)
+
+    def no_socket(namespace, *rest):
+        if namespace == "namespace-red":
+            raise OSError("no socket")
+        return listen(namespace, *rest)
+
+    if broken == "fabric":
+        node.fabric.ensure_metadata = no_port
+    else:
+        monkeypatch.setattr(reconcilers, "listen_in", no_socket)
+    for _ in range(2):
+        with pytest.raises(reconcilers.FabricError, match=r"^network red: no (veth|socket)$"):
+            node.ports.reconcile()
+        assert node.server.serving.keys() == {"blue"}
+    node.fabric.ensure_metadata = ensure
+    monkeypatch.setattr(reconcilers, "listen_in", listen)
+    assert node.ports.reconcile() == "2 networks"
+    assert node.server.serving.keys() == {"red", "blue"}
