@@ -200,11 +200,11 @@ def test_a_guest_that_is_gone_reads_nothing(world, metadata):
     assert guest.read("/latest/meta-data/instance-id") is None
 
 
-def test_the_config_drive_holds_the_same(world, metadata):
+def test_the_config_drive_holds_the_same(world, metadata, guest):
     kept = {}
     disks, make = world.agent.disks, world.agent.disks.ensure_file
     disks.ensure_file = lambda disk_id, content: kept.setdefault(disk_id, content) and make(disk_id, content)
-    guest = Guest(
+    driven = Guest(
         world,
         metadata,
         name="driven",
@@ -214,7 +214,7 @@ def test_the_config_drive_holds_the_same(world, metadata):
     )
     disks.ensure_file = make
     iso = pycdlib.PyCdlib()
-    iso.open_fp(io.BytesIO(kept[guest.id + ".config"]))
+    iso.open_fp(io.BytesIO(kept[driven.id + ".config"]))
 
     def file(path):
         out = io.BytesIO()
@@ -222,12 +222,12 @@ def test_the_config_drive_holds_the_same(world, metadata):
         return out.getvalue()
 
     told = json.loads(file("/openstack/latest/meta_data.json"))
-    assert (told["uuid"], told["public_keys"]) == (guest.id, {"key": KEY})
+    assert (told["uuid"], told["public_keys"]) == (driven.id, {"key": KEY})
     assert file("/openstack/latest/user_data") == file("/ec2/latest/user-data") == USER_DATA
-    assert json.loads(file("/openstack/2018-08-27/network_data.json")) == guest.json(
+    assert json.loads(file("/openstack/2018-08-27/network_data.json")) == driven.json(
         "/openstack/latest/network_data.json"
     )
-    assert json.loads(file("/ec2/latest/meta-data.json"))["instance-id"] == "i-" + guest.id[:8]
+    assert json.loads(file("/ec2/latest/meta-data.json"))["instance-id"] == "i-" + driven.id[:8]
     iso.close()
 
 

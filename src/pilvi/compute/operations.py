@@ -130,8 +130,8 @@ class Boot(ServerOperation):
             row = store_running.for_spec(tx, progress.object_id)
             if row is None:
                 raise Fault("the server was deleted")
-            ports = compute.network.ports_of(tx, [row.id]).get(row.id, [])
-            config = self._config_drive(tx, row.id, ports) if row.config_drive else None
+            cards = compute.network.cards_of(tx, row.id)
+            config = self._config_drive(tx, row.id) if row.config_drive else None
         return GuestSpec(
             row.id,
             progress.memory["generation"],
@@ -140,15 +140,15 @@ class Boot(ServerOperation):
             row.flavor["ram"],
             ImageSource(**progress.memory["image"]),
             row.flavor["disk"] * GIB,
-            tuple(PortSpec(port.id, port.mac, port.mtu) for port in ports),
+            tuple(PortSpec(*card) for card in cards),
             config,
         )
 
-    def _config_drive(self, tx: Tx, server_id: str, ports: list[Any]) -> bytes:
-        files = tree.config_drive(
-            store.server(tx, server_id), ports, self.compute.network.network_data(tx, server_id)
-        )
-        return configdrive.build(files)
+    def _config_drive(self, tx: Tx, server_id: str) -> bytes:
+        network = self.compute.network
+        ports = network.ports_of(tx, [server_id]).get(server_id, [])
+        server = store.server(tx, server_id)
+        return configdrive.build(tree.config_drive(server, ports, network.network_data(tx, server_id)))
 
 
 class Delete(ServerOperation):

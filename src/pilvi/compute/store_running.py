@@ -59,19 +59,22 @@ def fault(tx: Tx, reason: str) -> dict[str, Any]:
     return {"code": 500, "message": reason, "details": "", "created": tx.now}
 
 
-def bury(tx: Tx, server_id: str) -> None:
-    tx.execute(
-        servers.update()
-        .where(S.id == server_id, S.deleted_at.is_(None))
-        .values(
-            updated_at=tx.now,
-            deleted_at=tx.now,
-            terminated_at=tx.now,
-            vm_state="deleted",
-            task_state=None,
-            power_state=0,
-        )
+_BURY = (
+    servers.update()
+    .where(S.id == sa.bindparam("the_id"), S.deleted_at.is_(None))
+    .values(
+        updated_at=sa.bindparam("now"),
+        deleted_at=sa.bindparam("now"),
+        terminated_at=sa.bindparam("now"),
+        vm_state="deleted",
+        task_state=None,
+        power_state=0,
     )
+)
+
+
+def bury(tx: Tx, server_id: str) -> None:
+    tx.execute(_BURY, {"the_id": server_id, "now": tx.now})
 
 
 def on_host(tx: Tx, host: str) -> Sequence[sa.Row]:

@@ -185,6 +185,10 @@ class ServerVerbs(FloatingIpVerbs):
                 )
         self._changed(tx)
 
+    def cards_of(self, tx: Tx, server_id: str) -> list[tuple[str, str, int]]:
+        """(port, MAC address, MTU in bytes) of the server's network cards: what its guest needs of them."""
+        return store.cards_of(tx, server_id, OWNER)
+
     def ports_of(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[ServerPort]]:
         """Server -> its network cards in their order; a constant number of queries."""
         ports = store.ports_of_devices(tx, server_ids, OWNER)

@@ -206,6 +206,19 @@ def ports_of_devices(tx: Tx, device_ids: Collection[str], owner: str | None = No
     ]
 
 
+_CARDS = (
+    sa.select(ports.c.id, ports.c.mac_address, networks.c.mtu)
+    .join(networks, networks.c.id == ports.c.network_id)
+    .where(ports.c.device_id == sa.bindparam("device"), ports.c.device_owner == sa.bindparam("owner"))
+    .order_by(ports.c.nic, ports.c.created_at, ports.c.id)
+)
+
+
+def cards_of(tx: Tx, device_id: str, owner: str) -> list[tuple[str, str, int]]:
+    """(port, MAC address, MTU in bytes) of the device's network cards in their order."""
+    return [tuple(row) for row in tx.all(_CARDS, {"device": device_id, "owner": owner})]
+
+
 def security_groups_of(tx: Tx, port_ids: Collection[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for part in chunks(port_ids):
