@@ -15,8 +15,8 @@ from pilvi import quota
 from pilvi.compute.tables import servers
 from pilvi.placement import tables as placement
 from tests.support.cloud import Served, simulated_cloud
-from tests.support.wait import eventually
 from tests.support.postgresql import postgresql
+from tests.support.wait import eventually
 
 ASKED, FIT = 50, 40
 FLAVOR = {"name": "unit", "vcpus": 1, "ram": 64, "disk": 1, "id": "unit"}

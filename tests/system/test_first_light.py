@@ -59,9 +59,9 @@ def test_first_light(cloud):
 
     two = show("server", "show", "two")
     private = two["addresses"]["net"][0]
-    eventually(lambda: cloud.ssh(address, f"ping -c 1 -W 2 {private}", check=False).returncode == 0, 120,
+    eventually(lambda: cloud.ssh(address, f"ping -c 1 -W 2 {private}", user="root", check=False).returncode == 0, 120,
                "the second server's answer")
-    eventually(lambda: "config-drive" in openstack("console", "log", "show", "two"), 60, "the config drive")
+    eventually(lambda: "the config drive" in openstack("console", "log", "show", "two"), 60, "the config drive")
     events = show("server", "event", "list", "one")
     assert [event["Action"] for event in events] == ["create"]
 

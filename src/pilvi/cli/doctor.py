@@ -89,7 +89,7 @@ def command(state: Path | None) -> None:
     """Check each requirement of this machine, and say how to meet it. Exits 1 when one is not met."""
     found = checks(Place(state or default_place()))
     for check in found:
-        mark, colour = ("✓", "green") if check.ok else ("✗", "red") if check.needed else ("–", "yellow")
+        mark, colour = ("✓", "green") if check.ok else ("✗", "red") if check.needed else ("-", "yellow")
         click.secho(f"{mark} ", fg=colour, nl=False)
         click.echo(f"{check.name}: {check.found}" + ("" if check.ok else f"\n    {check.remedy}"))
     if any(check.needed and not check.ok for check in found):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -107,7 +108,7 @@ def check_pools(pools: Sequence[Any], prefix: Prefix, gateway: str | None) -> li
             )
         found.append((start, end))
     found.sort(key=lambda pair: int(pair[0]))
-    for one, other in zip(found, found[1:], strict=False):
+    for one, other in itertools.pairwise(found):
         if other[0] <= one[1]:
             raise Conflict(
                 f"Found overlapping allocation pools: {one[0]}-{one[1]}, {other[0]}-{other[1]} for subnet "
