@@ -47,6 +47,8 @@ def wrapped(key, body):
 @pytest.mark.parametrize("body", [b"{", b"[]", b"null", b'"x"', b"{}", b"\xff\xfe", b"", b'{"server": [], "network": 3}',
                                   b"[" * 100_000])
 def test_malformed_bodies(admin, kind, body):
+    if kind == "image" and body == b"{}":
+        pytest.skip("an image needs nothing to be made: all its properties have defaults")
     path, _, _, listing = CREATIONS[kind]
     before = admin.get(listing)
     answer = admin.request("POST", path, body, {"Content-Type": "application/json"})

@@ -145,9 +145,12 @@ class Images(Sharing, Data):
             return self._view(tx, self._get(tx, context, image_id))
 
     def list(self, context: Context, listing: Listing) -> list[dict[str, Any]]:
-        """One page. Raises NotFound for a marker that the caller cannot see."""
+        """One page. Raises BadRequest for a marker that the caller cannot see."""
         with self._db.read() as tx:
-            after = None if listing.marker is None else self._get(tx, context, listing.marker)
+            try:
+                after = None if listing.marker is None else self._get(tx, context, listing.marker)
+            except NotFound as fault:
+                raise BadRequest(f"The marker is not in the list: {fault.message}") from None
             rows = store.page(tx, context, listing, after)
             properties, tags = store.details(tx, [row.id for row in rows])
         return [wire.image(row, properties.get(row.id, {}), tags.get(row.id, [])) for row in rows]
