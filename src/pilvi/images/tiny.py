@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+from pilvi.images.making import DISK, candidates, digest, once, run
 
 GUEST = Path(__file__).with_name("tiny_guest")  # the guest's files, and the script that puts them together
 KERNEL = "linux-image-cloud-amd64"  # names the kernel of the day as what it depends on
@@ -21,62 +20,30 @@ PACKAGES = (
 def build(output: Path, *, work: Path, progress: Callable[[str], None]) -> Path:
     """Builds the image as a qcow2 at `output`, whole or not at all, with `work` for what comes between.
 
-    An image that is there and was made of the same packages and guest's files is kept: `output`.inputs tells.
-    Raises RuntimeError with the last words of the step that failed."""
-    inputs = Path(f"{output}.inputs")
-    with open(f"{output}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two builders of one file: the second finds it made
-        packages = _packages(progress)
-        wanted = "\n".join([*packages, f"guest={_digest(GUEST)}", ""])
-        if output.exists() and inputs.exists() and inputs.read_text() == wanted:
-            progress("tiny: nothing to do")
-            return output
-        inputs.unlink(missing_ok=True)
-        _run(["bash", str(GUEST / "build.sh"), str(work), str(output), *packages], progress)
-        inputs.write_text(wanted)
-    return output
+    An image that is there and was made of the same packages and guest's files is kept. Raises RuntimeError
+    with the last words of the step that failed."""
+    packages = newest(progress)
+    command = ["bash", str(GUEST / "build.sh"), str(work), str(output), *packages]
+    return once(output, [*packages, f"guest={digest(GUEST, DISK)}"],
+                lambda: run(command, progress, marker="tiny: "), progress)
 
 
-def _packages(progress: Callable[[str], None]) -> list[str]:
-    """name=version of each package that goes into the image, as apt would install them now."""
-    if not (found := _candidates([KERNEL])):
+def newest(progress: Callable[[str], None]) -> list[str]:
+    """name=version of each package of the image, as apt would install them now. Raises RuntimeError."""
+    if not (found := candidates([KERNEL])):
         progress("tiny: fetching the list of packages")
-        _run(["apt-get", "update", "-q"], progress)
-        found = _candidates([KERNEL])
-    kernel = re.search(r"^Depends:.*?\b(linux-image-\d[^\s,]*)", found, re.MULTILINE)
-    if not kernel:
+        run(["apt-get", "update", "-q"], progress)
+        found = candidates([KERNEL])
+    return versions(found, candidates)
+
+
+def versions(kernel: str, records: Callable[[tuple[str, ...]], str]) -> list[str]:
+    """The same, of the record of the kernel's metapackage and of what `records` tells about the others."""
+    depends = re.search(r"^Depends:.*?\b(linux-image-\d[^\s,]*)", kernel, re.MULTILINE)
+    if not depends:
         raise RuntimeError(f"apt knows no {KERNEL}: the tiny image is made of Debian's packages for amd64")
-    names = (kernel[1], *PACKAGES)
-    records = re.findall(r"^Package: (.*)$(?:\n.+)*?\nVersion: (.*)$", _candidates(names), re.MULTILINE)
-    if missing := set(names) - {name for name, _ in records}:
+    names = (depends[1], *PACKAGES)
+    found = re.findall(r"^Package: (.*)$(?:\n.+)*?\nVersion: (.*)$", records(names), re.MULTILINE)
+    if missing := set(names) - {name for name, _ in found}:
         raise RuntimeError(f"apt does not know {', '.join(sorted(missing))}")
-    return [f"{name}={version}" for name, version in sorted(records)]
-
-
-def _candidates(names: tuple[str, ...] | list[str]) -> str:
-    done = subprocess.run(["apt-cache", "show", "--no-all-versions", *names], capture_output=True, text=True,
-                          stdin=subprocess.DEVNULL, check=False)
-    return done.stdout
-
-
-def _digest(folder: Path) -> str:
-    """The hash of a folder's files, names and contents."""
-    whole = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            data = path.read_bytes()
-            whole.update(f"{path.relative_to(folder)}\0{len(data)}\0".encode() + data)
-    return whole.hexdigest()
-
-
-def _run(command: list[str], progress: Callable[[str], None]) -> None:
-    """Runs to the end; lines that begin with "tiny: " are progress."""
-    lines = []
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          text=True) as process:
-        for line in process.stdout or ():
-            lines.append(line.rstrip())
-            if line.startswith("tiny: "):
-                progress(line.rstrip())
-    if process.returncode:
-        raise RuntimeError("\n".join(lines[-5:]) or f"{command[0]} ended with status {process.returncode}")
+    return [f"{name}={version}" for name, version in sorted(found)]

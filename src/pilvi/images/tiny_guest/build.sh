@@ -5,6 +5,7 @@
 set -euo pipefail
 guest=$(dirname "$(readlink -f "$0")") work=$1 output=$2
 shift 2
+. "$guest/../disk.sh"
 size_mib=112
 epoch=1700000000 # every file's time
 export PATH=$PATH:/sbin:/usr/sbin LC_ALL=C E2FSPROGS_FAKE_TIME=$epoch
@@ -101,18 +102,6 @@ cp "$guest/etc/grub.cfg" "$root/boot/grub/grub.cfg"
 
 step "making the disk"
 find "$root" -exec touch -h -d @$epoch {} +
-disk=$work/disk.raw first=2048
-truncate -s ${size_mib}M "$disk"
-printf 'label: dos\nlabel-id: 0x7a7a7a01\nstart=%s, type=83, bootable\n' $first | sfdisk -q "$disk"
-# resize=: room in the file system's tables to grow to 64 GiB while it is in use.
 uuid=7a7a7a01-7469-6e79-726f-6f7400000001
-mke2fs -q -t ext4 -b 4096 -J size=4 -L tinyroot -U $uuid -m 0 -O ^metadata_csum,^metadata_csum_seed -d "$root" \
-    -E offset=$((first * 512)),root_owner=0:0,hash_seed=$uuid,resize=16777216,lazy_itable_init=1 "$disk" $(((size_mib - 1) * 1024))k
-grub=/usr/lib/grub/i386-pc
-grub-mkimage -O i386-pc -p '(hd0,msdos1)/boot/grub' -o "$work/core.img" biosdisk part_msdos ext2 linux linux16 normal \
-    serial configfile gzio
-[ "$(stat -c %s "$work/core.img")" -lt $(((first - 1) * 512)) ]
-dd if=$grub/boot.img of="$disk" bs=440 count=1 conv=notrunc status=none
-dd if="$work/core.img" of="$disk" bs=512 seek=1 conv=notrunc status=none
-qemu-img convert -c -O qcow2 "$disk" "$output.part"
-mv "$output.part" "$output"
+# resize=: room in the file system's tables to grow to 64 GiB while it is in use.
+extended=hash_seed=$uuid,resize=16777216 make_disk "$root" tinyroot $size_mib "$work" "$output" -J size=4 -U $uuid
