@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pilvi.compute.reconcilers import KEEP_DAYS, Expiry, Guests, Hosts
+from pilvi.drivers.hypervisor.base import PowerState
 from pilvi.engine import store as engine_store
 from pilvi.node.agent import mark_for_restart
 from pilvi.node.messages import Order
@@ -102,9 +103,11 @@ def test_what_an_operation_is_at_work_on_is_left_to_it(world):
     world.cloud.compute.settings = world.settings.__class__(simulated=True, shutdown_seconds=60)
     world.order("stop", server_id)
     eventually(lambda: len(world.operations(server_id)) == 2, 10)
+    world.agent.hypervisor.state = lambda guest_id: PowerState.RUNNING  # or the stop might end in between
     world.agent.hypervisor.undefine(server_id)
     assert guests(world) == "all as it should be"
     assert world.row(server_id).task_state == "powering-off"
+    del world.agent.hypervisor.state
     world.cloud.engine.wake(server_id)
     world.settle()
     assert world.row(server_id).vm_state == "stopped"
