@@ -53,8 +53,7 @@ def parse_prefix(text: str, field: str) -> Prefix:
         ) from None
     if str(loose).partition("/")[0] != str(ipaddress.ip_address(text.partition("/")[0])):
         raise BadRequest(
-            f"Invalid input for {field}. Reason: '{text}' isn't a recognized IP subnet cidr, "
-            f"'{loose}' is recommended.",
+            f"Invalid input for {field}. Reason: '{text}' isn't a recognized IP subnet cidr, '{loose}' is recommended.",
             kind="HTTPBadRequest",
         )
     return loose
@@ -111,8 +110,7 @@ def check_pools(pools: Sequence[Any], prefix: Prefix, gateway: str | None) -> li
     for one, other in itertools.pairwise(found):
         if other[0] <= one[1]:
             raise Conflict(
-                f"Found overlapping allocation pools: {one[0]}-{one[1]}, {other[0]}-{other[1]} for subnet "
-                f"{prefix}.",
+                f"Found overlapping allocation pools: {one[0]}-{one[1]}, {other[0]}-{other[1]} for subnet {prefix}.",
                 kind="OverlappingAllocationPools",
             )
     pools = [{"start": str(start), "end": str(end)} for start, end in found]

@@ -128,9 +128,7 @@ class Base:
     def _zones(self, values: Mapping[str, Any]) -> None:
         for hint in values.get("availability_zone_hints", ()):
             if hint != ZONE:
-                raise NotFound(
-                    f"AvailabilityZone {hint} could not be found.", kind="AvailabilityZoneNotFound"
-                )
+                raise NotFound(f"AvailabilityZone {hint} could not be found.", kind="AvailabilityZoneNotFound")
 
     def _each(
         self, context: Context, noun: Noun, wanted: Sequence[Any], create: Callable[[Tx, Context, Any], str]

@@ -15,9 +15,7 @@ from pilvi.policy import Context
 
 
 class FloatingIpVerbs(RouterVerbs):
-    def create_floating_ips(
-        self, context: Context, wanted: Sequence[wire.FloatingIpNew]
-    ) -> list[dict[str, Any]]:
+    def create_floating_ips(self, context: Context, wanted: Sequence[wire.FloatingIpNew]) -> list[dict[str, Any]]:
         """Raises BadRequest, NotFound (network, port, no router in between), Conflict (addresses, quota)."""
         return self._each(context, FLOATING_IP, wanted, self._create_floating_ip)
 
@@ -50,9 +48,7 @@ class FloatingIpVerbs(RouterVerbs):
         )
         return floating_ip_id
 
-    def _hold_address(
-        self, tx: Tx, network: Any, floating_ip_id: str, wanted: wire.FloatingIpNew
-    ) -> tuple[str, str]:
+    def _hold_address(self, tx: Tx, network: Any, floating_ip_id: str, wanted: wire.FloatingIpNew) -> tuple[str, str]:
         """The port, of nobody's project, that holds the floating address; and that address."""
         subnets = [row for row in store.subnets_of(tx, network.id) if row.ip_version == 4]
         if not subnets:
@@ -141,8 +137,7 @@ class FloatingIpVerbs(RouterVerbs):
             )
         if not pairs:
             raise BadRequest(
-                f"Bad floatingip request: Cannot add floating IP to port {port.id} that has no fixed IPv4 "
-                "addresses.",
+                f"Bad floatingip request: Cannot add floating IP to port {port.id} that has no fixed IPv4 addresses.",
                 kind="BadRequest",
             )
         if len(pairs) > 1:

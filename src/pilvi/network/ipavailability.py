@@ -37,9 +37,7 @@ class AvailabilityVerbs(Base):
 
     def _availabilities(self, tx: Tx, networks: list[Any], versions: list[str]) -> list[dict[str, Any]]:
         subnets = [
-            row
-            for row in store.subnets_of(tx, *(row.id for row in networks))
-            if str(row.ip_version) in versions
+            row for row in store.subnets_of(tx, *(row.id for row in networks)) if str(row.ip_version) in versions
         ]
         used = store_addresses.used(tx, [row.id for row in subnets])
         found = []
@@ -72,6 +70,4 @@ class AvailabilityVerbs(Base):
 
 
 def _size(subnet: Any) -> int:
-    return sum(
-        int(number(pool["end"]), 16) - int(number(pool["start"]), 16) + 1 for pool in subnet.allocation_pools
-    )
+    return sum(int(number(pool["end"]), 16) - int(number(pool["start"]), 16) + 1 for pool in subnet.allocation_pools)

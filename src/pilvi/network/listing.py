@@ -143,9 +143,7 @@ def _fixed_ips(values: list[str]) -> Any:
     ]
     if "ip_address_substr" in wanted:
         conditions.append(
-            sa.or_(
-                *(addresses.c.address.contains(part, autoescape=True) for part in wanted["ip_address_substr"])
-            )
+            sa.or_(*(addresses.c.address.contains(part, autoescape=True) for part in wanted["ip_address_substr"]))
         )
     return ports.c.id.in_(sa.select(addresses.c.port_id).where(*conditions))
 

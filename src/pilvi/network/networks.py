@@ -38,16 +38,11 @@ class NetworkVerbs(Base):
         if flat:
             tx.lock("physical network", values["physical_network"])
             if (
-                tx.one(
-                    NETWORK.table.select().where(
-                        NETWORK.table.c.physical_network == values["physical_network"]
-                    )
-                )
+                tx.one(NETWORK.table.select().where(NETWORK.table.c.physical_network == values["physical_network"]))
                 is not None
             ):
                 raise Conflict(
-                    f"Unable to create the flat network. Physical network {values['physical_network']} is in "
-                    "use.",
+                    f"Unable to create the flat network. Physical network {values['physical_network']} is in use.",
                     kind="FlatNetworkInUse",
                 )
         network_id = self._ids.uuid()
@@ -64,8 +59,7 @@ class NetworkVerbs(Base):
             )
         if kind not in ("geneve", "flat"):
             raise BadRequest(
-                f"Invalid input for operation: network_type value '{kind}' not supported: there are geneve "
-                "and flat.",
+                f"Invalid input for operation: network_type value '{kind}' not supported: there are geneve and flat.",
                 kind="InvalidInput",
             )
         if (physical is None) == (kind == "flat") or physical not in (None, PHYSICAL_NETWORK):
@@ -153,9 +147,7 @@ class NetworkVerbs(Base):
 
         A subnet that has no address left gets along without one."""
         wanted = [
-            subnet
-            for subnet in store.subnets_of(tx, network.id)
-            if subnet.enable_dhcp and subnet.ip_version == 4
+            subnet for subnet in store.subnets_of(tx, network.id) if subnet.enable_dhcp and subnet.ip_version == 4
         ]
         port = store.metadata_port(tx, network.id)
         if not wanted:

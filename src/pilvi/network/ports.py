@@ -40,9 +40,7 @@ class PortVerbs(SubnetVerbs):
         self._permit(context, PORT, values, {"host": "", "profile": {}})
         self._permit_on(context, network, values)
         groups = self._groups(tx, context, project, network, values)
-        return self._insert_port(
-            tx, network, {**values, "project_id": project}, values.pop("fixed_ips", None), groups
-        )
+        return self._insert_port(tx, network, {**values, "project_id": project}, values.pop("fixed_ips", None), groups)
 
     def _permit_on(self, context: Context, network: Any, values: dict[str, Any]) -> None:
         """On a network that another project shares, only plain ports. Raises Forbidden."""
@@ -65,14 +63,11 @@ class PortVerbs(SubnetVerbs):
             refused.append("fixed_ips:ip_address")
         if refused:
             raise Forbidden(
-                f"Policy doesn't allow to set {', '.join(refused)} on network {network.id} of another "
-                "project.",
+                f"Policy doesn't allow to set {', '.join(refused)} on network {network.id} of another project.",
                 kind="PolicyNotAuthorized",
             )
 
-    def _groups(
-        self, tx: Tx, context: Context, project: str, network: Any, values: dict[str, Any]
-    ) -> list[str]:
+    def _groups(self, tx: Tx, context: Context, project: str, network: Any, values: dict[str, Any]) -> list[str]:
         """The security groups of a new port. Raises BadRequest, NotFound."""
         secure = values.setdefault("port_security_enabled", network.port_security_enabled)
         wanted = values.pop("security_groups", None)
@@ -126,17 +121,14 @@ class PortVerbs(SubnetVerbs):
                 )
             if store.mac_taken(tx, network_id, wanted):
                 raise Conflict(
-                    f"Unable to complete operation for network {network_id}. The mac address {wanted} is in "
-                    "use.",
+                    f"Unable to complete operation for network {network_id}. The mac address {wanted} is in use.",
                     kind="MacAddressInUse",
                 )
             return wanted
         for _ in range(MAC_TRIES):
             if not store.mac_taken(tx, network_id, mac := self._ids.mac()):
                 return mac
-        raise Conflict(
-            f"Unable to generate unique mac on network {network_id}.", kind="MacAddressGenerationFailure"
-        )
+        raise Conflict(f"Unable to generate unique mac on network {network_id}.", kind="MacAddressGenerationFailure")
 
     def update_port(self, context: Context, port_id: str, change: wire.PortChange) -> dict[str, Any]:
         values = wire.given(change)
@@ -164,17 +156,13 @@ class PortVerbs(SubnetVerbs):
 
     def _permit_change(self, context: Context, network: Any, row: Any, values: dict[str, Any]) -> None:
         changed = {
-            name: value
-            for name, value in values.items()
-            if name != "fixed_ips" and value != getattr(row, name, ...)
+            name: value for name, value in values.items() if name != "fixed_ips" and value != getattr(row, name, ...)
         }
         if values.get("fixed_ips"):
             changed["fixed_ips"] = values["fixed_ips"]
         if not context.is_admin and network.project_id != context.project_id and not network.shared:
             changed = {
-                name: value
-                for name, value in changed.items()
-                if name in NETWORK_OWNER_ATTRIBUTES | {"fixed_ips"}
+                name: value for name, value in changed.items() if name in NETWORK_OWNER_ATTRIBUTES | {"fixed_ips"}
             }
             if not changed:
                 return
@@ -185,8 +173,7 @@ class PortVerbs(SubnetVerbs):
             "mac_address",
         } & set(changed):
             raise Conflict(
-                f"Port {row.id} belongs to the network itself ({row.device_owner}); its device and MAC address "
-                "stay.",
+                f"Port {row.id} belongs to the network itself ({row.device_owner}); its device and MAC address stay.",
                 kind="ServicePortInUse",
             )
         if row.host and "mac_address" in changed:
@@ -225,9 +212,7 @@ class PortVerbs(SubnetVerbs):
                 kind="ServicePortInUse",
             )
         subnets = {subnet.id: subnet for subnet in store.subnets_of(tx, row.network_id)}
-        kept = [
-            pair for pair in has if mac == row.mac_address or not addresses.is_automatic(subnets[pair[0]])
-        ]
+        kept = [pair for pair in has if mac == row.mac_address or not addresses.is_automatic(subnets[pair[0]])]
         if fixed_ips is ...:
             fixed_ips = [wire.FixedIp(*pair) for pair in kept]
         wanted = self._assign(tx, row.network_id, fixed_ips or [], mac, row.device_owner, kept)
@@ -247,8 +232,7 @@ class PortVerbs(SubnetVerbs):
             row = self._own(tx, PORT, context, port_id)
             if row.device_owner in (*ROUTERS_OWN, store.METADATA):
                 raise Conflict(
-                    f"Port {port_id} cannot be deleted directly via the port API: has device owner "
-                    f"{row.device_owner}.",
+                    f"Port {port_id} cannot be deleted directly via the port API: has device owner {row.device_owner}.",
                     kind="ServicePortInUse",
                 )
             store.delete_ports(tx, [port_id])
@@ -272,8 +256,7 @@ def _pairs(wanted: Sequence[Any] | None, mac: str) -> list[dict[str, str]]:
         kept = {"mac_address": (pair.mac_address or mac).lower(), "ip_address": address}
         if kept in found:
             raise BadRequest(
-                f"Request contains duplicate address pair: mac_address {kept['mac_address']} ip_address "
-                f"{address}.",
+                f"Request contains duplicate address pair: mac_address {kept['mac_address']} ip_address {address}.",
                 kind="DuplicateAddressPairInRequest",
             )
         found.append(kept)

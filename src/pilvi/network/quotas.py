@@ -79,9 +79,7 @@ class QuotaVerbs(Base):
                 )
             )
             if own is None:
-                raise NotFound(
-                    f"Quota for tenant {project_id} could not be found.", kind="TenantQuotaNotFound"
-                )
+                raise NotFound(f"Quota for tenant {project_id} could not be found.", kind="TenantQuotaNotFound")
             quota.reset(tx, SERVICE, project_id)
 
     def _permit_quota(self, context: Context, project_id: str) -> None:

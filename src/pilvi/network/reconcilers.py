@@ -95,9 +95,7 @@ class NetworkReconciler(Reconciler):
             for status in ("ACTIVE", "DOWN")
         }
         floating = [
-            (floating_id, wanted)
-            for floating_id, (kept, wanted) in world.floating_ips.items()
-            if kept != wanted
+            (floating_id, wanted) for floating_id, (kept, wanted) in world.floating_ips.items() if kept != wanted
         ]
         count = sum(map(len, ports.values())) + len(floating)
         if not (seen or count):

@@ -80,9 +80,7 @@ class RouterVerbs(PortVerbs):
             tx.lock("router", router_id)
             router = self._own(tx, ROUTER, context, router_id)
             if store.ports_of_devices(tx, [router_id], store.ROUTER_INTERFACE):
-                raise Conflict(
-                    f"Router {router_id} still has ports: remove its interfaces first.", kind="RouterInUse"
-                )
+                raise Conflict(f"Router {router_id} still has ports: remove its interfaces first.", kind="RouterInUse")
             self._clear_gateway(tx, router)
             store.delete(tx, ROUTER, router_id)
             self._changed(tx)
@@ -97,16 +95,13 @@ class RouterVerbs(PortVerbs):
         fixed_ips = None if wanted.external_fixed_ips is UNSET else wanted.external_fixed_ips or None
         if not context.is_admin and (fixed_ips is not None or not snat):
             raise Forbidden(
-                "Policy doesn't allow to set external_fixed_ips or enable_snat of a router: it takes the role "
-                "admin.",
+                "Policy doesn't allow to set external_fixed_ips or enable_snat of a router: it takes the role admin.",
                 kind="PolicyNotAuthorized",
             )
         store.lock_network(tx, wanted.network_id)
         network = self._get(tx, NETWORK, context, wanted.network_id)
         if not network.external:
-            raise BadRequest(
-                f"Bad router request: Network {network.id} is not an external network.", kind="BadRequest"
-            )
+            raise BadRequest(f"Bad router request: Network {network.id} is not an external network.", kind="BadRequest")
         present = router.gateway_port_id and store.get(tx, PORT, router.gateway_port_id)
         if not (present and present.network_id == network.id and fixed_ips is None):
             self._check_clear_of(tx, router.id, network.id)
@@ -185,8 +180,7 @@ class RouterVerbs(PortVerbs):
         for route in routes:
             if not any(ipaddress.ip_address(route["nexthop"]) in cidr for cidr in cidrs):
                 raise BadRequest(
-                    f"Invalid format for routes: {routes}, the nexthop {route['nexthop']} is not connected "
-                    "with router",
+                    f"Invalid format for routes: {routes}, the nexthop {route['nexthop']} is not connected with router",
                     kind="InvalidRoutes",
                 )
             if route["nexthop"] in own:
@@ -232,9 +226,7 @@ class RouterVerbs(PortVerbs):
             )
         rows = store.by_ids(tx, SUBNET, subnets)
         if sum(row.ip_version == 4 for row in rows) > 1:
-            raise BadRequest(
-                "Bad router request: Cannot have multiple IPv4 subnets on router port.", kind="BadRequest"
-            )
+            raise BadRequest("Bad router request: Cannot have multiple IPv4 subnets on router port.", kind="BadRequest")
         for row in rows:
             self._check_subnet(tx, router, row)
         store.set_security_groups(tx, port.id, [])
@@ -316,9 +308,7 @@ class RouterVerbs(PortVerbs):
     def remove_interface(self, context: Context, router_id: str, wanted: wire.Interface) -> dict[str, Any]:
         """Raises BadRequest, NotFound, Conflict (floating IPs or routes go through it)."""
         if wanted.subnet_id is None and wanted.port_id is None:
-            raise BadRequest(
-                "Bad router request: Either subnet_id or port_id must be specified.", kind="BadRequest"
-            )
+            raise BadRequest("Bad router request: Either subnet_id or port_id must be specified.", kind="BadRequest")
         with self._db.transaction() as tx:
             tx.lock("router", router_id)
             router = self._own(tx, ROUTER, context, router_id)

@@ -71,9 +71,7 @@ ROUTES = (
     Route("DELETE", _QUOTA, handlers.reset_quota, "update_quota"),
     Route("GET", _QUOTA + "/default", handlers.show_quota_defaults, "get_quota"),
     Route("GET", _QUOTA + "/details", handlers.show_quota_details, "get_quota"),
-    Route(
-        "GET", V2 + "/network-ip-availabilities", handlers.list_ip_availabilities, "get_ip_availability"
-    ),
+    Route("GET", V2 + "/network-ip-availabilities", handlers.list_ip_availabilities, "get_ip_availability"),
     Route(
         "GET",
         V2 + "/network-ip-availabilities/{object_id}",

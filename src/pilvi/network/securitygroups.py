@@ -99,9 +99,7 @@ class SecurityGroupVerbs(Base):
             )
         return group_id
 
-    def create_security_groups(
-        self, context: Context, wanted: Sequence[wire.SecurityGroupNew]
-    ) -> list[dict[str, Any]]:
+    def create_security_groups(self, context: Context, wanted: Sequence[wire.SecurityGroupNew]) -> list[dict[str, Any]]:
         return self._each(context, SECURITY_GROUP, wanted, self._create_security_group)
 
     def _create_security_group(self, tx: Tx, context: Context, wanted: wire.SecurityGroupNew) -> str:
@@ -122,9 +120,7 @@ class SecurityGroupVerbs(Base):
         with self._db.transaction() as tx:
             row = self._own(tx, SECURITY_GROUP, context, group_id)
             if row.default_of is not None and values.get("name", row.name) != row.name:
-                raise Conflict(
-                    "Updating default security group not allowed.", kind="SecurityGroupCannotUpdateDefault"
-                )
+                raise Conflict("Updating default security group not allowed.", kind="SecurityGroupCannotUpdateDefault")
             store.update(tx, SECURITY_GROUP, group_id, **values)
             return self._fresh(tx, SECURITY_GROUP, context, [group_id])[0]
 
@@ -139,9 +135,7 @@ class SecurityGroupVerbs(Base):
                 )
             used = tx.one(sa.select(port_groups.c.port_id).where(port_groups.c.security_group_id == group_id))
             named = tx.one(
-                sa.select(rules.c.id).where(
-                    rules.c.remote_group_id == group_id, rules.c.security_group_id != group_id
-                )
+                sa.select(rules.c.id).where(rules.c.remote_group_id == group_id, rules.c.security_group_id != group_id)
             )
             if used or named:
                 by = f"port {used.port_id}" if used else f"rule {named.id}"
@@ -152,9 +146,7 @@ class SecurityGroupVerbs(Base):
 
     # -- rules
 
-    def create_security_group_rules(
-        self, context: Context, wanted: Sequence[wire.RuleNew]
-    ) -> list[dict[str, Any]]:
+    def create_security_group_rules(self, context: Context, wanted: Sequence[wire.RuleNew]) -> list[dict[str, Any]]:
         """Raises BadRequest for what no packet can be, NotFound (groups), Conflict for a rule that is there."""
         return self._each(context, RULE, wanted, self._create_rule)
 
@@ -168,14 +160,10 @@ class SecurityGroupVerbs(Base):
         self._take_quota(tx, RULE, project)
         tx.lock("security group", group.id)
         same = tx.one(
-            sa.select(rules.c.id).where(
-                rules.c.security_group_id == group.id, rules.c.meaning == meaning(values)
-            )
+            sa.select(rules.c.id).where(rules.c.security_group_id == group.id, rules.c.meaning == meaning(values))
         )
         if same is not None:
-            raise Conflict(
-                f"Security group rule already exists. Rule id is {same.id}.", kind="SecurityGroupRuleExists"
-            )
+            raise Conflict(f"Security group rule already exists. Rule id is {same.id}.", kind="SecurityGroupRuleExists")
         store.update(tx, SECURITY_GROUP, group.id)
         return self._insert_rule(tx, project, values)
 
@@ -208,18 +196,14 @@ class SecurityGroupVerbs(Base):
         )
         found = []
         for name in wanted:
-            matching = [row.id for row in own if row.id == name] or [
-                row.id for row in own if row.name == name
-            ]
+            matching = [row.id for row in own if row.id == name] or [row.id for row in own if row.name == name]
             if not matching:
                 raise NotFound(
                     f"Security group {name} not found for project {context.project_id}.",
                     kind="SecurityGroupNotFound",
                 )
             if len(matching) > 1:
-                raise Conflict(
-                    f"Multiple security groups found matching '{name}'. Use an ID to be more specific."
-                )
+                raise Conflict(f"Multiple security groups found matching '{name}'. Use an ID to be more specific.")
             found.append(matching[0])
         return list(dict.fromkeys(found))
 
@@ -254,8 +238,7 @@ def check_rule(values: dict[str, Any]) -> None:
     ethertype = ETHERTYPES.get((values["ethertype"] or "IPv4").lower())
     if ethertype is None:
         raise BadRequest(
-            f"Security group rule for ethertype '{values['ethertype']}' not supported. Allowed values are "
-            "IPv4, IPv6.",
+            f"Security group rule for ethertype '{values['ethertype']}' not supported. Allowed values are IPv4, IPv6.",
             kind="SecurityGroupRuleInvalidEtherType",
         )
     values["ethertype"] = ethertype

@@ -82,9 +82,7 @@ class ServerVerbs(FloatingIpVerbs):
         self._changed(tx)
         return found
 
-    def _nics(
-        self, tx: Tx, context: Context, requests: Sequence[NicRequest] | str | None
-    ) -> list[NicRequest]:
+    def _nics(self, tx: Tx, context: Context, requests: Sequence[NicRequest] | str | None) -> list[NicRequest]:
         if requests == "none":
             return []
         if requests is not None and requests != "auto":
@@ -122,9 +120,7 @@ class ServerVerbs(FloatingIpVerbs):
             raise Conflict(f"Port {port.id} is still in use by {port.device_id or port.device_owner}.")
         return port.id
 
-    def _make_port(
-        self, tx: Tx, context: Context, nic: NicRequest, values: dict[str, Any], groups: list[str]
-    ) -> str:
+    def _make_port(self, tx: Tx, context: Context, nic: NicRequest, values: dict[str, Any], groups: list[str]) -> str:
         network = store.find(tx, NETWORK, context, nic.network_id)
         if network is None:
             raise BadRequest(f"Network {nic.network_id} could not be found.")
@@ -211,10 +207,7 @@ class ServerVerbs(FloatingIpVerbs):
                     network.name,
                     port.mac_address,
                     network.mtu,
-                    [
-                        (subnet_id, address, 6 if ":" in address else 4)
-                        for subnet_id, address in fixed.get(port.id, ())
-                    ],
+                    [(subnet_id, address, 6 if ":" in address else 4) for subnet_id, address in fixed.get(port.id, ())],
                     floating.get(port.id, []),
                     groups.get(port.id, []),
                     port.status,
@@ -228,8 +221,7 @@ class ServerVerbs(FloatingIpVerbs):
         """The server's network cards as `network_data.json` of OpenStack's metadata describes them."""
         ports = self.ports_of(tx, [server_id]).get(server_id, [])
         subnets = {
-            row.id: row
-            for row in store.by_ids(tx, SUBNET, {one[0] for port in ports for one in port.fixed_ips})
+            row.id: row for row in store.by_ids(tx, SUBNET, {one[0] for port in ports for one in port.fixed_ips})
         }
         links, networks, services = [], [], []
         for port in ports:
@@ -245,12 +237,8 @@ class ServerVerbs(FloatingIpVerbs):
             )
             for subnet_id, address, _ in port.fixed_ips:
                 entry = _guest_network(subnets[subnet_id], address)
-                networks.append(
-                    {"id": f"network{len(networks)}", "link": link, "network_id": port.network_id, **entry}
-                )
-                services += [
-                    {"type": "dns", "address": server} for server in subnets[subnet_id].dns_nameservers
-                ]
+                networks.append({"id": f"network{len(networks)}", "link": link, "network_id": port.network_id, **entry})
+                services += [{"type": "dns", "address": server} for server in subnets[subnet_id].dns_nameservers]
         unique = list({service["address"]: service for service in services}.values())
         return {"links": links, "networks": networks, "services": unique}
 
@@ -273,10 +261,7 @@ class ServerVerbs(FloatingIpVerbs):
         """Makes the external network "public" of `project_id`, where there is none on the physical network."""
         with self._db.transaction() as tx:
             tx.lock("network bootstrap")
-            if (
-                tx.one(sa.select(NETWORK.table.c.id).where(NETWORK.table.c.physical_network == "public"))
-                is not None
-            ):
+            if tx.one(sa.select(NETWORK.table.c.id).where(NETWORK.table.c.physical_network == "public")) is not None:
                 return
             network_id = self._insert_network(
                 tx,

@@ -65,9 +65,7 @@ def visible(noun: Noun, context: Context) -> sa.ColumnElement[bool]:
         seen = sa.select(networks.c.id).where(sa.or_(networks.c.project_id == project, networks.c.shared))
         return sa.or_(own, subnets.c.network_id.in_(seen))
     if table is ports:
-        return sa.or_(
-            own, ports.c.network_id.in_(sa.select(networks.c.id).where(networks.c.project_id == project))
-        )
+        return sa.or_(own, ports.c.network_id.in_(sa.select(networks.c.id).where(networks.c.project_id == project)))
     if table is rules:
         groups = sa.select(security_groups.c.id).where(security_groups.c.project_id == project)
         return sa.or_(own, rules.c.security_group_id.in_(groups))
@@ -80,9 +78,7 @@ def find(tx: Tx, noun: Noun, context: Context, object_id: str) -> sa.Row | None:
 
 
 def by_ids(tx: Tx, noun: Noun, ids: Collection[str]) -> list[sa.Row]:
-    return [
-        row for part in chunks(ids) for row in tx.all(sa.select(noun.table).where(noun.table.c.id.in_(part)))
-    ]
+    return [row for part in chunks(ids) for row in tx.all(sa.select(noun.table).where(noun.table.c.id.in_(part)))]
 
 
 def insert(tx: Tx, noun: Noun, values: dict[str, Any]) -> None:
@@ -105,14 +101,10 @@ def delete(tx: Tx, noun: Noun, *ids: str) -> None:
 
 
 def count(tx: Tx, noun: Noun, project_id: str) -> int:
-    return tx.scalar(
-        sa.select(sa.func.count()).select_from(noun.table).where(noun.table.c.project_id == project_id)
-    )
+    return tx.scalar(sa.select(sa.func.count()).select_from(noun.table).where(noun.table.c.project_id == project_id))
 
 
-def page(
-    tx: Tx, noun: Noun, conditions: Iterable[Any], order: Sequence[Any], limit: int | None
-) -> list[sa.Row]:
+def page(tx: Tx, noun: Noun, conditions: Iterable[Any], order: Sequence[Any], limit: int | None) -> list[sa.Row]:
     return list(tx.all(sa.select(noun.table).where(*conditions).order_by(*order).limit(limit)))
 
 
@@ -142,9 +134,7 @@ def subnets_of(tx: Tx, *network_ids: str) -> list[sa.Row]:
         row
         for part in chunks(network_ids)
         for row in tx.all(
-            sa.select(subnets)
-            .where(subnets.c.network_id.in_(part))
-            .order_by(subnets.c.created_at, subnets.c.id)
+            sa.select(subnets).where(subnets.c.network_id.in_(part)).order_by(subnets.c.created_at, subnets.c.id)
         )
     ]
 
@@ -153,9 +143,7 @@ def subnet_ids_of(tx: Tx, network_ids: Collection[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for part in chunks(network_ids):
         for subnet_id, network_id in tx.all(
-            sa.select(subnets.c.id, subnets.c.network_id)
-            .where(subnets.c.network_id.in_(part))
-            .order_by(subnets.c.id)
+            sa.select(subnets.c.id, subnets.c.network_id).where(subnets.c.network_id.in_(part)).order_by(subnets.c.id)
         ):
             found[network_id].append(subnet_id)
     return found
@@ -166,9 +154,7 @@ def usable_networks(tx: Tx, project_id: str) -> list[sa.Row]:
     return list(
         tx.all(
             sa.select(networks)
-            .where(
-                sa.or_(networks.c.project_id == project_id, networks.c.shared), networks.c.external.is_(False)
-            )
+            .where(sa.or_(networks.c.project_id == project_id, networks.c.shared), networks.c.external.is_(False))
             .order_by(networks.c.created_at, networks.c.id)
         )
     )
@@ -182,10 +168,7 @@ def metadata_port(tx: Tx, network_id: str) -> sa.Row | None:
 
 
 def mac_taken(tx: Tx, network_id: str, mac: str) -> bool:
-    return (
-        tx.one(sa.select(ports.c.id).where(ports.c.network_id == network_id, ports.c.mac_address == mac))
-        is not None
-    )
+    return tx.one(sa.select(ports.c.id).where(ports.c.network_id == network_id, ports.c.mac_address == mac)) is not None
 
 
 def ports_on(tx: Tx, network_id: str) -> list[sa.Row]:
@@ -223,9 +206,7 @@ def security_groups_of(tx: Tx, port_ids: Collection[str]) -> dict[str, list[str]
     found: dict[str, list[str]] = defaultdict(list)
     for part in chunks(port_ids):
         for port_id, group in tx.all(
-            sa.select(port_groups)
-            .where(port_groups.c.port_id.in_(part))
-            .order_by(port_groups.c.security_group_id)
+            sa.select(port_groups).where(port_groups.c.port_id.in_(part)).order_by(port_groups.c.security_group_id)
         ):
             found[port_id].append(group)
     return found
@@ -235,9 +216,7 @@ def security_group_names_of(tx: Tx, port_ids: Collection[str]) -> dict[str, list
     found: dict[str, list[str]] = defaultdict(list)
     joined = sa.select(port_groups.c.port_id, security_groups.c.name).join(security_groups)
     for part in chunks(port_ids):
-        for port_id, name in tx.all(
-            joined.where(port_groups.c.port_id.in_(part)).order_by(security_groups.c.name)
-        ):
+        for port_id, name in tx.all(joined.where(port_groups.c.port_id.in_(part)).order_by(security_groups.c.name)):
             found[port_id].append(name)
     return found
 
@@ -305,9 +284,7 @@ def disassociate(tx: Tx, *where: Any) -> None:
 
 
 def floating_ips(tx: Tx, *where: Any) -> list[sa.Row]:
-    return list(
-        tx.all(sa.select(floatingips).where(*where).order_by(floatingips.c.created_at, floatingips.c.id))
-    )
+    return list(tx.all(sa.select(floatingips).where(*where).order_by(floatingips.c.created_at, floatingips.c.id)))
 
 
 # -- security groups
@@ -321,9 +298,7 @@ def rules_of(tx: Tx, group_ids: Collection[str]) -> dict[str, list[sa.Row]]:
     found: dict[str, list[sa.Row]] = defaultdict(list)
     for part in chunks(group_ids):
         for row in tx.all(
-            sa.select(rules)
-            .where(rules.c.security_group_id.in_(part))
-            .order_by(rules.c.created_at, rules.c.id)
+            sa.select(rules).where(rules.c.security_group_id.in_(part)).order_by(rules.c.created_at, rules.c.id)
         ):
             found[row.security_group_id].append(row)
     return found

@@ -18,11 +18,7 @@ GAP_ROWS = 512  # addresses looked at in one query of a search for a gap
 
 def is_taken(tx: Tx, subnet_id: str, digits: str) -> bool:
     return (
-        tx.one(
-            sa.select(addresses.c.port_id).where(
-                addresses.c.subnet_id == subnet_id, addresses.c.number == digits
-            )
-        )
+        tx.one(sa.select(addresses.c.port_id).where(addresses.c.subnet_id == subnet_id, addresses.c.number == digits))
         is not None
     )
 
@@ -30,9 +26,7 @@ def is_taken(tx: Tx, subnet_id: str, digits: str) -> bool:
 def holder(tx: Tx, subnet_id: str, address: str) -> str | None:
     """The port that has this address."""
     return tx.scalar(
-        sa.select(addresses.c.port_id).where(
-            addresses.c.subnet_id == subnet_id, addresses.c.number == number(address)
-        )
+        sa.select(addresses.c.port_id).where(addresses.c.subnet_id == subnet_id, addresses.c.number == number(address))
     )
 
 
@@ -41,9 +35,7 @@ def next_free(tx: Tx, subnet: Any) -> str | None:
 
     So an address that was given back rests as long as it can, and the next one is found without looking at the
     others, until the pools have been through once. None when all are taken."""
-    pools = [
-        (int(number(pool["start"]), 16), int(number(pool["end"]), 16)) for pool in subnet.allocation_pools
-    ]
+    pools = [(int(number(pool["start"]), 16), int(number(pool["end"]), 16)) for pool in subnet.allocation_pools]
     cursor = tx.scalar(sa.select(subnets.c.cursor).where(subnets.c.id == subnet.id))
     after = int(cursor, 16) if cursor else -1
     rest = [(max(low, after + 1), high) for low, high in pools if high > after]
@@ -62,9 +54,7 @@ def _first_gap(tx: Tx, subnet_id: str, low: int, high: int) -> int | None:
     while low <= high:
         taken = tx.all(
             sa.select(addresses.c.number)
-            .where(
-                addresses.c.subnet_id == subnet_id, addresses.c.number.between(f"{low:032x}", f"{high:032x}")
-            )
+            .where(addresses.c.subnet_id == subnet_id, addresses.c.number.between(f"{low:032x}", f"{high:032x}"))
             .order_by(addresses.c.number)
             .limit(GAP_ROWS)
         )
@@ -144,9 +134,7 @@ def metadata_ports(tx: Tx) -> list[sa.Row]:
     """(network, port, MAC address, address, CIDR) of each address of each metadata port."""
     return list(
         tx.all(
-            sa.select(
-                ports.c.network_id, ports.c.id, ports.c.mac_address, addresses.c.address, subnets.c.cidr
-            )
+            sa.select(ports.c.network_id, ports.c.id, ports.c.mac_address, addresses.c.address, subnets.c.cidr)
             .join(addresses, addresses.c.port_id == ports.c.id)
             .join(subnets, subnets.c.id == addresses.c.subnet_id)
             .where(ports.c.device_owner == METADATA)

@@ -29,15 +29,11 @@ class SubnetVerbs(NetworkVerbs):
     def _insert_subnet(self, tx: Tx, network: Any, values: dict[str, Any]) -> str:
         prefix = self._prefix(tx, network.id, values)
         values["cidr"] = str(prefix)
-        values["gateway_ip"] = self._gateway(
-            prefix, values.get("gateway_ip", addresses.default_gateway(prefix))
-        )
+        values["gateway_ip"] = self._gateway(prefix, values.get("gateway_ip", addresses.default_gateway(prefix)))
         _check_modes(values, prefix)
         pools, gateway = values.get("allocation_pools"), values["gateway_ip"]
         values["allocation_pools"] = (
-            addresses.default_pools(prefix, gateway)
-            if pools is None
-            else addresses.check_pools(pools, prefix, gateway)
+            addresses.default_pools(prefix, gateway) if pools is None else addresses.check_pools(pools, prefix, gateway)
         )
         _lists(values)
         subnet_id = self._ids.uuid()
@@ -53,8 +49,7 @@ class SubnetVerbs(NetworkVerbs):
         prefix = addresses.parse_prefix(values["cidr"], "cidr")
         if prefix.version != values["ip_version"]:
             raise BadRequest(
-                f"Invalid input for operation: cidr '{prefix}' does not match the ip_version "
-                f"'{values['ip_version']}'.",
+                f"Invalid input for operation: cidr '{prefix}' does not match the ip_version '{values['ip_version']}'.",
                 kind="InvalidInput",
             )
         if prefix.prefixlen == 0 or prefix.is_multicast or prefix.is_loopback or prefix.is_unspecified:
@@ -62,9 +57,7 @@ class SubnetVerbs(NetworkVerbs):
                 f"Invalid input for operation: Invalid CIDR {prefix} given for a subnet.", kind="InvalidInput"
             )
         for other in store.subnets_of(tx, network_id):
-            if other.ip_version == prefix.version and addresses.parse_prefix(other.cidr, "cidr").overlaps(
-                prefix
-            ):
+            if other.ip_version == prefix.version and addresses.parse_prefix(other.cidr, "cidr").overlaps(prefix):
                 raise BadRequest(
                     f"Invalid input for operation: Requested subnet with cidr: {prefix} for network: "
                     f"{network_id} overlaps with another subnet: {other.id} has {other.cidr}.",
@@ -77,8 +70,7 @@ class SubnetVerbs(NetworkVerbs):
             return None
         gateway = addresses.parse(text, "gateway_ip")
         if not (
-            addresses.is_host(prefix, gateway)
-            or (gateway.version == prefix.version == 6 and gateway.is_link_local)
+            addresses.is_host(prefix, gateway) or (gateway.version == prefix.version == 6 and gateway.is_link_local)
         ):
             raise BadRequest(
                 f"Invalid input for operation: gateway_ip {gateway} is not an address that a host in "
@@ -108,9 +100,7 @@ class SubnetVerbs(NetworkVerbs):
                 self._gateway_unused(tx, row, values["gateway_ip"])
             gateway = values.get("gateway_ip", row.gateway_ip)
             if "allocation_pools" in values:
-                values["allocation_pools"] = addresses.check_pools(
-                    values["allocation_pools"], prefix, gateway
-                )
+                values["allocation_pools"] = addresses.check_pools(values["allocation_pools"], prefix, gateway)
             elif "gateway_ip" in values:
                 addresses.check_gateway(row.allocation_pools, gateway)
             if not values.get("enable_dhcp", True) and (row.ipv6_ra_mode or row.ipv6_address_mode):
@@ -190,18 +180,14 @@ class SubnetVerbs(NetworkVerbs):
         if not owner.startswith("network:"):
             for subnet in subnets.values():
                 if addresses.is_automatic(subnet) and subnet.id not in dict(found):
-                    found.append(
-                        (subnet.id, addresses.eui64(addresses.parse_prefix(subnet.cidr, "cidr"), mac))
-                    )
+                    found.append((subnet.id, addresses.eui64(addresses.parse_prefix(subnet.cidr, "cidr"), mac)))
         return found
 
     def _one_of_each(self, tx: Tx, network_id: str, subnets: list[Any]) -> list[tuple[str, str]]:
         found = []
         for version in (4, 6):
             candidates = [
-                subnet
-                for subnet in subnets
-                if subnet.ip_version == version and not addresses.is_automatic(subnet)
+                subnet for subnet in subnets if subnet.ip_version == version and not addresses.is_automatic(subnet)
             ]
             for subnet in candidates:
                 if (address := store_addresses.next_free(tx, subnet)) is not None:
@@ -260,9 +246,7 @@ class SubnetVerbs(NetworkVerbs):
             )
         return pair
 
-    def _any_address(
-        self, tx: Tx, network_id: str, subnet: Any, spare: list[tuple[str, str]]
-    ) -> tuple[str, str]:
+    def _any_address(self, tx: Tx, network_id: str, subnet: Any, spare: list[tuple[str, str]]) -> tuple[str, str]:
         for pair in spare:
             if pair[0] == subnet.id:
                 spare.remove(pair)
@@ -302,9 +286,7 @@ class SubnetVerbs(NetworkVerbs):
 
 
 def no_addresses(network_id: str) -> Conflict:
-    return Conflict(
-        f"No more IP addresses available on network {network_id}.", kind="IpAddressGenerationFailure"
-    )
+    return Conflict(f"No more IP addresses available on network {network_id}.", kind="IpAddressGenerationFailure")
 
 
 def _check_modes(values: dict[str, Any], prefix: addresses.Prefix) -> None:
@@ -318,9 +300,7 @@ def _check_modes(values: dict[str, Any], prefix: addresses.Prefix) -> None:
     elif not values.get("enable_dhcp", True):
         problem = "ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False"
     elif advertised and addressed and advertised != addressed:
-        problem = (
-            f"ipv6_ra_mode set to '{advertised}' with ipv6_address_mode set to '{addressed}' is not valid"
-        )
+        problem = f"ipv6_ra_mode set to '{advertised}' with ipv6_address_mode set to '{addressed}' is not valid"
     elif {advertised, addressed} & set(addresses.AUTOMATIC) and prefix.prefixlen != 64:
         problem = (
             f"Invalid CIDR {prefix} for IPv6 address mode. OpenStack uses the EUI-64 address format, which "
@@ -336,17 +316,13 @@ def _lists(values: dict[str, Any], into: dict[str, Any] | None = None) -> None:
     if "dns_nameservers" in values:
         servers = [str(addresses.parse(text, "dns_nameservers")) for text in values["dns_nameservers"] or ()]
         if len(set(servers)) != len(servers):
-            raise BadRequest(
-                "Invalid input for dns_nameservers. Reason: Duplicate nameserver.", kind="HTTPBadRequest"
-            )
+            raise BadRequest("Invalid input for dns_nameservers. Reason: Duplicate nameserver.", kind="HTTPBadRequest")
         into["dns_nameservers"] = servers
     if "host_routes" in values:
         into["host_routes"] = check_routes(values["host_routes"] or (), "host_routes", values["ip_version"])
 
 
-def check_routes(
-    routes: Sequence[wire.HostRoute], field: str, version: int | None = None
-) -> list[dict[str, str]]:
+def check_routes(routes: Sequence[wire.HostRoute], field: str, version: int | None = None) -> list[dict[str, str]]:
     """In canonical writing, as they are kept. Raises BadRequest."""
     found = []
     for route in routes:
@@ -354,8 +330,7 @@ def check_routes(
         nexthop = addresses.parse(route.nexthop, field)
         if destination.version != nexthop.version or version not in (None, nexthop.version):
             raise BadRequest(
-                f"Invalid input for {field}. Reason: the route to {destination} by {nexthop} mixes IP "
-                "versions.",
+                f"Invalid input for {field}. Reason: the route to {destination} by {nexthop} mixes IP versions.",
                 kind="HTTPBadRequest",
             )
         route_kept = {"destination": str(destination), "nexthop": str(nexthop)}

@@ -49,9 +49,7 @@ subnets = sa.Table(
     sa.Column("allocation_pools", sa.JSON, nullable=False),  # [{"start", "end"}], in order
     sa.Column("ipv6_ra_mode", sa.String(32)),
     sa.Column("ipv6_address_mode", sa.String(32)),
-    sa.Column(
-        "cursor", sa.String(32), nullable=False, default=""
-    ),  # the address given out last, as `addresses.number`
+    sa.Column("cursor", sa.String(32), nullable=False, default=""),  # the address given out last, as `addresses.number`
 )
 
 ports = sa.Table(
@@ -81,9 +79,7 @@ addresses = sa.Table(
     "port_addresses",
     metadata,
     sa.Column("subnet_id", sa.ForeignKey("subnets.id"), primary_key=True),
-    sa.Column(
-        "number", sa.String(32), primary_key=True
-    ),  # the address in 32 hexadecimal digits: sorts as addresses do
+    sa.Column("number", sa.String(32), primary_key=True),  # the address in 32 hexadecimal digits: sorts as addresses do
     sa.Column("address", sa.String(64), nullable=False, index=True),
     sa.Column("port_id", sa.ForeignKey("ports.id"), nullable=False, index=True),
 )
@@ -141,9 +137,7 @@ rules = sa.Table(
     sa.Column("port_range_max", sa.Integer),
     sa.Column("remote_group_id", sa.ForeignKey("security_groups.id"), index=True),
     sa.Column("remote_ip_prefix", sa.String(64)),
-    sa.Column(
-        "meaning", sa.String(255), nullable=False
-    ),  # what it matches, in one word: NULLs would not be unique
+    sa.Column("meaning", sa.String(255), nullable=False),  # what it matches, in one word: NULLs would not be unique
     sa.UniqueConstraint("security_group_id", "meaning"),
 )
 

@@ -44,9 +44,9 @@ _PORTS = sa.select(
         )
     )
 ).order_by(tables.ports.c.id)
-_ADDRESSES = sa.select(
-    tables.addresses.c.port_id, tables.addresses.c.subnet_id, tables.addresses.c.address
-).order_by(tables.addresses.c.number)
+_ADDRESSES = sa.select(tables.addresses.c.port_id, tables.addresses.c.subnet_id, tables.addresses.c.address).order_by(
+    tables.addresses.c.number
+)
 
 
 class World(NamedTuple):
@@ -60,9 +60,7 @@ def read(tx: Tx) -> World:
     for port_id, subnet_id, address in tx.all(_ADDRESSES):
         fixed[port_id].append(FixedIp(subnet_id, address))
     groups: dict[str, list[str]] = defaultdict(list)
-    for port_id, group_id in tx.all(
-        sa.select(tables.port_groups).order_by(tables.port_groups.c.security_group_id)
-    ):
+    for port_id, group_id in tx.all(sa.select(tables.port_groups).order_by(tables.port_groups.c.security_group_id)):
         groups[port_id].append(group_id)
     rows = tx.all(_PORTS)
     floating = store.floating_ips(tx, tables.floatingips.c.port_id.is_not(None))
@@ -116,9 +114,7 @@ def _subnet(row: Any, metadata_ip: str | None) -> Subnet:
     )
 
 
-def _ports(
-    rows: Sequence[Any], fixed: dict[str, list[FixedIp]], groups: dict[str, list[str]]
-) -> tuple[Port, ...]:
+def _ports(rows: Sequence[Any], fixed: dict[str, list[FixedIp]], groups: dict[str, list[str]]) -> tuple[Port, ...]:
     return tuple(
         Port(
             row.id,
@@ -150,9 +146,7 @@ def _routers(
             gateways[port.id] = port
     leading: dict[str, list[FloatingIp]] = defaultdict(list)
     for row in floating:
-        leading[row.router_id].append(
-            FloatingIp(row.id, row.floating_ip_address, row.fixed_ip_address, row.port_id)
-        )
+        leading[row.router_id].append(FloatingIp(row.id, row.floating_ip_address, row.fixed_ip_address, row.port_id))
     found = []
     for row in tx.all(sa.select(tables.routers).order_by(tables.routers.c.id)):
         port = gateways.get(row.gateway_port_id)

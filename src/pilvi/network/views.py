@@ -51,9 +51,7 @@ def _standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
     }
 
 
-def _networks(
-    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
-) -> list[dict[str, Any]]:
+def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     subnets = store.subnet_ids_of(tx, [row.id for row in rows])
     found = []
     for row in rows:
@@ -83,9 +81,7 @@ def _networks(
     return found
 
 
-def _subnets(
-    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
-) -> list[dict[str, Any]]:
+def _subnets(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     return [
         {
             **_standard(row, labels),
@@ -105,9 +101,7 @@ def _subnets(
     ]
 
 
-def _ports(
-    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
-) -> list[dict[str, Any]]:
+def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
     fixed, groups = store_addresses.of_ports(tx, ids), store.security_groups_of(tx, ids)
     found = []
@@ -145,12 +139,9 @@ def _name(dns_name: str, address: str) -> dict[str, str]:
     return {"hostname": host, "ip_address": address, "fqdn": f"{host}.{DNS_DOMAIN}"}
 
 
-def _routers(
-    tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
-) -> list[dict[str, Any]]:
+def _routers(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     gateways = {
-        port.id: port
-        for port in store.by_ids(tx, PORT, [row.gateway_port_id for row in rows if row.gateway_port_id])
+        port.id: port for port in store.by_ids(tx, PORT, [row.gateway_port_id for row in rows if row.gateway_port_id])
     }
     fixed = store_addresses.of_ports(tx, list(gateways))
     return [
@@ -215,9 +206,7 @@ def _security_groups(
     ]
 
 
-def _rules(
-    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
-) -> list[dict[str, Any]]:
+def _rules(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     found = []
     for row in rows:
         view = _standard(row, labels)

@@ -130,9 +130,7 @@ class _Port(_Named, kw_only=True):
     port_security_enabled: bool | UnsetType = UNSET
     dns_name: DnsName | UnsetType = UNSET
     host: Text | UnsetType | None = field(name="binding:host_id", default=UNSET)
-    vnic_type: Annotated[str, Meta(pattern=r"^normal\Z")] | UnsetType = field(
-        name="binding:vnic_type", default=UNSET
-    )
+    vnic_type: Annotated[str, Meta(pattern=r"^normal\Z")] | UnsetType = field(name="binding:vnic_type", default=UNSET)
     profile: dict[str, Any] | UnsetType | None = field(name="binding:profile", default=UNSET)
 
 
@@ -237,9 +235,7 @@ def items(request: Request, noun: Noun, shape: type[T]) -> tuple[list[T], bool]:
         if not many:
             raise BadRequest("Resources required.", kind="HTTPBadRequest")
         # Neutron takes both {"networks": [{...}]} and, from older clients, {"networks": [{"network": {...}}]}.
-        return [
-            convert(one.get(noun.name, one) if isinstance(one, dict) else one, shape) for one in many
-        ], True
+        return [convert(one.get(noun.name, one) if isinstance(one, dict) else one, shape) for one in many], True
     return [item(body, noun, shape)], False
 
 
@@ -265,9 +261,7 @@ def convert(value: Any, shape: type[T], method: str = "POST") -> T:
     except msgspec.ValidationError as error:
         text, _, path = str(error).partition(" - at ")
         name = path.strip("`").removeprefix("$").removeprefix(".")
-        missing = (
-            f"Failed to parse request. {text}" if not name else f"Invalid input for {name}. Reason: {text}"
-        )
+        missing = f"Failed to parse request. {text}" if not name else f"Invalid input for {name}. Reason: {text}"
         raise BadRequest(missing.replace("`", "'") + ".", kind="HTTPBadRequest") from None
 
 
