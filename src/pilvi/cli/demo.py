@@ -64,7 +64,11 @@ class Demo:
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory(prefix="pilvi-tiny-") as work:
-                tiny.build(path, work=Path(work), progress=lambda text: click.echo(f"  {text}"))
+                try:
+                    tiny.build(path, work=Path(work), progress=lambda text: click.echo(f"  {text}"))
+                except RuntimeError as error:
+                    raise click.ClickException(f"Image tiny was not built: {error}\nThe cloud is up; run this again, "
+                                               "or with --no-demo.") from None
             self._did(True, "image tiny built from Debian's packages")
         return path
 
