@@ -36,7 +36,7 @@ def checks(place: Place) -> list[Check]:
         *(Check(program, bool(path := shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")),
                 path or "not found", f"{INSTALL} {package}.") for program, package in PROGRAMS.items()),
         check_tun(),
-        check_kvm(),
+        check_kvm(place),
         check_space(place),
         check_address(place),
     ]
@@ -48,10 +48,15 @@ def check_tun() -> Check:
                  "Load the tun module (modprobe tun), or give this container /dev/net/tun.")
 
 
-def check_kvm() -> Check:
-    there = os.access("/dev/kvm", os.R_OK | os.W_OK)
-    return Check("/dev/kvm", there, "usable" if there else "missing: guests are emulated, and slow",
-                 "Switch virtualisation on in the firmware (or nested virtualisation on the host).", needed=False)
+def check_kvm(place: Place) -> Check:
+    from pilvi.drivers.hypervisor.qemu_command import KVM, accelerated
+
+    uid = place.load().host.guest_uid
+    there = accelerated(uid, uid)
+    why = f"closed to the guests' user {uid}" if KVM.exists() else "missing"
+    return Check("/dev/kvm", there, "usable" if there else f"{why}: guests are emulated, and slow",
+                 "Switch virtualisation on in the firmware (or nested virtualisation on the host), and let the group kvm "
+                 "use the device.", needed=False)
 
 
 def check_space(place: Place) -> Check:
