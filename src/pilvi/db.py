@@ -122,7 +122,9 @@ class Database:
     def read(self) -> Iterator[Tx]:
         """A transaction that only reads: one consistent view, and no writer waits for it."""
         with self.engine.connect() as connection:
-            if not self.postgresql:
+            if self.postgresql:  # whose own way is a new view for each statement
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            else:
                 connection.exec_driver_sql("BEGIN")
             yield Tx(connection, self._clock.now(), self.postgresql)
             connection.rollback()
