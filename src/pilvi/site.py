@@ -160,6 +160,13 @@ def build_hypervisor(place: Place, settings: Settings, *, userspace: bool) -> An
                           userspace_datapath=userspace)
 
 
+def guests_have_kvm(uid: int) -> bool:
+    """Whether guests that run as this user are accelerated on this host."""
+    from pilvi.drivers.hypervisor.qemu_command import accelerated
+
+    return accelerated(uid, uid)
+
+
 class EngineDaemons(Reconciler):
     """Keeps the databases, northd, the switch and its controller running."""
 

@@ -49,11 +49,11 @@ def check_tun() -> Check:
 
 
 def check_kvm(place: Place) -> Check:
-    from pilvi.drivers.hypervisor.qemu_command import KVM, accelerated
+    from pilvi.site import guests_have_kvm
 
     uid = place.load().host.guest_uid
-    there = accelerated(uid, uid)
-    why = f"closed to the guests' user {uid}" if KVM.exists() else "missing"
+    there = guests_have_kvm(uid)
+    why = f"closed to the guests' user {uid}" if Path("/dev/kvm").exists() else "missing"
     return Check("/dev/kvm", there, "usable" if there else f"{why}: guests are emulated, and slow",
                  "Switch virtualisation on in the firmware (or nested virtualisation on the host), and let the group kvm "
                  "use the device.", needed=False)
