@@ -298,7 +298,7 @@ def test_a_changed_port_counts_its_changes(client):
 
 def test_what_a_router_is_not_joined_to(client):
     network, subnet = client.lan()
-    router, public = client.way_out(subnet)
+    router, _public = client.way_out(subnet)
     _, other = client.lan("10.0.0.128/25")
     _, bare = client.lan("10.5.0.0/24", gateway_ip=None)
     port = client.make("port", network_id=network["id"], device_id="something", device_owner="else")
