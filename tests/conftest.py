@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
+
+# msgspec 0.22 may crash when the interpreter's last collection frees types with a Meta, after all
+# tests have passed; what is frozen is not collected.
+atexit.register(gc.freeze)
 
 
 @pytest.fixture
