@@ -9,14 +9,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from pilvi.engine.clock import Clock
 
@@ -30,36 +28,6 @@ metadata = sa.MetaData(
 )
 
 Time = sa.BigInteger  # microseconds since 1970, UTC
-
-
-class _Texts(FunctionElement):
-    """The items of a JSON array as rows of one column."""
-
-    name = "texts"
-    inherit_cache = True
-
-
-class _Numbers(_Texts):
-    name = "numbers"
-    inherit_cache = True
-
-
-@compiles(_Texts, "sqlite")
-def _members_sqlite(element: _Texts, compiler: Any, **options: Any) -> str:
-    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **options)}))"
-
-
-@compiles(_Texts, "postgresql")
-def _members_postgresql(element: _Texts, compiler: Any, **options: Any) -> str:
-    items = f"jsonb_array_elements_text(CAST({compiler.process(element.clauses, **options)} AS jsonb))"
-    return f"(SELECT CAST({items} AS {'BIGINT' if isinstance(element, _Numbers) else 'TEXT'}))"
-
-
-def among(column: sa.ColumnElement[Any], values: Collection[Any]) -> sa.ColumnElement[bool]:
-    """`column IN values` with one parameter: for any number of values, and without a statement for each number."""
-    members = _Numbers if isinstance(column.type, sa.Integer) else _Texts
-    array = sa.literal(msgspec.json.encode(list(values)).decode(), sa.Text)
-    return column.op("IN", is_comparison=True, return_type=sa.Boolean())(members(array))
 
 
 def on_constraint(error: sa.exc.IntegrityError, name: str, *columns: str) -> bool:

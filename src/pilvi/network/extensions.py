@@ -24,7 +24,6 @@ _NAMES = {
     "project-id": "project_id field enabled",
     "provider": "Provider Network",
     "quotas": "Quota management support",
-    "quota-check-limit": "Quota engine limit check",
     "quota_details": "Quota details management support",
     "router": "Neutron L3 Router",
     "router_availability_zone": "Router Availability Zone",

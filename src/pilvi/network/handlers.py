@@ -229,8 +229,8 @@ def show_quota_details(request: Request) -> Response:
 
 
 def update_quota(request: Request) -> Response:
-    wanted, project_id = wire.quota(request), request.params["project_id"]
-    return Response(200, {"quota": request.cloud.network.set_quota(project_id, wanted.limits, wanted.check)})
+    wanted = wire.quota(request)
+    return Response(200, {"quota": request.cloud.network.set_quota(request.params["project_id"], wanted)})
 
 
 def reset_quota(request: Request) -> Response:

@@ -61,19 +61,13 @@ class QuotaVerbs(Base):
                 for row in projects
             ]
 
-    def set_quota(self, project_id: str, wanted: dict[str, int], check: bool = False) -> dict[str, int]:
-        """Raises BadRequest for a resource that has no quota, and where `check` is asked for one that is used up."""
+    def set_quota(self, project_id: str, wanted: dict[str, int]) -> dict[str, int]:
+        """Raises BadRequest for a resource that has no quota."""
         if unknown := sorted(set(wanted) - set(quota.DEFAULTS[SERVICE])):
             names = ", ".join(f"'{name}'" for name in unknown)
             raise BadRequest(f"Unrecognized attribute(s) {names}", kind="HTTPBadRequest")
         with self._db.transaction() as tx:
             quota.lock(tx, project_id)
-            for name, limit in wanted.items():
-                if check and quota.UNLIMITED != limit < (used := self._used(tx, name, project_id)):
-                    raise BadRequest(
-                        f"Quota limit {limit} for {name} must be greater than or equal to already used {used}.",
-                        kind="HTTPBadRequest",
-                    )
             quota.set_limits(tx, SERVICE, project_id, wanted)
             return quota.limits(tx, SERVICE, project_id)
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from pilvi.db import Tx, among
+from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Fault, Forbidden, NotFound
 from pilvi.network import addresses, store, store_addresses, wire
 from pilvi.network.floatingips import FloatingIpVerbs
@@ -194,8 +194,9 @@ class ServerVerbs(FloatingIpVerbs):
         networks = {row.id: row for row in store.by_ids(tx, NETWORK, {port.network_id for port in ports})}
         fixed, groups = store_addresses.of_ports(tx, ids), store.security_group_names_of(tx, ids)
         floating: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for row in store.floating_ips(tx, among(floatingips.c.port_id, ids)):
-            floating[row.port_id].append((row.floating_ip_address, row.fixed_ip_address))
+        for part in store.chunks(ids):
+            for row in store.floating_ips(tx, floatingips.c.port_id.in_(part)):
+                floating[row.port_id].append((row.floating_ip_address, row.fixed_ip_address))
         found: dict[str, list[ServerPort]] = defaultdict(list)
         for port in ports:
             network = networks[port.network_id]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx, among
-from pilvi.network.nouns import PORT, Noun
+from pilvi.db import Tx
+from pilvi.network.nouns import Noun
 from pilvi.network.tables import (
     addresses,
     changes,
@@ -25,12 +25,19 @@ from pilvi.network.tables import (
 )
 from pilvi.policy import Context
 
+CHUNK = 10_000  # values in one IN: databases bound them
 ROUTER_INTERFACE, ROUTER_GATEWAY, FLOATING_IP = (
     "network:router_interface",
     "network:router_gateway",
     "network:floatingip",
 )
 METADATA = "network:distributed"
+
+
+def chunks(values: Collection[str]) -> Iterator[list[str]]:
+    values = list(values)
+    for start in range(0, len(values), CHUNK):
+        yield values[start : start + CHUNK]
 
 
 # -- one object
@@ -71,7 +78,7 @@ def find(tx: Tx, noun: Noun, context: Context, object_id: str) -> sa.Row | None:
 
 
 def by_ids(tx: Tx, noun: Noun, ids: Collection[str]) -> list[sa.Row]:
-    return list(tx.all(sa.select(noun.table).where(among(noun.table.c.id, ids)))) if ids else []
+    return [row for part in chunks(ids) for row in tx.all(sa.select(noun.table).where(noun.table.c.id.in_(part)))]
 
 
 def insert(tx: Tx, noun: Noun, values: dict[str, Any]) -> None:
@@ -88,10 +95,9 @@ def update(tx: Tx, noun: Noun, object_id: str, **values: Any) -> None:
 
 
 def delete(tx: Tx, noun: Noun, *ids: str) -> None:
-    if not ids:
-        return
-    tx.execute(tags.delete().where(among(tags.c.object_id, ids)))
-    tx.execute(noun.table.delete().where(among(noun.table.c.id, ids)))
+    for part in chunks(ids):
+        tx.execute(tags.delete().where(tags.c.object_id.in_(part)))
+        tx.execute(noun.table.delete().where(noun.table.c.id.in_(part)))
 
 
 def count(tx: Tx, noun: Noun, project_id: str) -> int:
@@ -107,8 +113,9 @@ def page(tx: Tx, noun: Noun, conditions: Iterable[Any], order: Sequence[Any], li
 
 def tags_of(tx: Tx, ids: Collection[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for object_id, tag in tx.all(sa.select(tags).where(among(tags.c.object_id, ids)).order_by(tags.c.tag)):
-        found[object_id].append(tag)
+    for part in chunks(ids):
+        for object_id, tag in tx.all(sa.select(tags).where(tags.c.object_id.in_(part)).order_by(tags.c.tag)):
+            found[object_id].append(tag)
     return found
 
 
@@ -123,18 +130,22 @@ def set_tags(tx: Tx, object_id: str, wanted: Collection[str]) -> None:
 
 def subnets_of(tx: Tx, *network_ids: str) -> list[sa.Row]:
     """In the order of their making."""
-    found = sa.select(subnets).where(among(subnets.c.network_id, network_ids))
-    return list(tx.all(found.order_by(subnets.c.created_at, subnets.c.id)))
+    return [
+        row
+        for part in chunks(network_ids)
+        for row in tx.all(
+            sa.select(subnets).where(subnets.c.network_id.in_(part)).order_by(subnets.c.created_at, subnets.c.id)
+        )
+    ]
 
 
 def subnet_ids_of(tx: Tx, network_ids: Collection[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for subnet_id, network_id in tx.all(
-        sa.select(subnets.c.id, subnets.c.network_id)
-        .where(among(subnets.c.network_id, network_ids))
-        .order_by(subnets.c.id)
-    ):
-        found[network_id].append(subnet_id)
+    for part in chunks(network_ids):
+        for subnet_id, network_id in tx.all(
+            sa.select(subnets.c.id, subnets.c.network_id).where(subnets.c.network_id.in_(part)).order_by(subnets.c.id)
+        ):
+            found[network_id].append(subnet_id)
     return found
 
 
@@ -166,10 +177,16 @@ def ports_on(tx: Tx, network_id: str) -> list[sa.Row]:
 
 def ports_of_devices(tx: Tx, device_ids: Collection[str], owner: str | None = None) -> list[sa.Row]:
     """In the order of the device's network cards."""
-    found = sa.select(ports).where(among(ports.c.device_id, device_ids))
-    if owner is not None:
-        found = found.where(ports.c.device_owner == owner)
-    return list(tx.all(found.order_by(ports.c.nic, ports.c.created_at, ports.c.id)))
+    where = [] if owner is None else [ports.c.device_owner == owner]
+    return [
+        row
+        for part in chunks(device_ids)
+        for row in tx.all(
+            sa.select(ports)
+            .where(ports.c.device_id.in_(part), *where)
+            .order_by(ports.c.nic, ports.c.created_at, ports.c.id)
+        )
+    ]
 
 
 _CARDS = (
@@ -187,18 +204,20 @@ def cards_of(tx: Tx, device_id: str, owner: str) -> list[tuple[str, str, int]]:
 
 def security_groups_of(tx: Tx, port_ids: Collection[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for port_id, group in tx.all(
-        sa.select(port_groups).where(among(port_groups.c.port_id, port_ids)).order_by(port_groups.c.security_group_id)
-    ):
-        found[port_id].append(group)
+    for part in chunks(port_ids):
+        for port_id, group in tx.all(
+            sa.select(port_groups).where(port_groups.c.port_id.in_(part)).order_by(port_groups.c.security_group_id)
+        ):
+            found[port_id].append(group)
     return found
 
 
 def security_group_names_of(tx: Tx, port_ids: Collection[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     joined = sa.select(port_groups.c.port_id, security_groups.c.name).join(security_groups)
-    for port_id, name in tx.all(joined.where(among(port_groups.c.port_id, port_ids)).order_by(security_groups.c.name)):
-        found[port_id].append(name)
+    for part in chunks(port_ids):
+        for port_id, name in tx.all(joined.where(port_groups.c.port_id.in_(part)).order_by(security_groups.c.name)):
+            found[port_id].append(name)
     return found
 
 
@@ -217,18 +236,19 @@ def add_security_groups(tx: Tx, port_id: str, groups: Collection[str]) -> None:
 
 def delete_ports(tx: Tx, ids: Collection[str]) -> None:
     """With their addresses; floating addresses that led to them lead nowhere afterwards."""
-    if not ids:
-        return
-    tx.execute(addresses.delete().where(among(addresses.c.port_id, ids)))
-    tx.execute(port_groups.delete().where(among(port_groups.c.port_id, ids)))
-    disassociate(tx, among(floatingips.c.port_id, ids))
+    from pilvi.network.nouns import PORT
+
+    for part in chunks(ids):
+        tx.execute(addresses.delete().where(addresses.c.port_id.in_(part)))
+        tx.execute(port_groups.delete().where(port_groups.c.port_id.in_(part)))
+        disassociate(tx, floatingips.c.port_id.in_(part))
     delete(tx, PORT, *ids)
 
 
 def set_statuses(tx: Tx, table: sa.Table, status: str, ids: Collection[str]) -> None:
     """What a pass found; no change of the logical network."""
-    if ids:
-        tx.execute(table.update().where(among(table.c.id, ids)).values(status=status))
+    for part in chunks(ids):
+        tx.execute(table.update().where(table.c.id.in_(part)).values(status=status))
 
 
 # -- routers and floating IPs
@@ -276,10 +296,11 @@ def default_group(tx: Tx, project_id: str) -> str | None:
 
 def rules_of(tx: Tx, group_ids: Collection[str]) -> dict[str, list[sa.Row]]:
     found: dict[str, list[sa.Row]] = defaultdict(list)
-    for row in tx.all(
-        sa.select(rules).where(among(rules.c.security_group_id, group_ids)).order_by(rules.c.created_at, rules.c.id)
-    ):
-        found[row.security_group_id].append(row)
+    for part in chunks(group_ids):
+        for row in tx.all(
+            sa.select(rules).where(rules.c.security_group_id.in_(part)).order_by(rules.c.created_at, rules.c.id)
+        ):
+            found[row.security_group_id].append(row)
     return found
 
 
@@ -295,5 +316,5 @@ def pending_changes(tx: Tx) -> list[int]:
 
 
 def forget_changes(tx: Tx, seen: Sequence[int]) -> None:
-    if seen:
-        tx.execute(changes.delete().where(among(changes.c.seq, seen)))
+    for start in range(0, len(seen), CHUNK):
+        tx.execute(changes.delete().where(changes.c.seq.in_(seen[start : start + CHUNK])))

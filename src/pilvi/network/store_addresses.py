@@ -8,9 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx, among
+from pilvi.db import Tx
 from pilvi.network.addresses import from_number, number
-from pilvi.network.store import METADATA
+from pilvi.network.store import METADATA, chunks
 from pilvi.network.tables import addresses, ports, subnets
 
 GAP_ROWS = 512  # addresses looked at in one query of a search for a gap
@@ -93,12 +93,13 @@ def remove(tx: Tx, port_id: str, pairs: Collection[tuple[str, str]]) -> None:
 def of_ports(tx: Tx, port_ids: Collection[str]) -> dict[str, list[tuple[str, str]]]:
     """Port -> (subnet, address), in the order of the addresses, IPv4 first."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for port_id, subnet_id, address in tx.all(
-        sa.select(addresses.c.port_id, addresses.c.subnet_id, addresses.c.address)
-        .where(among(addresses.c.port_id, port_ids))
-        .order_by(addresses.c.number)
-    ):
-        found[port_id].append((subnet_id, address))
+    for part in chunks(port_ids):
+        for port_id, subnet_id, address in tx.all(
+            sa.select(addresses.c.port_id, addresses.c.subnet_id, addresses.c.address)
+            .where(addresses.c.port_id.in_(part))
+            .order_by(addresses.c.number)
+        ):
+            found[port_id].append((subnet_id, address))
     return found
 
 
@@ -144,5 +145,12 @@ def metadata_ports(tx: Tx) -> list[sa.Row]:
 
 def used(tx: Tx, subnet_ids: Collection[str]) -> dict[str, int]:
     """How many addresses are given out, by subnet."""
-    counted = sa.select(addresses.c.subnet_id, sa.func.count()).where(among(addresses.c.subnet_id, subnet_ids))
-    return {subnet_id: count for subnet_id, count in tx.all(counted.group_by(addresses.c.subnet_id))}
+    return {
+        row.subnet_id: row.used
+        for part in chunks(subnet_ids)
+        for row in tx.all(
+            sa.select(addresses.c.subnet_id, sa.func.count().label("used"))
+            .where(addresses.c.subnet_id.in_(part))
+            .group_by(addresses.c.subnet_id)
+        )
+    }

@@ -272,20 +272,13 @@ def tag(text: str) -> str:
     return text
 
 
-class QuotaChange(Struct, frozen=True):
-    limits: dict[str, int]
-    check: bool  # refuse limits below what is in use
-
-
-def quota(request: Request) -> QuotaChange:
-    """The limits of a body; clients also send the project's id. Raises BadRequest."""
+def quota(request: Request) -> dict[str, int]:
+    """The limits of a body; Neutron's clients also send the project's id. Raises BadRequest."""
     body = request.decode(dict[str, Any])
     if set(body) != {"quota"} or not isinstance(body["quota"], dict):
         raise BadRequest("Unable to find 'quota' in request body.", kind="HTTPBadRequest")
     limits = {name: limit for name, limit in body["quota"].items() if name not in ("tenant_id", "project_id")}
     try:
-        force = msgspec.convert(limits.pop("force", False), bool, strict=False)
-        check = msgspec.convert(limits.pop("check_limit", False), bool, strict=False)
-        return QuotaChange(msgspec.convert(limits, dict[str, Limit], strict=False), check and not force)
+        return msgspec.convert(limits, dict[str, Limit], strict=False)
     except msgspec.ValidationError as error:
         raise BadRequest(f"Invalid input for quota. Reason: {error}.", kind="HTTPBadRequest") from None
