@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
 from pilvi.db import Tx
@@ -26,24 +27,23 @@ from pilvi.drivers.fabric.base import (
 )
 from pilvi.network import store, tables
 
-# What is read, column by column: a pass reads all rows, so it leaves out what the network does not need.
-_PORTS = sa.select(
-    *(
-        tables.ports.c[name]
-        for name in (
-            "id",
-            "network_id",
-            "mac_address",
-            "device_id",
-            "device_owner",
-            "port_security_enabled",
-            "allowed_address_pairs",
-            "admin_state_up",
-            "dns_name",
-            "status",
-        )
-    )
-).order_by(tables.ports.c.id)
+
+class _Port(msgspec.Struct, gc=False):
+    """What is read of a port: a pass reads all of them, so it leaves out what the network does not need."""
+
+    id: str
+    network_id: str
+    mac_address: str
+    device_id: str
+    device_owner: str
+    port_security_enabled: bool
+    allowed_address_pairs: list[dict[str, str]]
+    admin_state_up: bool
+    dns_name: str
+    status: str
+
+
+_PORTS = sa.select(*(tables.ports.c[name] for name in _Port.__struct_fields__)).order_by(tables.ports.c.id)
 _ADDRESSES = sa.select(tables.addresses.c.port_id, tables.addresses.c.subnet_id, tables.addresses.c.address).order_by(
     tables.addresses.c.number
 )
@@ -62,7 +62,7 @@ def read(tx: Tx) -> World:
     groups: dict[str, list[str]] = defaultdict(list)
     for port_id, group_id in tx.all(sa.select(tables.port_groups).order_by(tables.port_groups.c.security_group_id)):
         groups[port_id].append(group_id)
-    rows = tx.all(_PORTS)
+    rows = [_Port(*row) for row in tx.all(_PORTS)]
     floating = store.floating_ips(tx, tables.floatingips.c.port_id.is_not(None))
     return World(
         Topology(
@@ -76,7 +76,7 @@ def read(tx: Tx) -> World:
     )
 
 
-def _networks(tx: Tx, ports: Sequence[Any], fixed: dict[str, list[FixedIp]]) -> tuple[Network, ...]:
+def _networks(tx: Tx, ports: Sequence[_Port], fixed: dict[str, list[FixedIp]]) -> tuple[Network, ...]:
     metadata = {port.network_id: port for port in ports if port.device_owner == store.METADATA}
     subnets: dict[str, list[Any]] = defaultdict(list)
     for row in tx.all(sa.select(tables.subnets).order_by(tables.subnets.c.created_at, tables.subnets.c.id)):
@@ -114,7 +114,7 @@ def _subnet(row: Any, metadata_ip: str | None) -> Subnet:
     )
 
 
-def _ports(rows: Sequence[Any], fixed: dict[str, list[FixedIp]], groups: dict[str, list[str]]) -> tuple[Port, ...]:
+def _ports(rows: Sequence[_Port], fixed: dict[str, list[FixedIp]], groups: dict[str, list[str]]) -> tuple[Port, ...]:
     return tuple(
         Port(
             row.id,
@@ -133,7 +133,7 @@ def _ports(rows: Sequence[Any], fixed: dict[str, list[FixedIp]], groups: dict[st
 
 
 def _routers(
-    tx: Tx, ports: Sequence[Any], fixed: dict[str, list[FixedIp]], floating: Sequence[Any]
+    tx: Tx, ports: Sequence[_Port], fixed: dict[str, list[FixedIp]], floating: Sequence[Any]
 ) -> tuple[Router, ...]:
     legs: dict[str, list[RouterPort]] = defaultdict(list)
     gateways: dict[str, Any] = {}

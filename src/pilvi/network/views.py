@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from pilvi.db import Tx
@@ -14,6 +15,7 @@ from pilvi.network import store, store_addresses
 from pilvi.network.nouns import (
     FLOATING_IP,
     NETWORK,
+    NOUNS,
     PORT,
     ROUTER,
     RULE,
@@ -27,14 +29,19 @@ DNS_DOMAIN = "openstacklocal."
 ZONE = "nova"
 VIF = {"port_filter": True, "connectivity": "l2"}
 
+# A row whose attributes are found ten times as fast as SQLAlchemy's: a list asks for tens of thousands of them.
+_PLAIN = {
+    noun.name: msgspec.defstruct(noun.title, [str(column.name) for column in noun.table.c], gc=False) for noun in NOUNS
+}
+
 _moment = lru_cache(4096)(seconds_text)
 
 
 def views(tx: Tx, noun: Noun, context: Context, rows: Sequence[sa.Row]) -> list[dict[str, Any]]:
     if not rows:
         return []
-    labels = store.tags_of(tx, [row.id for row in rows])
-    return _VIEWS[noun.name](tx, context, rows, labels)
+    plain = [_PLAIN[noun.name](*row) for row in rows]
+    return _VIEWS[noun.name](tx, context, plain, store.tags_of(tx, [row.id for row in plain]))
 
 
 def _standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
