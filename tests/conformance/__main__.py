@@ -26,9 +26,10 @@ def main() -> int:
         with clouds.real(image) if options.real else clouds.simulated() as target, web(target, workspace) as url:
             config = prepare(target, workspace, image, url)
             outcomes = run(target, workspace, config, options)
-            unexpected = [line for line in target.place.log.read_text(errors="replace").splitlines() if UNEXPECTED in line]
+            log = target.place.log.read_text(errors="replace")
+            unexpected = [line for line in log.splitlines() if UNEXPECTED in line]
             if options.keep:
-                print(f"The cloud runs on at {target.listen} (state {target.place.root}); Tempest's files are in {workspace}.")
+                print(f"The cloud is at {target.listen} (state {target.place.root}), Tempest's files in {workspace}.")
                 input("Enter ends both. ")
     return report(outcomes, unexpected)
 

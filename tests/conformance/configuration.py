@@ -29,8 +29,8 @@ def prepare(target: Target, workspace: Path, image: Path, web: str) -> Path:
 
 def upload(target: Target, name: str, image: Path) -> str:
     """The id of a new public image, made with the unmodified client."""
-    command = [*target.enter, "openstack", "--os-cloud", "pilvi-admin", "image", "create", "--public", "--disk-format", "qcow2",
-               "--file", str(image), name, "-f", "value", "-c", "id"]
+    command = [*target.enter, "openstack", "--os-cloud", "pilvi-admin", "image", "create", "--public",
+               "--disk-format", "qcow2", "--file", str(image), name, "-f", "value", "-c", "id"]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment(target.place)).stdout.strip()
 
 
@@ -61,7 +61,8 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
         "oslo_concurrency": {"lock_path": workspace / "locks"},
         "auth": {
             "use_dynamic_credentials": on, "create_isolated_networks": on, "admin_username": "admin",
-            "admin_password": passwords(target.place)["admin"], "admin_project_name": "admin", "admin_domain_name": "Default",
+            "admin_password": passwords(target.place)["admin"], "admin_project_name": "admin",
+            "admin_domain_name": "Default",
         },
         "identity": {
             "auth_version": "v3", "uri_v3": f"{base}/identity/v3", "region": "RegionOne", "v3_endpoint_type": "public",
@@ -104,7 +105,8 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
             "project_network_v6_cidr": "fd00:100::/48", "project_network_v6_mask_bits": 64,
         },
         "network-feature-enabled": {
-            **dict.fromkeys(("ipv6", "ipv6_subnet_attributes", "floating_ips", "port_admin_state_change", "port_security"), on),
+            **dict.fromkeys(("ipv6", "ipv6_subnet_attributes", "floating_ips", "port_admin_state_change",
+                             "port_security"), on),
             "available_features": "all", "api_extensions": network_extensions,
         },
         "volume": {
