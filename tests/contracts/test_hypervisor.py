@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -309,6 +311,124 @@ def test_the_console_says_something_until_the_guest_is_undefined(rig: Simulated 
         driver.console_log(one.id)
 
 
+def test_what_a_guest_uses_is_told_while_it_runs(rig: Simulated | Qemu) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    driver.start(one)
+    found = driver.use(one.id)
+    assert found.memory_mib == 32
+    assert 0 <= found.memory_used_mib <= 32
+    assert len(found.cpu_nanoseconds) == 1
+    assert len(found.disks) == 1
+    driver.stop(one.id)
+    with pytest.raises(HypervisorError):
+        driver.use(one.id)
+
+
+def test_a_screen_can_be_looked_at(rig: Simulated | Qemu) -> None:
+    """RFB 3.8 without authentication, up to the screen's size and name."""
+    driver, one = rig.driver, guest(rig.disk())
+    driver.start(one)
+    with socket.socket(socket.AF_UNIX) as screen:
+        screen.settimeout(30)
+        screen.connect(str(driver.vnc_socket(one.id)))
+        stream = screen.makefile("rwb", buffering=0)
+        assert stream.read(12) == b"RFB 003.008\n"
+        screen.sendall(b"RFB 003.008\n")
+        assert 1 in stream.read(stream.read(1)[0])
+        screen.sendall(b"\x01")
+        assert stream.read(4) == bytes(4)
+        screen.sendall(b"\x01")
+        width, height = struct.unpack(">HH", stream.read(4))
+        assert width >= 320
+        assert height >= 200
+        bits, *_ = stream.read(16)
+        assert bits == 32
+        assert one.name in stream.read(struct.unpack(">I", stream.read(4))[0]).decode()
+    driver.stop(one.id)
+    with pytest.raises(HypervisorError):
+        driver.vnc_socket(one.id)
+
+
+# -- cards that come and go while the guest runs
+
+
+@pytest.fixture
+def taps(rig: Simulated | Qemu) -> Iterator[list[Nic]]:
+    """Cards whose taps are there; the driver works in their namespace."""
+    nics = [Nic(str(uuid.uuid4()), f"fa:16:3e:00:00:0{number}", f"tap{number}", 1400) for number in range(3)]
+    if isinstance(rig, Simulated):
+        yield nics
+        return
+    name = f"pilvi-test-{os.getpid()}"
+    namespace.ensure_namespace(name)
+    try:
+        for nic in nics:
+            namespace.ip(name, "tuntap", "add", nic.device, "mode", "tap", "user", str(UID))
+        rig.driver.close()
+        rig.driver = rig.open(namespace=name)
+        yield nics
+        rig.close()
+    finally:
+        namespace.absent_namespace(name)
+
+
+def test_a_card_is_plugged_in_once_and_found_at_an_address(rig: Simulated | Qemu, taps: list[Nic]) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    one = msgspec.structs.replace(one, nics=(taps[0],))
+    driver.start(one)
+    for _ in range(2):
+        driver.attach_nic(one.id, taps[1])
+        driver.attach_nic(one.id, taps[0])
+    eventually(lambda: len(driver.addresses(one.id)) == 2, what="the firmware has seen both")
+    found = driver.addresses(one.id)
+    assert found.keys() == {taps[0].port_id, taps[1].port_id}
+    assert len(set(found.values())) == 2
+    assert all(re.fullmatch(r"0000:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", where) for where in found.values())
+    driver.pause(one.id)
+    driver.attach_nic(one.id, taps[2])
+    if isinstance(rig, Qemu):
+        assert len(plugged(rig, one.id)) == 3
+    driver.stop(one.id)
+    for verb, what in ((driver.attach_nic, taps[1]), (driver.detach_nic, taps[1].port_id)):
+        with pytest.raises(HypervisorError):
+            verb(one.id, what)
+        with pytest.raises(UnknownGuest):
+            verb(NOBODY, what)
+
+
+def test_a_card_is_gone_when_the_guest_lets_go_of_it(rig: Simulated | Qemu, taps: list[Nic]) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    driver.start(one)
+    assert driver.detach_nic(one.id, taps[0].port_id) is True, "there is none"
+    for _ in range(2):
+        driver.attach_nic(one.id, taps[0])
+        if not driver.detach_nic(one.id, taps[0].port_id):
+            assert len(plugged(rig, one.id)) == 1, "it is not taken from a guest that holds on to it"
+            driver.reset(one.id)  # which a guest without an operating system needs to let go
+        eventually(lambda: driver.detach_nic(one.id, taps[0].port_id), 30, "the card is gone")
+        assert driver.addresses(one.id) == {}
+
+
+def plugged(rig: Qemu, guest_id: str) -> list[str]:
+    """The cards that QEMU has."""
+    names = [each["name"] for each in ask(rig, guest_id, "qom-list", {"path": "/machine/peripheral"})]
+    return [name for name in names if name.startswith("nic-")]
+
+
+def test_a_card_that_cannot_be_plugged_in_leaves_nothing(rig: Simulated | Qemu, taps: list[Nic]) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    driver.start(one)
+    broken = msgspec.structs.replace(taps[0], device="no-tap")
+    if isinstance(rig, Simulated):
+        rig.driver.fail("attach_nic", "No such device")
+    with pytest.raises(HypervisorError, match="No such device"):
+        driver.attach_nic(one.id, broken)
+    assert driver.detach_nic(one.id, broken.port_id) is True
+    driver.attach_nic(one.id, taps[0])
+    if isinstance(rig, Qemu):
+        assert plugged(rig, one.id) == [f"nic-{taps[0].port_id}"]
+
+
 # -- what only the simulated driver does
 
 
@@ -541,14 +661,14 @@ def test_a_card_whose_tap_is_missing_is_no_start(qemu: Qemu) -> None:
         namespace.absent_namespace(name)
 
 
-def ask(qemu: Qemu, guest_id: str, command: str) -> Any:
+def ask(qemu: Qemu, guest_id: str, command: str, arguments: dict[str, Any] | None = None) -> Any:
     """Through the second monitor, which is for others than Pilvi."""
 
     async def answer() -> Any:
         client = QMPClient()
         await client.connect(str(qemu.root / "guests" / guest_id / "q1"))
         try:
-            return await client.execute(command)
+            return await client.execute(command, arguments)
         finally:
             await client.disconnect()
 

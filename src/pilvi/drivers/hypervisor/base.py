@@ -66,6 +66,28 @@ class Capabilities(msgspec.Struct, frozen=True):
     memory_mib: int
 
 
+class DiskUse(msgspec.Struct, frozen=True):
+    """What a disk has read and written since its guest was started."""
+
+    name: str
+    read_bytes: int = 0
+    read_requests: int = 0
+    write_bytes: int = 0
+    write_requests: int = 0
+    errors: int = 0
+
+
+class Use(msgspec.Struct, frozen=True):
+    """What a running guest uses of its host; None: not known."""
+
+    hypervisor: str  # "qemu" | "kvm" | "fake"
+    uptime_seconds: int | None
+    memory_mib: int  # what it may use
+    memory_used_mib: int | None
+    cpu_nanoseconds: tuple[int | None, ...] = ()  # each processor's
+    disks: tuple[DiskUse, ...] = ()
+
+
 class HypervisorError(Exception):
     """A verb failed; the message says which guest, what was tried and what the hypervisor answered."""
 
@@ -113,6 +135,29 @@ class Hypervisor(Protocol):
 
     def console_socket(self, guest_id: str) -> Path:
         """The unix socket of the live serial console (one client at a time). Raises UnknownGuest."""
+
+    def vnc_socket(self, guest_id: str) -> Path:
+        """The unix socket where its screen speaks RFB, without authentication. Raises UnknownGuest,
+        HypervisorError when it is off."""
+
+    def attach_nic(self, guest_id: str, nic: Nic) -> None:
+        """Plugs a network card into a running guest; one with this port that is there stays as it is.
+
+        Raises UnknownGuest, HypervisorError: when it is off, when it has no room; nothing is left of it then."""
+
+    def detach_nic(self, guest_id: str, port_id: str) -> bool:
+        """Asks a running guest to let go of a network card; True once it has, or where there is none.
+
+        To be asked again until then: it is the guest's operating system that lets go. What the guest is
+        started with next is another matter (`start`). Raises UnknownGuest, HypervisorError when it is off."""
+
+    def addresses(self, guest_id: str) -> dict[str, str]:
+        """Port -> where the running guest finds its card: a PCI address, "0000:03:00.0".
+
+        Raises UnknownGuest, HypervisorError when it is off."""
+
+    def use(self, guest_id: str) -> Use:
+        """What it has used since it was started. Raises UnknownGuest, HypervisorError when it is off."""
 
     def undefine(self, guest_id: str) -> None:
         """Stops it if need be and forgets it, with its console log and sockets (never its disks)."""

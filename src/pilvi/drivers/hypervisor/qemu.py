@@ -24,8 +24,16 @@ from pathlib import Path
 
 import msgspec
 
-from pilvi.drivers.hypervisor import qemu_command
-from pilvi.drivers.hypervisor.base import Capabilities, Guest, HypervisorError, PowerState, UnknownGuest
+from pilvi.drivers.hypervisor import qemu_command, qemu_hotplug, qemu_use
+from pilvi.drivers.hypervisor.base import (
+    Capabilities,
+    Guest,
+    HypervisorError,
+    Nic,
+    PowerState,
+    UnknownGuest,
+    Use,
+)
 from pilvi.drivers.hypervisor.qemu_command import Files, Privileges
 from pilvi.drivers.hypervisor.qemu_monitor import Loop, Monitor, MonitorError
 from pilvi.drivers.hypervisor.qemu_process import Process, launch
@@ -108,7 +116,25 @@ class QemuHypervisor:
                 folder.remove()
             self._known.pop(guest_id, None)
 
+    # -- what is plugged in
+
+    def attach_nic(self, guest_id: str, nic: Nic) -> None:
+        with self._talking(guest_id) as monitor:
+            qemu_hotplug.plug_nic(monitor, nic, lambda: self._open_tap(nic), offloads=self._offloads)
+
+    def detach_nic(self, guest_id: str, port_id: str) -> bool:
+        with self._talking(guest_id) as monitor:
+            return qemu_hotplug.unplug_nic(monitor, port_id)
+
+    def addresses(self, guest_id: str) -> dict[str, str]:
+        with self._talking(guest_id) as monitor:
+            return qemu_hotplug.nic_addresses(monitor)
+
     # -- looking
+
+    def use(self, guest_id: str) -> Use:
+        with self._talking(guest_id) as monitor:
+            return qemu_use.use(monitor, self._folder(guest_id).process(), "kvm" if self._kvm else "qemu")
 
     def state(self, guest_id: str) -> PowerState:
         """While a verb for this guest is at work, what it was before."""
@@ -132,6 +158,10 @@ class QemuHypervisor:
 
     def console_socket(self, guest_id: str) -> Path:
         return self._known_folder(guest_id).path / "con"
+
+    def vnc_socket(self, guest_id: str) -> Path:
+        with self._alive(guest_id) as folder:
+            return folder.own / "vnc"
 
     def listen(self, callback: Callable[[str, PowerState], None]) -> None:
         self._callbacks.append(callback)
@@ -187,10 +217,13 @@ class QemuHypervisor:
             files = [opened.enter_context(folder.listen(name)).fileno() for name in ("q0", "q1", "con")]
             files.append(_open(opened, folder.path / "console.log", os.O_APPEND))
             for nic in guest.nics:
-                files.append(open_tap(self._namespace, nic.device, offloads=self._offloads))
+                files.append(self._open_tap(nic))
                 opened.callback(os.close, files[-1])
             errors = _open(opened, folder.path / "stderr.log", os.O_APPEND)
             return launch(command, files, errors, folder.note)
+
+    def _open_tap(self, nic: Nic) -> int:
+        return open_tap(self._namespace, nic.device, offloads=self._offloads)
 
     def _await_monitor(self, folder: Folder, process: Process) -> None:
         """Raises HypervisorError at once when the process has ended."""
@@ -320,6 +353,18 @@ class QemuHypervisor:
             if (state := self._look(folder)) not in ALIVE:
                 raise HypervisorError(f"guest {guest_id} is {state}: it does not run")
             yield folder
+
+    @contextmanager
+    def _talking(self, guest_id: str) -> Iterator[Monitor]:
+        """The monitor of a guest that runs or is paused. What goes wrong is said of this guest."""
+        with self._alive(guest_id) as folder:
+            monitor = self._monitors.get(folder.id)
+            try:
+                if monitor is None:
+                    raise MonitorError("it does not answer")
+                yield monitor
+            except (MonitorError, HypervisorError, OSError) as error:
+                raise HypervisorError(f"guest {guest_id}: {error}") from error
 
     def _defined_ids(self) -> list[str]:
         return [entry.name for entry in os.scandir(self._root) if entry.is_dir()]

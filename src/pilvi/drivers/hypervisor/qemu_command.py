@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -17,14 +18,14 @@ from pilvi.supervise.namespace import inside
 
 PROGRAM = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
-SPARE_SLOTS = 4  # for what is plugged in while the guest runs
+SLOT = "rp"  # root ports are called rp0, rp1, ...
+SPARE_SLOTS = 8  # for what is plugged in while the guest runs
 SMALL_MIB = 512  # guests up to this size need little room for translated code
 _CAPACITY_OF_CODE_MIB = {True: 32, False: 256}
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 # OVS's userspace datapath passes on neither unfinished checksums nor packets above the MTU.
-_PLAIN_PACKETS = "".join(
-    f",{name}=off" for name in ("csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ufo",
-                                "host_tso4", "host_tso6", "host_ufo"))
+_OFFLOADS = ("csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ufo", "host_tso4", "host_tso6",
+             "host_ufo")
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -107,12 +108,12 @@ class _Slots:
 
     def take(self) -> str:
         self._taken += 1
-        return f"rp{self._taken - 1}"
+        return f"{SLOT}{self._taken - 1}"
 
     def ports(self) -> Iterator[str]:
         """Those that were taken by now, and the spare ones."""
         for number in range(self._taken + SPARE_SLOTS):
-            yield from ("-device", f"pcie-root-port,id=rp{number},chassis={number + 1}")
+            yield from ("-device", f"pcie-root-port,id={SLOT}{number},chassis={number + 1},io-reserve=0")
 
 
 def _processors(guest: Guest, kvm: bool) -> Iterator[str]:
@@ -153,10 +154,23 @@ def _blocks(node: str, disk: Disk) -> dict:
 
 def _nics(nics: Sequence[Nic], files: Files, slots: _Slots, offloads: bool) -> Iterator[str]:
     for number, nic in enumerate(nics):
-        yield from ("-netdev", f"tap,id=n{number},fd={files.tap(number)}")
-        more = "" if offloads else _PLAIN_PACKETS
-        yield from ("-device", f"virtio-net-pci,netdev=n{number},id=nic-{number},bus={slots.take()},romfile=,"
-                               f"mac={nic.mac},host_mtu={nic.mtu}{more}")
+        yield from ("-netdev", f"tap,id={netdev_id(nic.port_id)},fd={files.tap(number)}")
+        yield from ("-device", json.dumps(nic_device(nic, slots.take(), offloads=offloads)))
+
+
+def netdev_id(port_id: str) -> str:
+    return f"net-{port_id}"
+
+
+def nic_id(port_id: str) -> str:
+    return f"nic-{port_id}"
+
+
+def nic_device(nic: Nic, bus: str, *, offloads: bool) -> dict[str, Any]:
+    """A network card as `-device` and `device_add` take it."""
+    plain = {} if offloads else dict.fromkeys(_OFFLOADS, False)
+    return {"driver": "virtio-net-pci", "id": nic_id(nic.port_id), "netdev": netdev_id(nic.port_id), "bus": bus,
+            "romfile": "", "mac": nic.mac, "host_mtu": nic.mtu, **plain}
 
 
 def _escaped(value: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qemu.qmp import EventListener, QMPClient, QMPError
+from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 from qemu.qmp.protocol import Runstate
 
 T = TypeVar("T")
@@ -23,6 +23,8 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)  # to it, every end of 
 
 class MonitorError(Exception):
     """QEMU refused a command, or did not answer in time."""
+
+    refused = False  # it did answer
 
 
 class Monitor:
@@ -46,6 +48,13 @@ class Monitor:
         """And brings `status` up to date. Raises MonitorError."""
         self._loop.call(self._execute(command), seconds, command)
 
+    def ask(self, command: str, arguments: Mapping[str, Any] | None = None, *, file: int | None = None,
+            seconds: float = ANSWER_SECONDS) -> Any:
+        """QEMU's answer to a command that changes no run state; `file` is handed over with it (for `getfd`).
+
+        Raises MonitorError; `refused` is set where QEMU did answer, with a refusal."""
+        return self._loop.call(self._ask(command, arguments, file), seconds, command)
+
     def quit(self, seconds: float) -> None:
         """Asks QEMU to end; it may do so before it answers."""
         with suppress(MonitorError):
@@ -66,6 +75,11 @@ class Monitor:
     async def _execute(self, command: str) -> None:
         await self._client.execute(command)
         await self._refresh()
+
+    async def _ask(self, command: str, arguments: Mapping[str, Any] | None, file: int | None) -> Any:
+        if file is not None:
+            self._client.send_fd_scm(file)
+        return await self._client.execute(command, arguments)
 
     async def _refresh(self) -> None:
         answer: Any = await self._client.execute("query-status")
@@ -128,7 +142,9 @@ class Loop:
         except TimeoutError:
             raise MonitorError(f"{what}: no answer within {seconds:g} s") from None
         except (QMPError, OSError) as error:
-            raise MonitorError(f"{what}: {error}") from error
+            failed = MonitorError(f"{what}: {error}")
+            failed.refused = isinstance(error, ExecuteError)
+            raise failed from error
 
     def close(self) -> None:
         with self._guard:

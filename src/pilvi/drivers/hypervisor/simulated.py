@@ -9,16 +9,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from pilvi.drivers.hypervisor.base import (
     Capabilities,
+    DiskUse,
     Guest,
     HypervisorError,
+    Nic,
     PowerState,
     UnknownGuest,
+    Use,
 )
+from pilvi.drivers.hypervisor.simulated_consoles import Consoles, screen, serial
 from pilvi.drivers.pretend import Faults
 from pilvi.notes import Notes
 
@@ -50,6 +55,7 @@ class SimulatedHypervisor(Faults):
         self._guests = {name: msgspec.json.decode(text, type=_Kept) for name, text in noted}
         self._callbacks: list[Callable[[str, PowerState], None]] = []
         self._guard = threading.Lock()
+        self._consoles = Consoles()
 
     def capabilities(self) -> Capabilities:
         return Capabilities("fake", 1_000_000, "none", self._vcpus, self._memory_mib)
@@ -107,13 +113,42 @@ class SimulatedHypervisor(Faults):
         return log[max(0, len(log) - last_bytes):]
 
     def console_socket(self, guest_id: str) -> Path:
-        self._known(guest_id)
-        raise HypervisorError(f"guest {guest_id} is simulated: it has a console log, but no console")
+        kept = self._alive(guest_id)
+        greeting = f"\r\n{kept.guest.name} login: ".encode()
+        return self._consoles.socket(guest_id, "serial", lambda client: serial(client, greeting))
+
+    def vnc_socket(self, guest_id: str) -> Path:
+        name = self._alive(guest_id).guest.name
+        return self._consoles.socket(guest_id, "vnc", lambda client: screen(client, name))
+
+    def attach_nic(self, guest_id: str, nic: Nic) -> None:
+        guest = self._alive(guest_id).guest
+        if all(each.port_id != nic.port_id for each in guest.nics):
+            self._do("attach_nic", guest_id)
+            self._change(guest_id, nics=(*guest.nics, nic))
+
+    def detach_nic(self, guest_id: str, port_id: str) -> bool:
+        guest = self._alive(guest_id).guest
+        if any(each.port_id == port_id for each in guest.nics):
+            self._do("detach_nic", guest_id)
+            self._change(guest_id, nics=tuple(each for each in guest.nics if each.port_id != port_id))
+        return True
+
+    def addresses(self, guest_id: str) -> dict[str, str]:
+        nics = self._alive(guest_id).guest.nics
+        return {nic.port_id: f"0000:{number + 1:02x}:00.0" for number, nic in enumerate(nics)}
+
+    def use(self, guest_id: str) -> Use:
+        """Pretended guests use nothing."""
+        guest = self._alive(guest_id).guest
+        disks = tuple(DiskUse(disk.name) for disk in guest.disks)
+        return Use("fake", None, guest.memory_mib, 0, (0,) * guest.vcpus, disks)
 
     def undefine(self, guest_id: str) -> None:
         if guest_id not in self._guests:
             return
         self._do("undefine", guest_id)
+        self._consoles.drop(guest_id)
         self._guests.pop(guest_id, None)
         self._notes.drop(guest_id)
 
@@ -121,7 +156,7 @@ class SimulatedHypervisor(Faults):
         self._callbacks.append(callback)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        self._consoles.close()
 
     # -- what happens to guests, for tests
 
@@ -157,7 +192,13 @@ class SimulatedHypervisor(Faults):
             raise HypervisorError(f"guest {guest_id} is {kept.state}: it does not run")
         return kept
 
+    def _change(self, guest_id: str, **values: Any) -> None:
+        kept = self._known(guest_id)
+        self._keep(_Kept(msgspec.structs.replace(kept.guest, **values), kept.state, kept.boots))
+
     def _turn(self, kept: _Kept, state: PowerState) -> None:
+        if state not in ALIVE:
+            self._consoles.drop(kept.guest.id)
         self._keep(_Kept(kept.guest, state, kept.boots))
 
     def _keep(self, kept: _Kept) -> None:
