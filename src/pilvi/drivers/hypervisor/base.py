@@ -7,93 +7,24 @@ nothing. `tests/contracts/test_hypervisor.py` is the contract; every driver pass
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
+from pilvi.drivers.hypervisor.words import (
+    Capabilities,
+    Disk,
+    DiskUse,
+    Guest,
+    HypervisorError,
+    Nic,
+    PowerState,
+    UnknownGuest,
+    Use,
+)
 
-
-class PowerState(enum.StrEnum):
-    """What a guest is doing, as the hypervisor sees it."""
-
-    RUNNING = "running"
-    PAUSED = "paused"
-    OFF = "off"  # the guest switched itself off, and the driver saw it do so
-    LOST = "lost"  # defined, but its process is gone and nobody saw it switch off (crash, SIGKILL, reboot)
-    ABSENT = "absent"  # the driver does not know it
-
-
-class Disk(msgspec.Struct, frozen=True):
-    """One disk of a guest; `path` is on this host."""
-
-    name: str  # unique within the guest: "root", "config"
-    path: str
-    format: str = "qcow2"  # qcow2 | raw
-    bus: str = "virtio"  # virtio | cdrom
-    serial: str = ""  # at most 20 characters, shown to the guest
-    readonly: bool = False
-
-
-class Nic(msgspec.Struct, frozen=True):
-    """One network card of a guest; `device` is the tap that the fabric driver has plugged."""
-
-    port_id: str
-    mac: str
-    device: str
-    mtu: int = 1442
-
-
-class Guest(msgspec.Struct, frozen=True):
-    """Everything needed to start a guest. Disks are in boot order: the first one is booted."""
-
-    id: str  # the server's UUID, shown to the guest as its SMBIOS system UUID
-    name: str  # shown by the host's tools only
-    vcpus: int
-    memory_mib: int
-    disks: tuple[Disk, ...]
-    nics: tuple[Nic, ...] = ()
-
-
-class Capabilities(msgspec.Struct, frozen=True):
-    """What the host can run. `hypervisor_type` and `version` are what os-hypervisors shows."""
-
-    hypervisor_type: str  # "QEMU", "fake"
-    version: int  # major * 1_000_000 + minor * 1_000 + micro
-    acceleration: str  # "kvm" | "tcg" | "none"
-    vcpus: int
-    memory_mib: int
-
-
-class DiskUse(msgspec.Struct, frozen=True):
-    """What a disk has read and written since its guest was started."""
-
-    name: str
-    read_bytes: int = 0
-    read_requests: int = 0
-    write_bytes: int = 0
-    write_requests: int = 0
-    errors: int = 0
-
-
-class Use(msgspec.Struct, frozen=True):
-    """What a running guest uses of its host; None: not known."""
-
-    hypervisor: str  # "qemu" | "kvm" | "fake"
-    uptime_seconds: int | None
-    memory_mib: int  # what it may use
-    memory_used_mib: int | None
-    cpu_nanoseconds: tuple[int | None, ...] = ()  # each processor's
-    disks: tuple[DiskUse, ...] = ()
-
-
-class HypervisorError(Exception):
-    """A verb failed; the message says which guest, what was tried and what the hypervisor answered."""
-
-
-class UnknownGuest(HypervisorError):
-    """The verb needs a guest that is defined, and there is none of this id."""
+__all__ = ["Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic", "PowerState",
+           "UnknownGuest", "Use"]
 
 
 class Hypervisor(Protocol):
