@@ -82,27 +82,42 @@ class Data:
             except formats.ImageRefused as error:
                 raise BadRequest(f"The data of image {upload.image_id} is refused: {error}.") from None
         writer.keep()
-        digests = self.files.digests(upload.id) if writer.size <= HASHED_AT_ONCE_BYTES else (None, None)
+        if not self._settle_upload(upload.image_id, upload.owner, upload.id, writer.size, virtual, status):
+            raise Gone(
+                f"Image {upload.image_id} could not be found after upload. "
+                "It may have been deleted during the upload, or another upload has taken its place."
+            )
+
+    def _settle_upload(
+        self,
+        image_id: str,
+        owner: str,
+        upload_id: str,
+        size: int,
+        virtual: int | None,
+        status: str = "active",
+    ) -> bool:
+        """Gives the image its data, which is whole; False, with the data gone, where it is no longer wanted.
+
+        Raises TooLarge for a quota that does not suffice."""
+        digests = self.files.digests(upload_id) if size <= HASHED_AT_ONCE_BYTES else (None, None)
         with self._db.transaction() as tx:
-            self._check_size(tx, upload.owner, writer.size)
+            self._check_size(tx, owner, size)
             ours = store.end_upload(
                 tx,
-                upload.image_id,
-                upload.id,
+                image_id,
+                upload_id,
                 status=status,
-                data=upload.id,
-                size=writer.size,
+                data=upload_id,
+                size=size,
                 virtual_size=virtual,
                 checksum=digests[0],
                 os_hash_value=digests[1],
             )
             tx.after_commit(self._poke_hashing)
         if not ours:
-            self.files.remove(upload.id)
-            raise Gone(
-                f"Image {upload.image_id} could not be found after upload. "
-                "It may have been deleted during the upload, or another upload has taken its place."
-            )
+            self.files.remove(upload_id)
+        return ours
 
     def abandon_upload(self, upload: Upload) -> None:
         """The image is queued again and its data dropped, unless it has become active after all."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,6 +50,25 @@ class Files:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
         return Writer(self.root / name)
 
+    def adopt(self, name: str, source: Path, *, consume: bool = False) -> int:
+        """Makes it the file of this name, whole, and returns its bytes; done before, it stays as it is.
+
+        A reflink, else a copy that keeps holes; with `consume` the file itself where it lies on the same file
+        system. Raises FileNotFoundError, TooLarge."""
+        target = self.root / name
+        if not target.exists():
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
+            part = target.with_name(name + PART)
+            try:
+                if not (consume and _moved(source, part)):
+                    _copy(source, part)
+                _keep(part, target)
+            finally:
+                part.unlink(missing_ok=True)
+        if consume:
+            source.unlink(missing_ok=True)
+        return target.stat().st_size
+
     def open(self, name: str) -> BinaryIO:
         """To read from. Raises Gone where the image has just been deleted."""
         try:
@@ -89,6 +109,71 @@ def _room() -> Iterator[None]:
         raise TooLarge("There is not enough disk space on the image storage media.") from None
 
 
+def _keep(part: Path, path: Path) -> None:
+    """Gives a whole file its name, for good."""
+    part.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _moved(source: Path, target: Path) -> bool:
+    """False where they are on different file systems. The file no longer belongs to who wrote it."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    os.chown(target, os.geteuid(), os.getegid())
+    target.chmod(0o600)
+    with target.open("rb+") as file:
+        os.fsync(file.fileno())
+    return True
+
+
+_FICLONE = 0x40049409  # of ioctl_ficlone(2)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Block by block shared where the file system can; else only what is written, so that holes stay holes."""
+    with source.open("rb", buffering=0) as old, target.open("wb", buffering=0) as new, _room():
+        os.fchmod(new.fileno(), 0o600)
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+        except OSError:
+            size = os.fstat(old.fileno()).st_size
+            for start, end in _written(old.fileno(), size):
+                _copy_part(old.fileno(), new.fileno(), start, end)
+            os.ftruncate(new.fileno(), size)
+        os.fsync(new.fileno())
+
+
+def _written(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file that are no holes."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # only a hole is left
+                raise
+            return
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, end
+
+
+def _copy_part(old: int, new: int, start: int, end: int) -> None:
+    os.lseek(new, start, os.SEEK_SET)
+    while start < end:
+        copied = os.sendfile(new, old, start, min(end - start, 1 << 30))
+        if not copied:
+            return
+        start += copied
+
+
 class Writer:
     """A file that is being written. `size` is what it has so far, in bytes."""
 
@@ -118,12 +203,7 @@ class Writer:
 
     def keep(self) -> None:
         """Gives the whole, flushed file its name."""
-        self.part.rename(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _keep(self.part, self.path)
 
     def close(self) -> None:
         """Stops writing, and deletes what has not become whole."""

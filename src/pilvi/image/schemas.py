@@ -20,7 +20,7 @@ _IMAGE_PROPERTIES: dict[str, Any] = {
         "string",
         "Status of the image",
         readOnly=True,
-        enum=["queued", "saving", "uploading", "active", "deactivated"],
+        enum=["queued", "saving", "uploading", "importing", "active", "deactivated", "killed"],
     ),
     "visibility": _property("string", "Scope of image accessibility", enum=list(wire.VISIBILITIES)),
     "owner": _property(["null", "string"], "Project that owns the image", maxLength=255),

@@ -22,6 +22,7 @@ from pilvi.image.listing import Filter, Listing
 from pilvi.image.patch import Change
 from pilvi.image.policy import RULES
 from pilvi.image.sharing import Sharing
+from pilvi.image.snapshots import Snapshots
 from pilvi.policy import Context
 from pilvi.settings import Settings
 
@@ -44,7 +45,7 @@ class BootImage(msgspec.Struct, frozen=True):
     path: Path
 
 
-class Images(Sharing, Data):
+class Images(Sharing, Data, Snapshots):
     """`root` is the folder that holds the data of all images."""
 
     def __init__(

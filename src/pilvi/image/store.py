@@ -62,6 +62,11 @@ def get(tx: Tx, context: Context, image_id: str) -> sa.Row | None:
     return tx.one(sa.select(images).where(images.c.id == image_id, visible(context)))
 
 
+def any_image(tx: Tx, image_id: str) -> sa.Row | None:
+    """Whoever may see it."""
+    return tx.one(sa.select(images).where(images.c.id == image_id))
+
+
 def details(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
     """The properties and the tags of these images, in two queries."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
@@ -194,6 +199,33 @@ def end_upload(tx: Tx, image_id: str, upload_id: str, **values: Any) -> bool:
         updated_at=tx.now,
         **values,
     )
+
+
+def kill(tx: Tx, image_id: str) -> bool:
+    """An image that was to be given data will never have any; False where it has, or is gone."""
+    return update(
+        tx,
+        image_id,
+        images.c.status.in_(("queued", "saving")),
+        status="killed",
+        upload_id=None,
+        upload_until=None,
+        updated_at=tx.now,
+    )
+
+
+def delete_unfinished(tx: Tx, image_id: str, statuses: Sequence[str]) -> bool:
+    """False where it is gone, or in none of these statuses."""
+    return bool(
+        tx.execute(images.delete().where(images.c.id == image_id, images.c.status.in_(statuses))).rowcount
+    )
+
+
+def add_property(tx: Tx, image_id: str, name: str, value: str) -> None:
+    tx.execute(
+        properties.delete().where(properties.c.image_id == image_id, properties.c.name == name)
+    )
+    tx.execute(properties.insert(), {"image_id": image_id, "name": name, "value": value})
 
 
 def reset_dead_uploads(tx: Tx) -> int:

@@ -12,7 +12,7 @@ images = sa.Table(
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("owner", sa.String(255)),
     sa.Column("name", sa.String(255)),
-    sa.Column("status", sa.String(16), nullable=False),  # queued saving uploading active deactivated
+    sa.Column("status", sa.String(16), nullable=False),  # queued saving uploading active deactivated killed
     sa.Column("visibility", sa.String(16), nullable=False),  # public private shared community
     sa.Column("protected", sa.Boolean, nullable=False),
     sa.Column("os_hidden", sa.Boolean, nullable=False),
