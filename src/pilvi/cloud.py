@@ -10,6 +10,7 @@ import falcon.asgi
 from pilvi import schema
 from pilvi.bus.local import LocalBus
 from pilvi.compute import routes as compute_routes
+from pilvi.compute.console_proxy import add_consoles
 from pilvi.compute.service import Compute
 from pilvi.db import Database
 from pilvi.engine.clock import Clock, Ids, SystemClock
@@ -74,7 +75,9 @@ class Cloud:
     def app(self) -> falcon.asgi.App:
         apis = [identity_routes.API, compute_routes.API, network_routes.API, image_routes.API, placement_routes.API,
                 oscloud.API, operator.API]
-        return build_app(self, apis, self.requests)
+        app = build_app(self, apis, self.requests)
+        add_consoles(app, self, self.requests)
+        return app
 
     def stop(self) -> None:
         """Lets go of everything; guests and packets go on."""

@@ -31,8 +31,8 @@ def serve(place: Place) -> None:
     cloud.bootstrap(secrets)
     cloud.start()
     credentials.write_client_files(place, settings, secrets)
-    config = uvicorn.Config(cloud.app(), http="httptools", loop="uvloop", lifespan="off", log_config=None,
-                            access_log=False, server_header=False, timeout_keep_alive=75,
+    config = uvicorn.Config(cloud.app(), http="httptools", ws="websockets-sansio", loop="uvloop",
+                            lifespan="off", log_config=None, access_log=False, server_header=False, timeout_keep_alive=75,
                             timeout_graceful_shutdown=5)
     structlog.get_logger().info("pilvi is up", listen=settings.listen, state=str(place.root))
     try:

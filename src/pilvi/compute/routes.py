@@ -7,6 +7,7 @@ from typing import Any
 from pilvi.compute import handlers_actions as act
 from pilvi.compute import handlers_catalog as catalog
 from pilvi.compute import handlers_cloud as cloud
+from pilvi.compute import handlers_consoles as consoles
 from pilvi.compute import handlers_servers as servers
 from pilvi.compute import policy
 from pilvi.compute.views import PREFIX
@@ -43,6 +44,7 @@ ROUTES = (
     Route("GET", SERVER + "/tags/{tag}", servers.tag, "servers:tags:show", since="2.26"),
     Route("PUT", SERVER + "/tags/{tag}", servers.add_tag, "servers:tags:change", since="2.26"),
     Route("DELETE", SERVER + "/tags/{tag}", servers.delete_tag, "servers:tags:change", since="2.26"),
+    Route("POST", SERVER + "/remote-consoles", consoles.create, "servers:consoles", since="2.6"),
     Route("GET", SERVER + "/ips", servers.ips, "servers:ips"),
     Route("GET", SERVER + "/ips/{network}", servers.ips_of_network, "servers:ips"),
     Route("GET", SERVER + "/os-interface", servers.interfaces, "servers:interfaces"),
@@ -71,6 +73,8 @@ ROUTES = (
     Route("POST", "/v2.1/os-keypairs", catalog.create_keypair, "keypairs:change"),
     Route("GET", "/v2.1/os-keypairs/{name}", catalog.keypair, "keypairs:show"),
     Route("DELETE", "/v2.1/os-keypairs/{name}", catalog.delete_keypair, "keypairs:change"),
+
+    Route("GET", "/v2.1/os-console-auth-tokens/{token}", consoles.auth_token, "console_tokens"),
 
     Route("GET", "/v2.1/limits", cloud.limits, "limits"),
     Route("GET", QUOTA, cloud.quota, "quotas:show"),

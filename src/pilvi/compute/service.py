@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pilvi.compute.actions import Actions
+from pilvi.compute.consoles import Consoles
 from pilvi.compute.creation import Creation, ServerCreate
 from pilvi.compute.hosts import HostView
 from pilvi.compute.keypairs import Keypairs
@@ -19,7 +20,7 @@ from pilvi.node.messages import EVENTS, Event
 __all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
 
 
-class Compute(Creation, Actions, Trail, Keypairs):
+class Compute(Creation, Actions, Consoles, Trail, Keypairs):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def register(self, engine: Engine) -> None:

@@ -112,3 +112,14 @@ hosts = sa.Table(
     sa.Column("updated_at", Time, nullable=False),
     sa.Column("seen_at", Time, nullable=False),  # when its agent last answered; capacity is Placement's
 )
+
+console_tokens = sa.Table(
+    "console_tokens",
+    metadata,
+    sa.Column("digest", sa.String(64), primary_key=True),  # SHA-256 of the token
+    sa.Column("server_id", sa.String(36), nullable=False),
+    sa.Column("type", sa.String(32), nullable=False),  # novnc | serial
+    sa.Column("verb", sa.String(32), nullable=False),  # of the agent, which names the socket
+    sa.Column("expires_at", Time, nullable=False),
+    sa.Index("ix_console_tokens_expires_at", "expires_at"),
+)

@@ -173,6 +173,38 @@ class ResetState(Body):
     state: Annotated[str, Meta(pattern=r"^(active|error)\Z")]
 
 
+# -- consoles
+
+
+class ConsoleWanted(Body):
+    protocol: str
+    type: str
+
+
+class RemoteConsole(Body):
+    remote_console: ConsoleWanted
+
+
+class LegacyConsole(Body):
+    type: str
+
+
+CONSOLE_PROTOCOLS: Mapping[str, Version] = {
+    "vnc": (2, 6), "spice": (2, 6), "rdp": (2, 6), "serial": (2, 6), "mks": (2, 8)}
+CONSOLE_TYPES: Mapping[str, Version] = {
+    "novnc": (2, 6), "xvpvnc": (2, 6), "rdp-html5": (2, 6), "spice-html5": (2, 6), "serial": (2, 6),
+    "webmks": (2, 8), "spice-direct": (2, 99)}
+
+
+def check_console(request: Request, wanted: ConsoleWanted) -> None:
+    """Raises BadRequest for a protocol or type that this microversion does not know."""
+    for name, value, known_ones in (("protocol", wanted.protocol, CONSOLE_PROTOCOLS),
+                                    ("type", wanted.type, CONSOLE_TYPES)):
+        names = [each for each, since in known_ones.items() if request.version >= since]
+        if value not in names:
+            raise invalid(name, f"Value: {value}. '{value}' is not one of {names}")
+
+
 # -- flavors
 
 

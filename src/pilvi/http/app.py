@@ -117,12 +117,15 @@ class Unknown:
     def __init__(self, cloud: Cloud, apis: list[Api]):
         self._cloud, self._apis = cloud, [api for api in apis if api.prefix]
 
-    async def __call__(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, **_: Any) -> None:
+    async def __call__(self, req: falcon.asgi.Request, resp: falcon.asgi.Response | None,
+                       ws: falcon.asgi.WebSocket | None = None, **_: Any) -> None:
+        if ws is not None:
+            return await ws.close()
         request = make_request(self._cloud, req, {})
         api = next((api for api in self._apis if (req.path + "/").startswith(api.prefix + "/")), None)
         answer = fault_response(NotFound("The resource could not be found."), api, request)
         resp.data = encode(answer.body)
-        _fill(resp, answer, request, api)
+        return _fill(resp, answer, request, api)
 
 
 def make_request(cloud: Cloud, req: falcon.asgi.Request, params: dict[str, str]) -> Request:
@@ -222,7 +225,8 @@ def _fill(resp: falcon.asgi.Response, answer: Response, request: Request, api: A
         resp.content_type = answer.content_type
 
 
-async def _unexpected(req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _params: Any) -> None:
+async def _unexpected(req: falcon.asgi.Request, resp: falcon.asgi.Response | None, error: Exception, _params: Any,
+                      ws: falcon.asgi.WebSocket | None = None) -> None:
     """Whatever nobody foresaw: logged with its trace, answered without it."""
     if isinstance(error, falcon.HTTPError):
         fault = Fault(error.description or error.title or "")
@@ -230,6 +234,9 @@ async def _unexpected(req: falcon.asgi.Request, resp: falcon.asgi.Response, erro
     else:
         log.error("a request failed unexpectedly", method=req.method, path=req.path, exc_info=error)
         fault = Fault("An unexpected error prevented the server from fulfilling your request; its log has the cause.")
+    if ws is not None:
+        return await ws.close()
     resp.status = fault.status
     resp.content_type = "application/json"
     resp.data = encode(plain_fault(fault))
+    return None

@@ -63,6 +63,8 @@ class Agent:
             "absent": (self.absent, Order),
             "state": (self.state, Question),
             "console_log": (self.console_log, Question),
+            "console_socket": (lambda question: str(self.hypervisor.console_socket(question.server_id)), Question),
+            "vnc_socket": (lambda question: str(self.hypervisor.vnc_socket(question.server_id)), Question),
             "observe": (lambda _: self.observe(), type(None)),
             "resources": (lambda _: self.resources(), type(None)),
             "prune": (lambda _: self.prune(), type(None)),
