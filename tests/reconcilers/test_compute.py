@@ -184,7 +184,7 @@ def test_guests_that_ran_when_their_host_went_down_run_again(world, how):
     assert world.row(running).vm_state == "active"
     assert world.row(stopped).vm_state == "stopped"
     assert world.agent.hypervisor.guests() == {running: "running", stopped: "off"}
-    assert not world.agent._restart.wanted(running)
+    assert not world.agent.restarts.wanted(running)
 
 
 def test_an_event_of_a_guest_starts_a_pass_soon(template, tmp_path):

@@ -242,8 +242,8 @@ def test_one_that_is_told_otherwise_is_not_to_run_again(tmp_path, verb):
     mark_for_restart(tmp_path, [ID])
     host = Host(tmp_path)
     host.order(verb, 2)
-    assert not host.agent._restart.wanted(ID)
-    assert not Host(tmp_path).agent._restart.wanted(ID)
+    assert not host.agent.restarts.wanted(ID)
+    assert not Host(tmp_path).agent.restarts.wanted(ID)
 
 
 def test_a_paused_guest_is_woken_to_shut_down(host):

@@ -1,32 +1,38 @@
-"""What users tell a server to do: each order is checked, noted as its task, and handed to an operation."""
+"""What users tell a server to do about its power; deleting it; its console."""
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-
 from pilvi.bus.base import BusError, RemoteError
-from pilvi.compute import states, store
-from pilvi.compute.servers import Servers
-from pilvi.db import Tx
+from pilvi.compute import store
+from pilvi.compute.orders import Change, Orders
+from pilvi.compute.states import ACTIVE, ERROR, PAUSED, REBOOTING, REBOOTING_HARD, STOPPED
 from pilvi.faults import Conflict, NotFound, Unavailable
 from pilvi.policy import Context
 
+STOP = Change("stop", "server.stop", "powering-off", (ACTIVE, ERROR))
+START = Change("start", "server.start", "powering-on", (STOPPED,))
+PAUSE = Change("pause", "server.pause", "pausing", (ACTIVE,))
+UNPAUSE = Change("unpause", "server.unpause", "unpausing", (PAUSED,))
+SOFT_REBOOT = Change("reboot", "server.reboot", "rebooting", (ACTIVE,), memory={"type": "SOFT"})
+HARD_REBOOT = Change("reboot", "server.reboot", "rebooting_hard", (ACTIVE, STOPPED, PAUSED, ERROR),
+                     (None, *REBOOTING, *REBOOTING_HARD, "pausing", "unpausing"), {"type": "HARD"})
 
-class Actions(Servers):
+
+class Actions(Orders):
     def stop(self, context: Context, server_id: str) -> None:
-        self._order(context, server_id, states.STOP)
+        self.order(context, server_id, STOP)
 
     def start(self, context: Context, server_id: str) -> None:
-        self._order(context, server_id, states.START)
+        self.order(context, server_id, START)
 
     def pause(self, context: Context, server_id: str) -> None:
-        self._order(context, server_id, states.PAUSE)
+        self.order(context, server_id, PAUSE)
 
     def unpause(self, context: Context, server_id: str) -> None:
-        self._order(context, server_id, states.UNPAUSE)
+        self.order(context, server_id, UNPAUSE)
 
     def reboot(self, context: Context, server_id: str, *, hard: bool = False) -> None:
-        self._order(context, server_id, states.HARD_REBOOT if hard else states.SOFT_REBOOT)
+        self.order(context, server_id, HARD_REBOOT if hard else SOFT_REBOOT)
 
     def delete_server(self, context: Context, server_id: str) -> None:
         """Whatever it does, it goes; asked again while it goes, nothing more happens.
@@ -58,26 +64,3 @@ class Actions(Servers):
             raise NotFound(f"Unable to get console: {error}") from None
         text = said.decode("utf-8", "replace")
         return text if lines is None else "".join(text.splitlines(keepends=True)[-lines:] if lines else [])
-
-    def _order(self, context: Context, server_id: str, change: states.Change) -> None:
-        """Raises NotFound, and Conflict where the server is locked or not in a state for it."""
-        with self.db.transaction() as tx:
-            row = self.owned(tx, context, server_id)
-            self.check_lock(context, row)
-            if row.host is None:
-                raise Conflict(f"Instance {server_id} is not ready: it has no host.")
-            generation = store.transition(tx, server_id, change.vm_states, change.task_states,
-                                          task_state=change.task_state)
-            if generation is None:
-                raise _wrong_state(tx, change, row)
-            self.engine.begin(tx, change.kind, server_id, context=context,
-                              memory={**change.memory, "generation": generation, "host": row.host})
-
-
-def _wrong_state(tx: Tx, change: states.Change, row: sa.Row) -> Conflict | NotFound:
-    row = store.server(tx, row.id)
-    if row is None:
-        return NotFound("The instance was deleted meanwhile.")
-    fitting = row.vm_state in change.vm_states
-    what = f"task_state {row.task_state}" if fitting else f"vm_state {row.vm_state}"
-    return Conflict(f"Cannot '{change.name}' instance {row.id} while it is in {what}")

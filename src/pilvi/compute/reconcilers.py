@@ -9,7 +9,8 @@ import structlog
 
 from pilvi.bus.base import BusError, RemoteError
 from pilvi.compute import states, store, store_running
-from pilvi.compute.operations import PAUSED, RUNNING, SHUT_DOWN, abandon_boot
+from pilvi.compute.operations_base import PAUSED, RUNNING, SHUT_DOWN
+from pilvi.compute.operations_boot import abandon_boot
 from pilvi.db import Tx
 from pilvi.engine import store as engine_store
 from pilvi.engine.reconcilers import Reconciler

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 ACTIVE, BUILDING, STOPPED, PAUSED = "active", "building", "stopped", "paused"
 ERROR, DELETED = "error", "deleted"
@@ -48,21 +47,3 @@ def states_of(statuses: Sequence[str]) -> tuple[list[str], list[str] | None]:
 
 
 DELETING = "deleting"
-
-
-class Change:
-    """A user's order to a server: the states in which it is taken, and the state it is in meanwhile."""
-
-    def __init__(self, name: str, kind: str, task_state: str, vm_states: Sequence[str],
-                 task_states: Sequence[str | None] = (None,), memory: dict[str, Any] | None = None):
-        self.name, self.kind, self.task_state = name, kind, task_state
-        self.vm_states, self.task_states, self.memory = tuple(vm_states), tuple(task_states), memory or {}
-
-
-STOP = Change("stop", "server.stop", "powering-off", (ACTIVE, ERROR))
-START = Change("start", "server.start", "powering-on", (STOPPED,))
-PAUSE = Change("pause", "server.pause", "pausing", (ACTIVE,))
-UNPAUSE = Change("unpause", "server.unpause", "unpausing", (PAUSED,))
-SOFT_REBOOT = Change("reboot", "server.reboot", "rebooting", (ACTIVE,), memory={"type": "SOFT"})
-HARD_REBOOT = Change("reboot", "server.reboot", "rebooting_hard", (ACTIVE, STOPPED, PAUSED, ERROR),
-                     (None, *REBOOTING, *REBOOTING_HARD, "pausing", "unpausing"), {"type": "HARD"})

@@ -10,7 +10,9 @@ import json
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -28,6 +30,8 @@ from pilvi.settings import Settings
 if TYPE_CHECKING:
     from pilvi.cloud import Cloud
 
+# Each has VERBS: name -> (function of the agent and the argument, the argument's type).
+MODULES: tuple[ModuleType, ...] = ()
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -45,10 +49,10 @@ class Agent:
         settings: Settings,
     ):
         self.name, self.hypervisor, self.disks, self.fabric = name, hypervisor, disks, fabric
-        self._bus, self._settings = bus, settings
+        self.bus, self.settings = bus, settings
         self.journal = Journal(root / "journal", clock, durable=not settings.simulated)
-        self._restart = Restarts(root, self.journal)
-        self._locks = Locks()
+        self.restarts = Restarts(root, self.journal)
+        self.locks = Locks()
         self._verbs: dict[str, tuple[Callable[[Any], Any], type]] = {
             "prepare": (self.prepare, GuestSpec),
             "plug": (self.plug, Order),
@@ -69,13 +73,16 @@ class Agent:
             "resources": (lambda _: self.resources(), type(None)),
             "prune": (lambda _: self.prune(), type(None)),
         }
+        for module in MODULES:
+            for verb, (function, shape) in module.VERBS.items():
+                self._verbs[verb] = partial(function, self), shape
 
     def start(self, cloud: Cloud) -> None:
         """From now on it serves on the bus, and keeps the metadata ports of this host."""
         from pilvi.node.reconcilers import MetadataPorts
 
         self.hypervisor.listen(self._tell)
-        self._bus.serve(self.name, self.handle)
+        self.bus.serve(self.name, self.handle)
         cloud.engine.add_reconciler(MetadataPorts(self, cloud))
         cloud.network.on_change(lambda: cloud.engine.poke_reconciler(f"metadata {self.name}"))
 
@@ -91,7 +98,7 @@ class Agent:
 
     def prepare(self, spec: GuestSpec) -> None:
         """Its disks, from its image."""
-        with self._ordered(spec.server_id, spec.generation):
+        with self.ordered(spec.server_id, spec.generation):
             self.journal.write(spec)
             image = Image(spec.image.id, spec.image.path, spec.image.format)
             self.disks.ensure_from_image(root_disk(spec.server_id), image, spec.disk_bytes)
@@ -99,64 +106,64 @@ class Agent:
                 self.disks.ensure_file(config_disk(spec.server_id), spec.config_drive)
 
     def plug(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation):
-            self._plug(self._spec(order.server_id))
+        with self.ordered(order.server_id, order.generation):
+            self.plug_all(self.spec_of(order.server_id))
 
     def start_guest(self, order: Order) -> None:
         """Starts it from what the journal says, also after its host was restarted and its taps are gone."""
-        with self._ordered(order.server_id, order.generation):
-            spec = self._spec(order.server_id)
+        with self.ordered(order.server_id, order.generation):
+            spec = self.spec_of(order.server_id)
             if self.hypervisor.state(spec.server_id) not in (PowerState.RUNNING, PowerState.PAUSED):
-                self.hypervisor.start(self._guest(spec, self._plug(spec)))
-            self._restart.done(order.server_id)
+                self.hypervisor.start(self.guest_of(spec, self.plug_all(spec)))
+            self.restarts.done(order.server_id)
 
     # -- power
 
     def shutdown(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation):
-            self._restart.done(order.server_id)
+        with self.ordered(order.server_id, order.generation):
+            self.restarts.done(order.server_id)
             if self.hypervisor.state(order.server_id) is PowerState.PAUSED:
                 self.hypervisor.resume(order.server_id)
             self.hypervisor.shutdown(order.server_id)
 
     def stop(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation), suppress(UnknownGuest):
-            self._restart.done(order.server_id)
+        with self.ordered(order.server_id, order.generation), suppress(UnknownGuest):
+            self.restarts.done(order.server_id)
             self.hypervisor.stop(order.server_id)
 
     def reset(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation):
+        with self.ordered(order.server_id, order.generation):
             self.hypervisor.reset(order.server_id)
 
     def pause(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation):
+        with self.ordered(order.server_id, order.generation):
             self.hypervisor.pause(order.server_id)
 
     def resume(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation):
+        with self.ordered(order.server_id, order.generation):
             self.hypervisor.resume(order.server_id)
 
     # -- taking away
 
     def unplug(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation):
-            self._unplug(order.server_id)
+        with self.ordered(order.server_id, order.generation):
+            self.unplug_all(order.server_id)
 
     def undefine(self, order: Order) -> None:
-        with self._ordered(order.server_id, order.generation):
+        with self.ordered(order.server_id, order.generation):
             self.hypervisor.undefine(order.server_id)
 
     def absent(self, order: Order) -> None:
         """Nothing of it is left here, and nothing as old as this order brings it back."""
-        with self._locks.hold(order.server_id):
+        with self.locks.hold(order.server_id):
             entry = self.journal.get(order.server_id)
             if entry is None or entry.spec is not None:
                 self.journal.admit(order.server_id, order.generation)
             self.hypervisor.undefine(order.server_id)
-            self._unplug(order.server_id)
+            self.unplug_all(order.server_id)
             self.disks.absent(root_disk(order.server_id))
             self.disks.absent(config_disk(order.server_id))
-            self._restart.done(order.server_id)
+            self.restarts.done(order.server_id)
             self.journal.bury(order.server_id, order.generation)
 
     def prune(self) -> list[str]:
@@ -178,7 +185,7 @@ class Agent:
                 server_id,
                 states.get(server_id, PowerState.ABSENT).value,
                 entries[server_id].generation if server_id in entries else 0,
-                self._restart.wanted(server_id),
+                self.restarts.wanted(server_id),
             )
             for server_id in {**states, **entries}
         ]
@@ -187,7 +194,7 @@ class Agent:
         return self.hypervisor.console_log(question.server_id)
 
     def resources(self) -> Resources:
-        found, host = self.hypervisor.capabilities(), self._settings.host
+        found, host = self.hypervisor.capabilities(), self.settings.host
         return Resources(
             found.hypervisor_type,
             found.version,
@@ -196,31 +203,31 @@ class Agent:
             host.disk_gib or self.disks.capacity_bytes() >> 30,
         )
 
-    # -- inside
+    # -- what verbs are made of
 
     @contextmanager
-    def _ordered(self, server_id: str, generation: int) -> Iterator[None]:
-        with self._locks.hold(server_id):
+    def ordered(self, server_id: str, generation: int) -> Iterator[None]:
+        with self.locks.hold(server_id):
             self.journal.admit(server_id, generation)
             self.journal.advance(server_id, generation)
             yield
 
-    def _spec(self, server_id: str) -> GuestSpec:
+    def spec_of(self, server_id: str) -> GuestSpec:
         entry = self.journal.get(server_id)
         if entry is None or entry.spec is None:
             raise UnknownGuest(f"guest {server_id} is not in the journal of host {self.name}")
         return entry.spec
 
-    def _plug(self, spec: GuestSpec) -> list[str]:
-        uid = self._settings.host.guest_uid
+    def plug_all(self, spec: GuestSpec) -> list[str]:
+        uid = self.settings.host.guest_uid
         return [self.fabric.plug(port.id, port.mac, port.mtu, uid) for port in spec.ports]
 
-    def _unplug(self, server_id: str) -> None:
+    def unplug_all(self, server_id: str) -> None:
         entry = self.journal.get(server_id)
         for port in entry.spec.ports if entry and entry.spec else ():
             self.fabric.unplug(port.id)
 
-    def _guest(self, spec: GuestSpec, devices: Sequence[str]) -> Guest:
+    def guest_of(self, spec: GuestSpec, devices: Sequence[str]) -> Guest:
         root = self.disks.info(root_disk(spec.server_id))
         if root is None:
             raise UnknownGuest(f"guest {spec.server_id} has no root disk on host {self.name}")
@@ -233,7 +240,7 @@ class Agent:
         return Guest(spec.server_id, spec.name, spec.vcpus, spec.memory_mib, tuple(disks), nics)
 
     def _tell(self, server_id: str, state: PowerState) -> None:
-        self._bus.publish(EVENTS, Event(self.name, server_id, state.value))
+        self.bus.publish(EVENTS, Event(self.name, server_id, state.value))
 
 
 def root_disk(server_id: str) -> str:

@@ -1,0 +1,134 @@
+"""How servers begin and end: boot and delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pilvi.compute import states, store, store_running
+from pilvi.compute.operations_base import RUNNING, ServerOperation
+from pilvi.db import Tx
+from pilvi.engine.operations import Progress, Retry, Step
+from pilvi.faults import Fault
+from pilvi.images import configdrive
+from pilvi.metadata import tree
+from pilvi.node.messages import GuestSpec, ImageSource, PortSpec
+
+if TYPE_CHECKING:
+    from pilvi.compute.service import Compute
+
+GIB = 1 << 30
+NETWORK_SECONDS = 30  # how long a boot waits until the network knows its ports
+
+
+class Boot(ServerOperation):
+    kind, action = "server.boot", "create"
+
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("prepare disk", self.prepare, self.unprepare),
+            Step("plug ports", self.plug, self.unplug),
+            Step("wait for the network", self.wait_network),
+            Step("start guest", self.start, self.unstart),
+        )
+
+    def prepare(self, progress: Progress) -> None:
+        spec = self._spec(progress)
+        progress.memory["ports"] = [port.id for port in spec.ports]
+        self.call(progress, "prepare", spec, timeout=600)
+
+    def unprepare(self, progress: Progress) -> None:
+        self.call(progress, "absent")
+
+    def plug(self, progress: Progress) -> None:
+        self.call(progress, "plug")
+
+    def unplug(self, progress: Progress) -> None:
+        self.call(progress, "unplug")
+
+    def wait_network(self, progress: Progress) -> None:
+        ports = progress.memory["ports"]
+        if not progress.wait(lambda: self.compute.network.realised(ports), NETWORK_SECONDS):
+            raise Retry(
+                f"the network does not know the ports {', '.join(ports)} after {NETWORK_SECONDS} s: "
+                'see the reconciler "network" in `pilvi status`'
+            )
+
+    def unstart(self, progress: Progress) -> None:
+        self.call(progress, "undefine")
+
+    def finish(self, tx: Tx, progress: Progress) -> None:
+        self.settle(
+            tx, progress, vm_state=states.ACTIVE, task_state=None, power_state=RUNNING, launched_at=tx.now
+        )
+
+    def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
+        """The server stays, as an error that can be looked at and deleted; all it held is given back."""
+        if not progress.cancelled:
+            abandon_boot(self.compute, tx, progress.object_id, progress.memory["generation"], reason)
+
+    def _spec(self, progress: Progress) -> GuestSpec:
+        compute = self.compute
+        with compute.db.read() as tx:
+            row = store_running.for_spec(tx, progress.object_id)
+            if row is None:
+                raise Fault("the server was deleted")
+            cards = compute.network.cards_of(tx, row.id)
+            config = self._config_drive(tx, row.id) if row.config_drive else None
+        return GuestSpec(
+            row.id,
+            progress.memory["generation"],
+            row.name,
+            row.flavor["vcpus"],
+            row.flavor["ram"],
+            ImageSource(**progress.memory["image"]),
+            row.flavor["disk"] * GIB,
+            tuple(PortSpec(*card) for card in cards),
+            config,
+        )
+
+    def _config_drive(self, tx: Tx, server_id: str) -> bytes:
+        network = self.compute.network
+        ports = network.ports_of(tx, [server_id]).get(server_id, [])
+        server = store.server(tx, server_id)
+        return configdrive.build(tree.config_drive(server, ports, network.network_data(tx, server_id)))
+
+
+class Delete(ServerOperation):
+    kind, action, forward_only = "server.delete", "delete", True
+
+    def steps(self) -> tuple[Step, ...]:
+        return (Step("remove guest", self.remove),)
+
+    def remove(self, progress: Progress) -> None:
+        with self.compute.db.read() as tx:
+            row = store_running.for_spec(tx, progress.object_id)
+        if row is None or row.host is None:
+            return
+        progress.memory.update(host=row.host, generation=row.generation)
+        self.call(progress, "absent", timeout=120)
+
+    def finish(self, tx: Tx, progress: Progress) -> None:
+        self.compute.placement.release(tx, progress.object_id)
+        self.compute.network.release(tx, progress.object_id)
+        store_running.bury(tx, progress.object_id)
+
+
+def abandon_boot(compute: Compute, tx: Tx, server_id: str, generation: int, reason: str) -> bool:
+    """The server is an error that holds nothing; False where somebody else has a later say."""
+    settled = store_running.settle(
+        tx,
+        server_id,
+        generation,
+        vm_state=states.ERROR,
+        task_state=None,
+        host=None,
+        power_state=0,
+        fault=store_running.fault(tx, reason),
+    )
+    if settled:
+        compute.placement.release(tx, server_id)
+        compute.network.release(tx, server_id)
+    return settled
+
+
+OPERATIONS = (Boot, Delete)
