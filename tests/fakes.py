@@ -18,8 +18,9 @@ from pilvi.db import Database, Tx, metadata
 from pilvi.engine.clock import Ids, SystemClock
 from pilvi.engine.engine import Engine
 from pilvi.engine.operations import Operation, Progress, Step
-from pilvi.faults import BadRequest, Conflict, NotFound, Unauthorized
+from pilvi.faults import BadRequest, NotFound, Unauthorized
 from pilvi.http.app import build_app
+from pilvi.placement.service import NoValidHost
 from pilvi.policy import Context, with_implied
 from pilvi.settings import Settings
 
@@ -93,15 +94,18 @@ class FakePlacement:
         self.claims: dict[str, tuple[str, int]] = {}
 
     def claim(self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int,
-              hosts: Any) -> str:
+              hosts: Any, ranks: Any = None) -> str:
         reasons = []
-        for host in hosts:
+        for host in sorted(hosts, key=lambda host: (ranks or {}).get(host, 0)):
             free = self.memory_mib - sum(size for name, size in self.claims.values() if name == host)
             if free >= memory_mib:
                 self.claims[consumer_id] = (host, memory_mib)
                 return host
             reasons.append(f"host {host}: {memory_mib} MiB of memory wanted, {free} free")
-        raise Conflict("No valid host was found. " + "; ".join(reasons))
+        raise NoValidHost("No valid host was found. " + "; ".join(reasons))
+
+    def release(self, tx: Tx, consumer_id: str) -> None:
+        self.claims.pop(consumer_id, None)
 
     def usage(self, tx: Tx) -> list[dict[str, Any]]:
         names = {host for host, _ in self.claims.values()}

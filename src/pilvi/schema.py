@@ -10,6 +10,7 @@ from pilvi.db import Database, metadata
 
 # Importing a domain's tables puts them into the metadata.
 from pilvi.compute import tables as _compute  # noqa: F401  isort: skip
+from pilvi.compute import tables_aggregates as _aggregates  # noqa: F401  isort: skip
 from pilvi.engine import tables as _engine  # noqa: F401  isort: skip
 from pilvi.faces import oscloud as _oscloud  # noqa: F401  isort: skip
 from pilvi.identity import tables as _identity  # noqa: F401  isort: skip

@@ -76,7 +76,7 @@ def test_versions_are_discovered_without_a_token(cloud):
     versions = cloud.http.simulate_get("/compute/").json["versions"]
     assert [version["id"] for version in versions] == ["v2.0", "v2.1"]
     version = cloud.http.simulate_get("/compute/v2.1").json["version"]
-    assert (version["min_version"], version["version"], version["status"]) == ("2.1", "2.96", "CURRENT")
+    assert (version["min_version"], version["version"], version["status"]) == ("2.1", "2.104", "CURRENT")
 
 
 def test_every_answer_names_its_request_and_microversion(user):
@@ -242,11 +242,13 @@ def test_a_full_cloud_says_which_host_lacks_what(tmp_path):
         user = Caller(cloud, "red/ann/member")
         user.server()
         user.server()
-        said = user.refused(409, "POST", "/servers", {"server": {
-            "name": "x", "imageRef": IMAGE, "flavorRef": "42", "networks": "none"}})
-        assert said == ("No valid host was found. host alpha: 128 MiB of memory wanted, 72 free; "
-                        "host beta: 128 MiB of memory wanted, 72 free")
-        assert len(user.names("/servers")) == 2
+        server = user.ok("GET", f"/servers/{user.server(min_count=2)}")["server"]
+        assert (server["status"], server["hostId"], server["OS-EXT-STS:task_state"]) == ("ERROR", "", None)
+        assert server["fault"]["message"] == (
+            "No valid host was found. host alpha: 128 MiB of memory wanted, 72 free; "
+            "host beta: 128 MiB of memory wanted, 72 free")
+        assert len(user.names("/servers?status=ERROR")) == 2
+        assert len(cloud.placement.claims) == len(cloud.network.ports) == 2
     finally:
         cloud.close()
 
@@ -256,8 +258,7 @@ def test_hosts_that_are_disabled_or_down_take_nothing(user, admin):
         admin.ok("PUT", f"/os-services/{service['id']}", {"service": None} and (
             {"status": "disabled", "disabled_reason": "moving"} if service["host"] == "alpha"
             else {"forced_down": True}))
-    said = user.refused(409, "POST", "/servers", {"server": {
-        "name": "x", "imageRef": IMAGE, "flavorRef": "42", "networks": "none"}})
+    said = user.ok("GET", f"/servers/{user.server()}")["server"]["fault"]["message"]
     assert "host alpha: disabled (moving); host beta: its agent does not answer" in said
 
 
@@ -620,3 +621,58 @@ def test_usage_is_counted_while_servers_run(cloud, user, other):
     other.refused(404, "GET", "/os-simple-tenant-usage/red")
     other.refused(403, "GET", "/os-simple-tenant-usage")
     user.refused(400, "GET", "/os-simple-tenant-usage/red?start=x")
+
+
+# -- from 2.97 on
+
+
+def test_shares_hints_and_image_properties(user, cloud):
+    cloud.image.images[IMAGE].properties = {"hw_disk_bus": "virtio"}
+    server = user.active()
+    path = f"/servers/{server}/shares"
+    assert user.ok("GET", path, version="2.97") == {"shares": []}
+    user.refused(404, "GET", path, version="2.96")
+    user.refused(404, "POST", path, {"share": {"share_id": IMAGE}}, "2.97")
+    user.refused(400, "POST", path, {"share": {"share_id": "x"}}, "2.97")
+    assert "properties" not in user.ok("GET", f"/servers/{server}", version="2.97")["server"]["image"]
+    shown = user.ok("GET", f"/servers/{server}", version="2.98")["server"]
+    assert shown["image"]["properties"] == {
+        "hw_disk_bus": "virtio", "base_image_ref": IMAGE, "container_format": "bare", "disk_format": "qcow2",
+        "min_disk": "0", "min_ram": "0"}
+    assert "scheduler_hints" not in shown
+    assert user.ok("GET", f"/servers/{server}", version="2.100")["server"]["scheduler_hints"] == {}
+
+
+def test_flavors_from_2_102_on(admin):
+    new = {"name": "f", "ram": 64, "vcpus": 1, "disk": 1}
+    made = admin.ok("POST", "/flavors", {"flavor": new}, "2.102")["flavor"]
+    assert not {"rxtx_factor", "OS-FLV-DISABLED:disabled"} & made.keys()
+    admin.refused(400, "POST", "/flavors", {"flavor": {**new, "name": "g", "rxtx_factor": 2}}, "2.102")
+    named = admin.ok("GET", "/flavors?name=f", version="2.102")["flavors"]
+    assert [each["id"] for each in named] == [made["id"]]
+    assert len(admin.ok("GET", "/flavors?name=f", version="2.101")["flavors"]) > 1
+
+
+def test_a_zone_is_unpinned_and_pinned_again(user):
+    server = user.active(availability_zone="nova")
+    path = f"/servers/{server}"
+    user.refused(400, "PUT", path, {"server": {"pinned_availability_zone": None}}, "2.103")
+    changed = user.ok("PUT", path, {"server": {"pinned_availability_zone": None}}, "2.104")["server"]
+    assert changed["pinned_availability_zone"] is None
+    changed = user.ok("PUT", path, {"server": {"pinned_availability_zone": "nova"}}, "2.104")["server"]
+    assert changed["pinned_availability_zone"] == "nova"
+    assert "it is in nova" in user.refused(400, "PUT", path, {"server": {"pinned_availability_zone": "x"}}, "2.104")
+
+
+def test_servers_had_another_name_until_2_102(user):
+    body = {"server": {"name": "one", "imageRef": IMAGE, "flavorRef": "42", "networks": "auto"}}
+    server = user.ok("POST", "/os-volumes_boot", body, "2.102")["server"]["id"]
+    assert user.ok("GET", f"/os-volumes_boot/{server}", version="2.102")["server"]["name"] == "one"
+    user.refused(404, "GET", f"/os-volumes_boot/{server}", version="2.103")
+
+
+def test_hostnames_with_domains_from_2_94_on(user):
+    user.refused(400, "POST", "/servers", {"server": {
+        "name": "x", "imageRef": IMAGE, "flavorRef": "42", "networks": "none", "hostname": "a.example"}}, "2.93")
+    server = user.server(hostname="a.example")
+    assert user.ok("GET", f"/servers/{server}")["server"]["OS-EXT-SRV-ATTR:hostname"] == "a.example"

@@ -10,13 +10,15 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from pilvi.compute import states, store, store_catalog
+from pilvi.compute import states, store, store_catalog, store_running
 from pilvi.compute.flavors import Flavors
-from pilvi.compute.hosts import Hosts, is_up
+from pilvi.compute.hosts import Hosts
 from pilvi.compute.quotas import Quotas
+from pilvi.compute.scheduling import Asked, Schedule, Scheduling
 from pilvi.compute.servers import Servers
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, OverLimit
+from pilvi.faults import BadRequest, Forbidden, NotFound, OverLimit
+from pilvi.placement.service import NoValidHost
 from pilvi.policy import Context
 from pilvi.quota import UNLIMITED, limits
 
@@ -39,9 +41,9 @@ class ServerCreate(msgspec.Struct, kw_only=True):
     min_count: int = 1
     max_count: int = 1
     availability_zone: str | None = None  # "zone", and for administrators "zone:host" too
-    host: str | None = None  # for administrators
-    same_hosts: list[str] = []  # servers: on one of their hosts
-    other_hosts: list[str] = []  # servers: on none of their hosts
+    host: str | None = None  # for administrators; unlike a zone's host it must fit the scheduler's rules
+    hints: dict[str, Any] = {}  # scheduler hints, as the API takes them
+    keep_unplaced: bool = False  # where they find no host, they stay as errors that say why
     admin_password: str | None = None
     description: str | None = None
     hostname: str | None = None  # None: made from the name
@@ -50,13 +52,14 @@ class ServerCreate(msgspec.Struct, kw_only=True):
     disk_config: str = "MANUAL"
 
 
-class Creation(Flavors, Quotas, Hosts, Servers):
+class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
     def create_server(self, context: Context, wanted: ServerCreate) -> list[sa.Row]:
         """The new servers, as many as the quota has room for up to `max_count`.
 
         Raises BadRequest for what is not there or does not fit together; OverLimit when not even `min_count`
-        fit the quota; Conflict when a server has no host (with each host's reason): then none is made;
-        Forbidden without a project, and where somebody else than an administrator names a host."""
+        fit the quota; NoValidHost (with each host's reason) when one of them has no host: then none is made,
+        unless they are to be kept; Forbidden without a project, and where somebody else than an administrator
+        names a host."""
         if context.project_id is None:
             raise Forbidden("A server belongs to a project: ask with a token that is scoped to one.")
         with self.db.transaction() as tx:
@@ -64,31 +67,70 @@ class Creation(Flavors, Quotas, Hosts, Servers):
             flavor = self._flavor(tx, context, wanted.flavor_id)
             self._check_size(flavor, image)
             key = self._key(tx, context, wanted.key_name)
-            zone, candidates = self._candidates(tx, context, wanted)
+            asked = self._asked(tx, context, wanted, flavor, image)
             count = self.fitting(tx, context.project_id, flavor, wanted.min_count, wanted.max_count)
+            if "group" in wanted.hints:
+                asked.group = self.group_to_join(tx, context, wanted.hints["group"], count)
             allowed = limits(tx, "compute", context.project_id)["metadata_items"]
             if allowed != UNLIMITED and len(wanted.metadata) > allowed:
                 raise OverLimit(f"Maximum number of metadata items exceeds {allowed}")
-            shared = self._shared(tx, context, wanted, flavor, key, zone)
+            shared = self._shared(tx, context, wanted, flavor, key, asked, image)
             rows = [self._row(shared, wanted, number, count, tx.now + number) for number in range(count)]
-            disk = flavor.disk or -(-image.virtual_size_bytes // GIB)
-            for row in rows:
-                row["host"] = self.placement.claim(
-                    tx, row["id"], vcpus=flavor.vcpus, memory_mib=flavor.ram,
-                    disk_gib=disk + flavor.ephemeral, hosts=list(candidates))
-                row["availability_zone"] = candidates[row["host"]]
+            disk = (flavor.disk or -(-image.virtual_size_bytes // GIB)) + flavor.ephemeral
+            try:
+                trails = self._place(tx, rows, self.schedule(tx, asked), disk)
+            except NoValidHost as fault:
+                if not wanted.keep_unplaced:
+                    raise
+                return self._unplaced(tx, rows, fault)
             for row in rows:
                 self.network.allocate(tx, context, row["id"], row["hostname"], wanted.networks,
                                       wanted.security_groups)
                 self.network.bind(tx, row["id"], row["host"])
             store.insert_servers(tx, rows)
-            for row in rows:
-                trail = [f"{row['host']} was chosen among {len(candidates)} hosts: {flavor.vcpus} vCPUs, "
-                         f"{flavor.ram} MiB of memory, {disk + flavor.ephemeral} GiB of disk"]
+            for row, trail in zip(rows, trails, strict=True):
                 self.engine.begin(tx, "server.boot", row["id"], context=context, memory={
-                    "placement": trail, "generation": row["generation"], "host": row["host"],
+                    "placement": [trail], "generation": row["generation"], "host": row["host"],
                     "image": {"id": image.id, "path": str(image.path), "format": image.disk_format}})
             return [store.server(tx, row["id"]) for row in rows]
+
+    # -- hosts
+
+    def _place(self, tx: Tx, rows: Sequence[dict[str, Any]], schedule: Schedule, disk_gib: int) -> list[str]:
+        """Claims a host for each, and says why that one. Raises NoValidHost."""
+        trails = []
+        for row in rows:
+            choices = schedule.choices()
+            row["host"] = self.placement.claim(tx, row["id"], vcpus=row["vcpus"], memory_mib=row["ram"],
+                                               disk_gib=disk_gib, hosts=list(choices), ranks=choices)
+            row["availability_zone"] = schedule.placed(row["host"])
+            trails.append(f"{row['host']} was chosen among {len(choices)} hosts: {row['vcpus']} vCPUs, "
+                          f"{row['ram']} MiB of memory, {disk_gib} GiB of disk")
+        return trails
+
+    def _unplaced(self, tx: Tx, rows: Sequence[dict[str, Any]], fault: NoValidHost) -> list[sa.Row]:
+        """The servers stay, hold nothing, and say why they run nowhere, as Nova's do."""
+        for row in rows:
+            self.placement.release(tx, row["id"])
+            row.update(host=None, availability_zone=None, vm_state=states.ERROR, task_state=None,
+                       fault=store_running.fault(tx, fault.message))
+        store.insert_servers(tx, rows)
+        return [store.server(tx, row["id"]) for row in rows]
+
+    def _asked(self, tx: Tx, context: Context, wanted: ServerCreate, flavor: sa.Row, image: Any) -> Asked:
+        """What the scheduler is to heed. Raises BadRequest, and Forbidden where no administrator names a host."""
+        zone, _, forced = (wanted.availability_zone or "").partition(":")
+        forced = forced.partition(":")[0]
+        host = wanted.host or forced or None
+        if host and not context.is_admin:
+            raise Forbidden("Policy doesn't allow os_compute_api:servers:create:forced_host to be performed.")
+        rows = store.all_hosts(tx)
+        if zone and not any(row.availability_zone == zone for row in rows):
+            raise BadRequest("The requested availability zone is not available")
+        if host and not any(row.name == host for row in rows):
+            raise BadRequest(f"Compute host {host} could not be found.")
+        return Asked(project_id=context.project_id or "", extra_specs=flavor.extra_specs, zone=zone or None, host=host,
+                     forced=bool(forced), image_properties=image.properties, hints=wanted.hints)
 
     # -- what it takes, or why not
 
@@ -127,42 +169,22 @@ class Creation(Flavors, Quotas, Hosts, Servers):
             raise BadRequest("Invalid key_name provided.")
         return key
 
-    def _candidates(self, tx: Tx, context: Context,
-                    wanted: ServerCreate) -> tuple[str | None, dict[str, str]]:
-        """(the zone asked for, the hosts that may be taken with each one's zone)."""
-        zone, _, host = (wanted.availability_zone or "").partition(":")
-        host = wanted.host or host.partition(":")[0]
-        if host and not context.is_admin:
-            raise Forbidden("Policy doesn't allow os_compute_api:servers:create:forced_host to be performed.")
-        rows = store.all_hosts(tx)
-        if zone and not any(row.availability_zone == zone for row in rows):
-            raise BadRequest("The requested availability zone is not available")
-        if host and not any(row.name == host for row in rows):
-            raise BadRequest(f"Compute host {host} could not be found.")
-        near = {self.owned(tx, context, each).host for each in wanted.same_hosts}
-        far = {self.owned(tx, context, each).host for each in wanted.other_hosts}
-        usable = {row.name: row.availability_zone for row in rows
-                  if (not zone or row.availability_zone == zone) and (not host or row.name == host)
-                  and (host or (not row.disabled and is_up(row, tx.now)))
-                  and (not wanted.same_hosts or row.name in near) and row.name not in far}
-        if not usable:
-            raise Conflict(f"No valid host was found. {_why_none(rows, zone, tx.now)}")
-        return zone or None, usable
-
     # -- rows
 
     def _shared(self, tx: Tx, context: Context, wanted: ServerCreate, flavor: sa.Row, key: sa.Row | None,
-                zone: str | None) -> dict[str, Any]:
+                asked: Asked, image: Any) -> dict[str, Any]:
         """What the servers of one request have in common."""
         return {
             "project_id": context.project_id, "user_id": context.user_id, "description": wanted.description,
             "image_id": wanted.image_id, "flavor": flavor_at_boot(flavor), "vcpus": flavor.vcpus,
             "ram": flavor.ram, "key_name": key and key.name, "key_public": key and key.public_key,
-            "key_type": key and key.type, "pinned_availability_zone": zone, "vm_state": states.BUILDING,
+            "key_type": key and key.type, "pinned_availability_zone": asked.zone, "vm_state": states.BUILDING,
             "task_state": "spawning", "power_state": 0, "generation": 1, "metadata": wanted.metadata,
             "tags": wanted.tags, "user_data": wanted.user_data, "config_drive": wanted.config_drive,
             "admin_password": wanted.admin_password, "access_ip_v4": wanted.access_ip_v4,
             "access_ip_v6": wanted.access_ip_v6, "disk_config": wanted.disk_config,
+            "server_group_id": asked.group and asked.group.id, "scheduler_hints": wanted.hints,
+            "image_properties": image_facts(image),
             "reservation_id": "r-" + self.ids.hex()[:8], "created_at": tx.now, "updated_at": tx.now,
         }
 
@@ -175,21 +197,11 @@ class Creation(Flavors, Quotas, Hosts, Servers):
                 "hostname": hostname[:63 - len(suffix)] + suffix}
 
 
-def _why_none(rows: Sequence[sa.Row], zone: str, now: int) -> str:
-    """One reason a host, in the words of Placement's refusals."""
-    if not rows:
-        return "There are no hosts: is an agent running?"
-    reasons = []
-    for row in rows:
-        if not is_up(row, now):
-            reasons.append(f"host {row.name}: its agent does not answer")
-        elif row.disabled:
-            reasons.append(f"host {row.name}: disabled ({row.disabled_reason or 'no reason given'})")
-        elif zone and row.availability_zone != zone:
-            reasons.append(f"host {row.name}: not in zone {zone}")
-        else:
-            reasons.append(f"host {row.name}: ruled out by a scheduler hint")
-    return "; ".join(reasons)
+def image_facts(image: Any) -> dict[str, str]:
+    """What servers show of the image that they were made from (microversion 2.98): all as texts."""
+    return {**{name: str(value) for name, value in image.properties.items()}, "base_image_ref": image.id,
+            "container_format": "bare", "disk_format": image.disk_format, "min_disk": str(image.min_disk_gib),
+            "min_ram": str(image.min_ram_mib)}
 
 
 def flavor_at_boot(flavor: sa.Row) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class Flavors(Base):
 
     def flavors(self, context: Context, *, is_public: bool | None = True, min_ram: int = 0, min_disk: int = 0,
                 sort_key: str = "flavorid", descending: bool = False, marker: str | None = None,
-                limit: int | None = None) -> Sequence[sa.Row]:
+                limit: int | None = None, name: str | None = None) -> Sequence[sa.Row]:
         """Public ones and those that the caller's project may use; an administrator may choose (None: all).
 
         Raises BadRequest for a sort key or a marker that there is not."""
@@ -85,7 +85,8 @@ class Flavors(Base):
                 raise BadRequest(f"marker [{marker}] not found")
             return store.select_flavors(
                 tx, is_public=is_public if context.is_admin else True, project_id=project_id, min_ram=min_ram,
-                min_disk=min_disk, sort=SORT_KEYS[sort_key], descending=descending, marker=begin, limit=limit)
+                min_disk=min_disk, sort=SORT_KEYS[sort_key], descending=descending, marker=begin, limit=limit,
+                name=name)
 
     def update_flavor(self, flavor_id: str, description: str | None) -> sa.Row:
         with self._changing(flavor_id) as (tx, _):

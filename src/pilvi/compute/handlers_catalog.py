@@ -31,6 +31,7 @@ def flavor_page(request: Request, render: Any) -> Response:
         request.context, is_public=wanted_public(request), limit=limit, marker=request.arg("marker"),
         min_ram=integer(request.arg("minRam", "0"), "minRam"), descending=direction == "desc",
         min_disk=integer(request.arg("minDisk", "0"), "minDisk"),
+        name=request.arg("name") if request.at_least(2, 102) else None,
         sort_key=request.arg("sort_key", "flavorid"))
     body: dict[str, Any] = {"flavors": [render(request, row) for row in rows]}
     if links := next_links(request, rows, limit, rows[-1].id if rows else ""):
@@ -55,6 +56,8 @@ def create_flavor(request: Request) -> Response:
     new = request.decode(wire.CreateFlavor).flavor
     if new.description is not UNSET and not request.at_least(2, 55):
         raise wire.unexpected("flavor", "description")
+    if new.rxtx_factor is not UNSET and request.at_least(2, 102):
+        raise wire.unexpected("flavor", "rxtx_factor")
     row = request.cloud.compute.create_flavor(
         name=new.name, id=flavor_id(new), vcpus=wire.whole(new.vcpus, "vcpus", 1),
         ram=wire.whole(new.ram, "ram", 1), disk=wire.whole(new.disk, "disk"),
@@ -72,7 +75,7 @@ def flavor_id(new: wire.FlavorNew) -> str | None:
 
 def rxtx_factor(new: wire.FlavorNew) -> float:
     try:
-        factor = float(new.rxtx_factor)
+        factor = 1.0 if new.rxtx_factor is UNSET else float(new.rxtx_factor)
     except ValueError:
         factor = 0.0
     if not 0 < factor < 3.4e38:

@@ -15,7 +15,7 @@ from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.http.pagination import MAX_LIMIT, limit_of, next_links
 from pilvi.http.request import Request, Response
 
-OLDEST, NEWEST = "2.1", "2.96"
+OLDEST, NEWEST = "2.1", "2.104"
 
 # -- versions
 

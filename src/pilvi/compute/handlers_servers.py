@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from pilvi.compute import views, wire
 from pilvi.compute.listing import ServerList, moment, server_list
@@ -43,7 +43,6 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
     if new.trusted_image_certificates:
         raise BadRequest("Image signature certificate validation is not enabled.")
     least, most = counts(new)
-    hints = body.hints if body.hints is not UNSET else body.old_hints
     return ServerCreate(
         name=new.name, flavor_id=str(new.flavorRef).rsplit("/", 1)[-1], image_id=image_of(new),
         networks=networks_of(request, new, most), hostname=set_or(new.hostname),
@@ -52,8 +51,7 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
         tags=list(dict.fromkeys(set_or(new.tags, []))),
         user_data=wire.user_data(new.user_data), config_drive=wire.truth(new.config_drive, "config_drive"),
         min_count=least, max_count=most, availability_zone=set_or(new.availability_zone),
-        host=forced_host(new), same_hosts=hinted(hints, "same_host"),
-        other_hosts=hinted(hints, "different_host"),
+        host=forced_host(new), hints=wire.scheduler_hints(body), keep_unplaced=True,
         admin_password=set_or(new.adminPass) or request.cloud.ids.secret(ADMIN_PASSWORD_LENGTH),
         description=described(request, new), disk_config=wire.disk_config(new.disk_config),
         access_ip_v4=wire.address(new.accessIPv4, "accessIPv4", 4),
@@ -132,16 +130,6 @@ def forced_host(new: wire.ServerNew) -> str | None:
     return host or hypervisor
 
 
-def hinted(hints: wire.Hints | UnsetType, name: str) -> list[str]:
-    """The servers that a hint names. Raises BadRequest for a server group: there are none."""
-    if hints is UNSET:
-        return []
-    if hints.group is not UNSET:
-        raise BadRequest(f"Instance group {hints.group} could not be found.")
-    value = set_or(getattr(hints, name), [])
-    return [value] if isinstance(value, str) else value
-
-
 # -- reading
 
 
@@ -196,7 +184,8 @@ def host_statuses(request: Request) -> dict[str, str] | None:
 def update(request: Request) -> Response:
     changes = request.decode(wire.UpdateServer).server
     wire.known(request, changes, wire.SERVER_FIELDS)
-    values: dict[str, Any] = {name: getattr(changes, name) for name in ("name", "description", "hostname")
+    plain = ("name", "description", "hostname", "pinned_availability_zone")
+    values: dict[str, Any] = {name: getattr(changes, name) for name in plain
                               if getattr(changes, name) is not UNSET}
     if changes.accessIPv4 is not UNSET:
         values["access_ip_v4"] = wire.address(changes.accessIPv4, "accessIPv4", 4)

@@ -36,4 +36,7 @@ RULES: dict[str, Rule] = {
     "hypervisors": ADMIN,
     "services": ADMIN,
     "extensions": READER,
+    "aggregates": ADMIN,
+    "server_groups:show": READER,
+    "server_groups:change": MEMBER,
 }

@@ -9,7 +9,7 @@ from pilvi.compute import handlers_catalog as catalog
 from pilvi.compute import handlers_cloud as cloud
 from pilvi.compute import handlers_consoles as consoles
 from pilvi.compute import handlers_servers as servers
-from pilvi.compute import policy
+from pilvi.compute import policy, routes_admin
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Microversions, Route, plain_fault
@@ -94,6 +94,7 @@ ROUTES = (
     Route("GET", "/v2.1/os-services", cloud.services, "services"),
     Route("PUT", "/v2.1/os-services/{service_id}", cloud.named_service, "services", until="2.52"),
     Route("PUT", "/v2.1/os-services/{service_id}", cloud.update_service, "services", since="2.53"),
+    *routes_admin.ROUTES,
 )
 
 FAULT_NAMES = {400: "badRequest", 403: "forbidden", 404: "itemNotFound", 405: "badMethod",

@@ -85,8 +85,13 @@ class Servers(Base):
             yield tx, self.owned(tx, context, server_id)
 
     def update_server(self, context: Context, server_id: str, **values: Any) -> Found:
-        """Writes `name`, `description`, `hostname`, `access_ip_v4`, `access_ip_v6`, `disk_config`."""
+        """Writes `name`, `description`, `hostname`, `access_ip_v4`, `access_ip_v6`, `disk_config`, and
+        `pinned_availability_zone`: None, or the zone that the server is in; BadRequest for another."""
         with self.changing(context, server_id) as (tx, row):
+            zone = values.get("pinned_availability_zone")
+            if zone is not None and zone not in (row.availability_zone, row.pinned_availability_zone):
+                raise BadRequest(f"Cannot pin server {server_id} to availability zone {zone}: it is in "
+                                 f"{row.availability_zone}. Move it there first.")
             store.update_server(tx, server_id, **values)
             return self._with_ports(tx, [store.server(tx, row.id)])
 

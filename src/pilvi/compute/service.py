@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from pilvi.compute.actions import Actions
+from pilvi.compute.aggregates import Aggregates
 from pilvi.compute.consoles import Consoles
 from pilvi.compute.creation import Creation, ServerCreate
 from pilvi.compute.hosts import HostView
 from pilvi.compute.keypairs import Keypairs
 from pilvi.compute.operations import operations
+from pilvi.compute.operations_cache import CacheImages
 from pilvi.compute.reconcilers import reconcilers
 from pilvi.compute.servers import Found
 from pilvi.compute.store import ServerQuery
@@ -20,11 +22,11 @@ from pilvi.node.messages import EVENTS, Event
 __all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
 
 
-class Compute(Creation, Actions, Consoles, Trail, Keypairs):
+class Compute(Creation, Actions, Consoles, Trail, Keypairs, Aggregates):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def register(self, engine: Engine) -> None:
-        engine.register(*operations(self))
+        engine.register(*operations(self), CacheImages(self))
         for reconciler in reconcilers(self):
             engine.add_reconciler(reconciler)
         self.network.on_change(engine.wake)

@@ -43,7 +43,8 @@ def flavors_named(tx: Tx, name: str) -> Sequence[sa.Row]:
 
 def select_flavors(tx: Tx, *, is_public: bool | None = None, project_id: str | None = None, min_ram: int = 0,
                    min_disk: int = 0, sort: str = "id", descending: bool = False,
-                   marker: sa.Row | None = None, limit: int | None = None) -> Sequence[sa.Row]:
+                   marker: sa.Row | None = None, limit: int | None = None,
+                   name: str | None = None) -> Sequence[sa.Row]:
     """`is_public` None: public and private ones. `project_id`: and those that this project may use."""
     statement = sa.select(flavors).where(F.ram >= min_ram, F.disk >= min_disk)
     if is_public is not None:
@@ -51,6 +52,8 @@ def select_flavors(tx: Tx, *, is_public: bool | None = None, project_id: str | N
         if project_id is not None:
             wanted = sa.or_(wanted, sa.exists().where(A.flavor_id == F.id, A.project_id == project_id))
         statement = statement.where(wanted)
+    if name is not None:
+        statement = statement.where(F.name == name)
     column = F[sort]
     if marker is not None:
         here = getattr(marker, sort)

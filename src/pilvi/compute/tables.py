@@ -46,6 +46,9 @@ servers = sa.Table(
     sa.Column("disk_config", sa.String(8), nullable=False, default="MANUAL"),
     sa.Column("reservation_id", sa.String(32), nullable=False),
     sa.Column("launch_index", sa.Integer, nullable=False, default=0),
+    sa.Column("server_group_id", sa.String(36)),
+    sa.Column("scheduler_hints", sa.JSON),  # as they were given, which microversion 2.100 shows
+    sa.Column("image_properties", sa.JSON),  # of the image as it was when the disk was made from it
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),
     sa.Column("launched_at", Time),
@@ -54,6 +57,7 @@ servers = sa.Table(
     sa.Index("ix_servers_project", "project_id", "deleted_at", "vcpus", "ram"),
     sa.Index("ix_servers_host", "host", "deleted_at"),
     sa.Index("ix_servers_seq", "seq"),
+    sa.Index("ix_servers_group", "server_group_id", "deleted_at"),
 )
 
 flavors = sa.Table(

@@ -50,6 +50,7 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
     embedded, trusted, groups = since(2, 47), since(2, 63), since(2, 71) and (single or after_update)
     locked, described, tagged, reasoned = since(2, 9), since(2, 19), since(2, 26), since(2, 73)
     attributes, hostname, pinned = since(2, 3) and admin, since(2, 90), since(2, 96)
+    properties, hinted = since(2, 98), since(2, 100)
     volumes_key = "os-extended-volumes:volumes_attached"
 
     def render(row: sa.Row, ports: Sequence[Any]) -> dict[str, Any]:
@@ -80,11 +81,15 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
         if trusted:
             body["trusted_image_certificates"] = None
         if groups:
-            body["server_groups"] = []
+            body["server_groups"] = [row.server_group_id] if row.server_group_id else []
         if reasoned:
             body["locked_reason"] = row.locked_reason
         if pinned:
             body["pinned_availability_zone"] = row.pinned_availability_zone
+        if properties and body["image"]:
+            body["image"]["properties"] = row.image_properties or {}
+        if hinted:
+            body["scheduler_hints"] = row.scheduler_hints or {}
         return body
 
     def extend(body: dict[str, Any], row: sa.Row, ports: Sequence[Any]) -> None:
@@ -198,11 +203,12 @@ def flavor_brief(request: Request, row: sa.Row) -> dict[str, Any]:
 
 def flavor(request: Request, row: sa.Row) -> dict[str, Any]:
     body = flavor_brief(request, row) | {
-        "ram": row.ram, "disk": row.disk, "vcpus": row.vcpus, "rxtx_factor": row.rxtx_factor,
+        "ram": row.ram, "disk": row.disk, "vcpus": row.vcpus,
         "swap": row.swap if row.swap or request.at_least(2, 75) else "",
-        "OS-FLV-EXT-DATA:ephemeral": row.ephemeral, "OS-FLV-DISABLED:disabled": row.disabled,
-        "os-flavor-access:is_public": row.is_public,
+        "OS-FLV-EXT-DATA:ephemeral": row.ephemeral, "os-flavor-access:is_public": row.is_public,
     }
+    if not request.at_least(2, 102):
+        body |= {"rxtx_factor": row.rxtx_factor, "OS-FLV-DISABLED:disabled": row.disabled}
     if request.at_least(2, 61):
         body["extra_specs"] = row.extra_specs
     return body

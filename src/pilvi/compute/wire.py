@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
+from pilvi.compute import requirements
 from pilvi.faults import BadRequest
-from pilvi.http.request import Request, Version, boolean, integer
+from pilvi.http.request import Request, Version, boolean, field_message, integer
 
 MAX_USER_DATA = 65535  # characters of base64
 
@@ -24,6 +25,8 @@ Metadata = dict[MetadataKey, Text255]
 Tag = Annotated[str, Meta(min_length=1, max_length=60, pattern=r"^[^,/\x00]+\Z")]
 Hostname = Annotated[str, Meta(min_length=2, max_length=63,
                                pattern=r"^[a-zA-Z0-9]+[a-zA-Z0-9\-]*[a-zA-Z0-9]+\Z")]
+QualifiedHostname = Annotated[str, Meta(min_length=2, max_length=255,
+                                        pattern=r"^[a-zA-Z0-9]+[a-zA-Z0-9\-.]*[a-zA-Z0-9]+\Z")]  # from 2.94 on
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
 Digits = Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}\Z")]
 Whole = int | Digits
@@ -89,7 +92,7 @@ class ServerNew(Body):
     accessIPv6: str | UnsetType = UNSET
     description: Text255 | UnsetType | None = UNSET
     tags: list[Tag] | UnsetType = UNSET
-    hostname: Hostname | UnsetType = UNSET
+    hostname: QualifiedHostname | UnsetType = UNSET
     host: Name | UnsetType = UNSET
     hypervisor_hostname: Name | UnsetType = UNSET
     trusted_image_certificates: list[str] | UnsetType | None = UNSET
@@ -98,25 +101,51 @@ class ServerNew(Body):
     block_device_mapping: list[BlockDevice] | UnsetType = UNSET
 
 
-class Hints(Body):
-    group: str | UnsetType = UNSET
+class Hints(msgspec.Struct):
+    """Those that Pilvi heeds. Others are for a cloud's own rules, so they are taken, and shown, but mean nothing."""
+
+    group: Uuid | UnsetType = UNSET
     same_host: list[Uuid] | Uuid | UnsetType = UNSET
     different_host: list[Uuid] | Uuid | UnsetType = UNSET
+    query: str | dict[str, Any] | UnsetType = UNSET
+    build_near_host_ip: str | UnsetType = UNSET
+    cidr: Annotated[str, Meta(pattern=r"^/[0-9]{1,3}\Z")] | UnsetType = UNSET
+    target_cell: Name | UnsetType = UNSET
+    different_cell: str | list[str] | UnsetType = UNSET
 
 
 class CreateServer(Body):
     server: ServerNew
-    hints: Hints | UnsetType = field(default=UNSET, name="os:scheduler_hints")
-    old_hints: Hints | UnsetType = field(default=UNSET, name="OS-SCH-HNT:scheduler_hints")
+    hints: dict[str, Any] | UnsetType = field(default=UNSET, name="os:scheduler_hints")
+    old_hints: dict[str, Any] | UnsetType = field(default=UNSET, name="OS-SCH-HNT:scheduler_hints")
+
+
+def scheduler_hints(body: CreateServer) -> dict[str, Any]:
+    """Raises BadRequest for one whose value makes no sense."""
+    given = body.hints or body.old_hints or {}
+    try:
+        known = msgspec.convert(given, Hints)
+    except msgspec.ValidationError as error:
+        raise BadRequest(field_message(error).replace("attribute ", "attribute os:scheduler_hints.", 1)) from None
+    if known.query is not UNSET:
+        requirements.parse_query(known.query)
+    if known.build_near_host_ip is not UNSET:
+        near = f"{known.build_near_host_ip}{known.cidr or '/24'}"
+        try:
+            ipaddress.ip_network(near, strict=False)
+        except ValueError:
+            raise invalid("os:scheduler_hints.build_near_host_ip", f"Value: {near}. It is no network.") from None
+    return given
 
 
 class ServerChanges(Body):
     name: Name | UnsetType = UNSET
+    pinned_availability_zone: Name | UnsetType | None = UNSET
     disk_config: str | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
     accessIPv4: str | UnsetType = UNSET
     accessIPv6: str | UnsetType = UNSET
     description: Text255 | UnsetType | None = UNSET
-    hostname: Hostname | UnsetType = UNSET
+    hostname: QualifiedHostname | UnsetType = UNSET
 
 
 class UpdateServer(Body):
@@ -143,6 +172,7 @@ SERVER_FIELDS: Mapping[str, tuple[Version, Version]] = {
     "host": ((2, 74), (9, 0)),
     "hypervisor_hostname": ((2, 74), (9, 0)),
     "hostname": ((2, 90), (9, 0)),
+    "pinned_availability_zone": ((2, 104), (9, 0)),
     "personality": ((2, 1), (2, 56)),
 }
 
@@ -152,6 +182,8 @@ def known(request: Request, body: Body, fields: Mapping[str, tuple[Version, Vers
     for name, (since, until) in fields.items():
         if getattr(body, name, UNSET) is not UNSET and not since <= request.version <= until:
             raise unexpected("server", name)
+    if getattr(body, "hostname", UNSET) is not UNSET and not request.at_least(2, 94):
+        check(body.hostname, Hostname, "hostname")
 
 
 # -- actions on servers
@@ -218,7 +250,7 @@ class FlavorNew(Body):
     disk: Whole
     id: FlavorId | int | None = None
     swap: Whole = 0
-    rxtx_factor: float | str = 1.0
+    rxtx_factor: float | str | UnsetType = UNSET
     ephemeral: Whole = field(default=0, name="OS-FLV-EXT-DATA:ephemeral")
     is_public: Flag = field(default=True, name="os-flavor-access:is_public")
     description: Annotated[str, Meta(max_length=65535)] | UnsetType | None = UNSET

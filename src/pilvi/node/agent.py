@@ -23,7 +23,7 @@ from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.engine.clock import Clock
 from pilvi.node.journal import Journal
-from pilvi.node.messages import EVENTS, Event, GuestSpec, Observed, Order, Question, Resources
+from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.notes import replace
 from pilvi.settings import Settings
 
@@ -71,6 +71,7 @@ class Agent:
             "vnc_socket": (lambda question: str(self.hypervisor.vnc_socket(question.server_id)), Question),
             "observe": (lambda _: self.observe(), type(None)),
             "resources": (lambda _: self.resources(), type(None)),
+            "cache_image": (self.cache_image, ImageSource),
             "prune": (lambda _: self.prune(), type(None)),
         }
         for module in MODULES:
@@ -165,6 +166,13 @@ class Agent:
             self.disks.absent(config_disk(order.server_id))
             self.restarts.done(order.server_id)
             self.journal.bury(order.server_id, order.generation)
+
+    def cache_image(self, image: ImageSource) -> None:
+        """The next guest of this image starts from what is here already."""
+        passing = f"cache-{image.id}"
+        with self._locks.hold(passing):
+            self.disks.ensure_from_image(passing, Image(image.id, image.path, image.format), 0)
+            self.disks.absent(passing)
 
     def prune(self) -> list[str]:
         """Forgets what is of no use any more: old tombstones, and cached images (it says which)."""

@@ -18,6 +18,10 @@ WORDS = {VCPU: "VCPUs", MEMORY_MB: "MiB of memory", DISK_GB: "GiB of disk"}
 NAMES = {VCPU: "vcpus", MEMORY_MB: "memory_mib", DISK_GB: "disk_gib"}
 
 
+class NoValidHost(Conflict):
+    """No host has room, or is the right one; the message has each host's reason."""
+
+
 class Placement:
     def __init__(self, db: Database):
         self.db = db
@@ -48,11 +52,20 @@ class Placement:
             store.count_generation(tx, host)
 
     def claim(
-        self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int, hosts: Sequence[str]
+        self,
+        tx: Tx,
+        consumer_id: str,
+        *,
+        vcpus: int,
+        memory_mib: int,
+        disk_gib: int,
+        hosts: Sequence[str],
+        ranks: Mapping[str, int] | None = None,
     ) -> str:
         """Takes this much on one of the hosts, the one with most room first, and returns its name.
 
-        Raises Conflict with each host's reason when none has room; then nothing is taken."""
+        `ranks`: a host of a lower rank comes before all of a higher one, however full it is.
+        Raises NoValidHost with each host's reason when none has room; then nothing is taken."""
         amounts = {
             name: amount
             for name, amount in ((VCPU, vcpus), (MEMORY_MB, memory_mib), (DISK_GB, disk_gib))
@@ -65,13 +78,14 @@ class Placement:
         for row in store.inventories_of(tx, hosts):
             rows[row.host][row.resource_class] = row
         reasons = [f"host {host}: it has not said what it has" for host in hosts if host not in rows]
-        for host in sorted(rows, key=lambda host: _load(rows[host], amounts)):
+        order = ranks or {}
+        for host in sorted(rows, key=lambda host: (order.get(host, 0), _load(rows[host], amounts))):
             lacking = store.take(tx, host, amounts)
             if not lacking:
                 store.note(tx, consumer_id, host, amounts)
                 return host
             reasons += [f"host {host}: {_lack(rows[host], name, amounts[name])}" for name in lacking]
-        raise Conflict(f"No valid host was found. {'; '.join(sorted(reasons)) or 'There are no hosts.'}")
+        raise NoValidHost(f"No valid host was found. {'; '.join(sorted(reasons)) or 'There are no hosts.'}")
 
     def release(self, tx: Tx, consumer_id: str) -> None:
         """Gives back what a consumer holds; one that holds nothing is fine."""
