@@ -17,6 +17,20 @@ class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     uplink: str = ""  # interface that joins the external network to the world
 
 
+class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules on passwords, all off as in OpenStack; a user's options exempt from them one by one."""
+
+    lockout_attempts: int = 0  # wrong passwords in a row that lock a user out; 0: none do
+    lockout_seconds: int = 1800  # for how long; 0: until an administrator enables the user
+    unique_passwords: int = 0  # the last so many passwords, the present one among them, are not taken again
+    minimum_password_days: int = 0  # a user's own change has to wait so long after the one before
+    password_expires_days: int = 0  # 0: never
+    password_regex: str = ""  # what a password has to match from its beginning
+    password_regex_description: str = ""  # told to who chose one that does not
+    change_password_upon_first_use: bool = False  # after an administrator has set it
+    inactive_days: int = 0  # a user who has not logged in for longer cannot any more; 0: no limit
+
+
 class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Over-commitment and reserves of one host; capacity = (total - reserved) * ratio."""
 
@@ -42,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workers: int = 8  # operations that may be at work at once; those that wait for something do not count
     oscloud_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # who may use the unauthenticated OS Cloud face
     network: NetworkSettings = NetworkSettings()
+    identity: IdentitySettings = IdentitySettings()
     host: HostSettings = HostSettings()
 
 

@@ -18,7 +18,7 @@ import msgspec
 
 from pilvi.cli.client import Client
 from pilvi.lock import running_pid
-from pilvi.settings import HostSettings, Place, Settings
+from pilvi.settings import HostSettings, IdentitySettings, Place, Settings
 from tests.support.wait import eventually
 from tests.system.lab import PORT, Lab
 
@@ -37,7 +37,9 @@ class Target(Protocol):
         """Pilvi's own small client, for the administrator."""
 
 
-SETTINGS = Settings(shutdown_seconds=2)
+# Rules on passwords as the suite is told of them (see configuration.options).
+SETTINGS = Settings(shutdown_seconds=2,
+                    identity=IdentitySettings(lockout_attempts=2, lockout_seconds=5, unique_passwords=2))
 
 
 class Simulated:

@@ -45,6 +45,11 @@ users = sa.Table(
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("default_project_id", sa.String(64)),
     sa.Column("password_hash", sa.String(255)),  # argon2id; None: cannot log in by password
+    sa.Column("password_created_at", Time),
+    sa.Column("password_expires_at", Time),
+    sa.Column("failed_count", sa.Integer, nullable=False, default=0, server_default="0"),  # logins, in a row
+    sa.Column("failed_at", Time),
+    sa.Column("last_active_at", Time),
     sa.Column("options", sa.JSON, nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False, default=0),  # raised to end all tokens of the user
     _extra(),
@@ -145,6 +150,7 @@ application_credentials = sa.Table(
     sa.Column("role_ids", sa.JSON, nullable=False),
     sa.Column("expires_at", Time),
     sa.Column("unrestricted", sa.Boolean, nullable=False),  # may it make further credentials?
+    sa.Column("access_rule_ids", sa.JSON(none_as_null=True)),  # None: for every request
     sa.UniqueConstraint("user_id", "name"),
     sa.Index("ix_identity_application_credentials_project_id", "project_id"),
 )
