@@ -10,15 +10,20 @@ import enum
 
 import msgspec
 
+from pilvi.access_rules import AccessRule
+
 
 class Rule(enum.Enum):
     ANYONE = "anyone with a token"
     READER = "reader"
     MEMBER = "member"
     ADMIN = "admin"
+    AUDITOR = "admin, or reader of the system"
+    SERVICE = "admin or service"
 
 
 ANYONE, READER, MEMBER, ADMIN = Rule.ANYONE, Rule.READER, Rule.MEMBER, Rule.ADMIN
+AUDITOR, SERVICE = Rule.AUDITOR, Rule.SERVICE
 
 IMPLIED = {
     "admin": frozenset({"admin", "manager", "member", "reader"}),
@@ -47,12 +52,25 @@ class Context(msgspec.Struct, frozen=True, gc=False):
     issued_at: int = 0
     methods: tuple[str, ...] = ()
     restricted: bool = False  # by a restricted application credential, which must not make further credentials
+    access_rules: tuple[AccessRule, ...] | None = None  # the only requests that an application credential is for
+    application_credential_id: str = ""  # at most one of these three: by whose leave the roles are used
+    trust_id: str = ""
+    access_token_id: str = ""
 
     @property
     def is_admin(self) -> bool:
         return "admin" in self.roles
 
+    @property
+    def is_auditor(self) -> bool:
+        """May see everything, and change nothing by that."""
+        return "admin" in self.roles or (self.system and "reader" in self.roles)
+
     def permits(self, rule: Rule) -> bool:
+        if rule is AUDITOR:
+            return self.is_auditor
+        if rule is SERVICE:
+            return "admin" in self.roles or "service" in self.roles
         return rule is ANYONE or rule.value in self.roles
 
 

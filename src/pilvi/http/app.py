@@ -12,6 +12,7 @@ import falcon
 import falcon.asgi
 import structlog
 
+from pilvi.access_rules import permitted
 from pilvi.faults import BadRequest, Fault, Forbidden, MethodNotAllowed, NotFound, TooLarge, Unauthorized
 from pilvi.http.request import Request, Response, encode
 from pilvi.http.routing import Api, Route, plain_fault, version
@@ -102,9 +103,10 @@ class Resource:
 class _Compiled:
     """A route, with what needs to be looked up only once."""
 
-    __slots__ = ("action", "handler", "rule", "since", "stream", "until")
+    __slots__ = ("action", "handler", "prefix", "rule", "service", "since", "stream", "until")
 
     def __init__(self, route: Route, api: Api):
+        self.service, self.prefix = api.name, api.prefix
         self.handler, self.stream, self.action = route.handler, route.stream, route.action
         self.rule = api.policy[route.action] if route.action is not None else None
         self.since = version(route.since) if route.since else (0, 0)
@@ -157,6 +159,9 @@ def authorize(route: _Compiled, request: Request) -> None:
         request.context = request.cloud.identity.authenticate(token, request.id)
     except Unauthorized as fault:
         raise unauthorized(request, fault.message) from None
+    rules = request.context.access_rules
+    if rules is not None and not permitted(rules, route.service, route.prefix, request.method, request.path):
+        raise unauthorized(request, "The application credential's access rules do not allow this request.")
     if not request.context.permits(route.rule):
         raise Forbidden(f"Policy doesn't allow {route.action} to be performed: it takes the role {route.rule.value}.")
 

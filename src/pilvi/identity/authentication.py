@@ -1,4 +1,4 @@
-"""Tokens: issuing, validating and revoking them, and the catalog that comes with them.
+"""Tokens: issuing, validating and revoking them.
 
 A token is complete in itself. Whether it still holds is found out from rows, and what was found out is kept
 until the change count moves: a request costs one read of one row, and a change takes effect at once on all
@@ -13,29 +13,19 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.engine.clock import micros_text
-from pilvi.faults import BadRequest, Forbidden, NotFound, Unauthorized
-from pilvi.identity import passwords, store, tokens, wire
-from pilvi.identity.base import Base, own_or_admin
-from pilvi.identity.tokens import DOMAIN, PROJECT, SYSTEM, UNSCOPED, Token
+from pilvi.faults import Forbidden, NotFound, Unauthorized
+from pilvi.identity import delegations, store, tokens, wire
+from pilvi.identity import store_delegation as sql
+from pilvi.identity.delegations import ACCESS_TOKEN, APPLICATION_CREDENTIAL, TRUST, Delegation
+from pilvi.identity.logins import Login, Logins, required_methods
+from pilvi.identity.oauth_signature import UNSIGNED, SignedRequest
+from pilvi.identity.scoping import REFUSED, Grant
+from pilvi.identity.tokens import DOMAIN, PROJECT, SYSTEM, Receipt, Token
 from pilvi.policy import Context
 
 CACHED = 4096  # tokens of which it is remembered what they mean
-GRACE = (
-    48 * 3600 * 1_000_000
-)  # how long a service may still use an expired token, as in OpenStack, microseconds
-REFUSED = "The request you have made requires authentication."
-_TARGETS = {PROJECT: "project", DOMAIN: "domain", SYSTEM: "system"}
-
-
-class Grant(NamedTuple):
-    """What a user may be, right now, in one scope."""
-
-    subject: sa.Row
-    scope: int
-    roles: dict[str, str]  # name by id, implied ones included
-    epoch: int
-    restricted: bool = False
+GRACE = 48 * 3600 * 1_000_000  # how long a service may still use an expired token, as in OpenStack, microseconds
+RECEIPT = 300 * 1_000_000  # how long the first of several factors counts, as in OpenStack, microseconds
 
 
 class Issued(NamedTuple):
@@ -44,14 +34,13 @@ class Issued(NamedTuple):
     grant: Grant
 
 
-class _Login(NamedTuple):
-    """Who has shown that it is them, and what their new token inherits."""
+class MoreFactors(Unauthorized):
+    """What was shown is right, and not enough: the receipt stands for it when the rest is shown."""
 
-    user_id: str
-    epoch: int | None  # of the user, when the password was read; None: checked with the old token
-    method: str
-    parent: Token | None = None
-    credential: sa.Row | None = None
+    def __init__(self, receipt: Receipt, text: str, person: sa.Row):
+        super().__init__(REFUSED)
+        self.receipt, self.text, self.person = receipt, text, person
+        self.required = required_methods(person.user_options)
 
 
 class _Known(NamedTuple):
@@ -60,11 +49,10 @@ class _Known(NamedTuple):
     context: Context
 
 
-class Authentication(Base):
+class Authentication(Logins):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, **options)
         self._cache: dict[str, _Known] = {}
-        self._endpoints: tuple[int, list[sa.Row]] | None = None
 
     def authenticate(self, token: str, request_id: str) -> Context:
         """Who holds this token. Raises Unauthorized where it does not hold (any more)."""
@@ -105,118 +93,87 @@ class Authentication(Base):
 
     # Issuing
 
-    def issue(self, auth: wire.Auth) -> Issued:
-        """Raises Unauthorized, without saying what was wrong, and BadRequest for a request that is none."""
-        logins = [self._login(method, auth.identity) for method in dict.fromkeys(auth.identity.methods)]
-        login = logins[0]
-        if any(other.user_id != login.user_id for other in logins):
+    def issue(self, auth: wire.Auth, request: SignedRequest = UNSIGNED, receipt: str = "") -> Issued:
+        """`receipt` stands for what was shown before. Raises Unauthorized, without saying what was wrong,
+        MoreFactors, Forbidden, and BadRequest for a request that is none."""
+        names = dict.fromkeys(auth.identity.methods)
+        logins = [self._login(method, auth.identity, request) for method in names]
+        earlier = tokens.unseal_receipt(receipt, self._keys) if receipt else None
+        if any(other.user_id != logins[0].user_id for other in logins):
             raise Unauthorized(REFUSED)
+        return self._issue(logins, auth.scope, earlier)
+
+    def _issue(
+        self, logins: list[Login], scope: wire.ScopeRef | str | None, earlier: Receipt | None = None
+    ) -> Issued:
+        login = logins[0]
         parent = next((other.parent for other in logins if other.parent), None)
-        credential = next((other.credential for other in logins if other.credential), None)
+        delegation = next((other.delegation for other in logins if other.delegation), None)
+        methods = tuple(dict.fromkeys([*(parent.methods if parent else ()), *(each.method for each in logins)]))
         with self._db.read() as tx:
-            grant = self._scoped(tx, login.user_id, auth.scope, credential)
-            if any(other.epoch not in (None, grant.subject.user_epoch) for other in logins):
+            now = tx.now
+            if earlier is not None and earlier.user_id == login.user_id and earlier.expires_at > now:
+                methods = tuple(dict.fromkeys([*earlier.methods, *methods]))
+            grant = self._scoped(tx, login.user_id, scope, delegation)
+            same = grant.subject.user_id == login.user_id
+            person = grant.subject if same else store.subject(tx, login.user_id, None)
+            if any(other.epoch not in (None, person.user_epoch) for other in logins):
                 raise Unauthorized(REFUSED)
-            token = self._token(tx.now, grant, [other.method for other in logins], parent, credential)
+        if not self._rules_hold(login, person, methods, now):
+            raise self._more_factors(person, methods, now)
+        token = self._token(now, grant, methods, parent)
+        self._note_use(logins, person, grant.delegation, now)
         return Issued(tokens.seal(token, self._keys), token, grant)
 
-    def _token(
-        self, now: int, grant: Grant, methods: list[str], parent: Token | None, credential: sa.Row | None
-    ) -> Token:
+    def _note_use(
+        self, logins: list[Login], person: sa.Row, delegation: Delegation | None, now: int
+    ) -> None:
+        """Raises Forbidden where it was somebody else who had the last use of a trust."""
+        counted = delegation is not None and delegation.kind == TRUST and delegation.row.remaining_uses is not None
+        noted = self._must_be_noted(logins, person, now)
+        if not counted and not noted:
+            return
+        with self._db.transaction() as tx:
+            if counted and not sql.use_trust(tx, delegation.id):
+                raise Forbidden(f"No remaining uses for trust {delegation.id}.")
+            if noted:
+                sql.note_login(tx, person.user_id)
+
+    def _more_factors(self, person: sa.Row, methods: tuple[str, ...], now: int) -> MoreFactors:
+        receipt = Receipt(person.user_id, methods, now, now + RECEIPT)
+        return MoreFactors(receipt, tokens.seal_receipt(receipt, self._keys), person)
+
+    def _token(self, now: int, grant: Grant, methods: tuple[str, ...], parent: Token | None) -> Token:
+        delegation = grant.delegation
         expires = (now // 1_000_000 + int(self._settings.token_hours * 3600)) * 1_000_000
         audits = [tokens.new_audit_id()]
         if parent is not None:
-            methods = [*parent.methods, *(method for method in methods if method not in parent.methods)]
             audits.append(parent.audit_ids[-1])
             expires = min(expires, parent.expires_at)
-        if credential is not None and credential.expires_at is not None:
-            expires = min(expires, credential.expires_at)
+        if delegation is not None and delegation.expires_at is not None:
+            expires = min(expires, delegation.expires_at)
+        by = {} if delegation is None else {_FIELDS[delegation.kind]: delegation.id}
         scope_id = grant.subject.project_id if grant.scope in (PROJECT, DOMAIN) else ""
         return Token(
             grant.subject.user_id,
             grant.scope,
             scope_id,
-            tuple(methods),
+            methods,
             tuple(audits),
             now,
             expires,
             grant.epoch,
-            credential.id if credential is not None else "",
+            **by,
         )
-
-    def _login(self, method: str, identity: wire.IdentityPart) -> _Login:
-        if method not in tokens.METHODS:
-            raise Unauthorized(f"Attempted to authenticate with an unsupported method: {method[:64]}.")
-        shown = getattr(identity, method)
-        if shown is None:
-            raise BadRequest(
-                f"Invalid input for field/attribute auth.identity.{method}. It is a required property."
-            )
-        return getattr(self, "_login_by_" + method)(shown)
-
-    def _login_by_password(self, shown: wire.PasswordMethod) -> _Login:
-        with self._db.read() as tx:
-            row = store.login(tx, **_user_key(shown.user))
-        if not passwords.matches(shown.user.password, row and row.password_hash):
-            raise Unauthorized(REFUSED)
-        return _Login(row.id, row.epoch, "password")
-
-    def _login_by_token(self, shown: wire.TokenMethod) -> _Login:
-        with self._db.read() as tx:
-            issued = self._validate(tx, shown.id, store.change_count(tx))
-        if issued is None:
-            raise Unauthorized(REFUSED)
-        if issued.token.application_credential_id:
-            raise Forbidden("A token of an application credential cannot be exchanged for another.")
-        return _Login(issued.token.user_id, None, "token", parent=issued.token)
-
-    def _login_by_application_credential(self, shown: wire.ApplicationCredentialMethod) -> _Login:
-        with self._db.read() as tx:
-            if shown.id is not None:
-                row = store.application_credential(tx, key=shown.id)
-            elif shown.name is not None and shown.user is not None:
-                user = store.login(tx, **_user_key(shown.user))
-                row = user and store.application_credential(tx, name=shown.name, user_id=user.id)
-            else:
-                raise BadRequest("An application credential is named by its id, or by its name and user.")
-            now = tx.now
-        matches = passwords.matches(shown.secret, row and row.secret_hash)
-        if not matches or (row.expires_at is not None and row.expires_at <= now):
-            raise Unauthorized(REFUSED)
-        return _Login(row.user_id, None, "application_credential", credential=row)
-
-    def _scoped(
-        self, tx: Tx, user_id: str, wanted: wire.ScopeRef | str | None, credential: sa.Row | None
-    ) -> Grant:
-        """Raises Unauthorized where the user has no part in the scope."""
-        count = store.change_count(tx)
-        if wanted is None and credential is None:
-            return self._default_scope(tx, user_id, count)
-        scope, scope_id = (
-            _resolve_scope(tx, wanted) if wanted is not None else (PROJECT, credential.project_id)
-        )
-        if credential is not None and (scope, scope_id) != (PROJECT, credential.project_id):
-            raise Unauthorized(REFUSED)
-        grant = self._grant(
-            tx, user_id, scope, scope_id, count, credential.id if credential is not None else ""
-        )
-        if grant is None:
-            raise Unauthorized(REFUSED)
-        return grant
-
-    def _default_scope(self, tx: Tx, user_id: str, count: int) -> Grant:
-        """The user's default project where they can work there, otherwise none."""
-        unscoped = self._grant(tx, user_id, UNSCOPED, "", count)
-        if unscoped is None:
-            raise Unauthorized(REFUSED)
-        default = unscoped.subject.default_project_id
-        return (default and self._grant(tx, user_id, PROJECT, default, count)) or unscoped
 
     # Validating
 
-    def validate(self, context: Context, own: str, subject: str, allow_expired: bool = False) -> Issued:
-        """What the token `subject` says; `own` is the asking one. Raises Forbidden, NotFound."""
-        trusted = context.is_admin or "service" in context.roles
+    def validate(
+        self, context: Context, own: str, subject: str, allow_expired: bool = False, rules: bool = True
+    ) -> Issued:
+        """What the token `subject` says; `own` is the asking one. `rules`: who asks knows access rules, and
+        heeds them. Raises Forbidden, NotFound."""
+        trusted = context.is_auditor or "service" in context.roles
         with self._db.read() as tx:
             known = self._known(tx, subject)
             issued = known and known.issued
@@ -226,7 +183,9 @@ class Authentication(Base):
             raise Forbidden(
                 "You are not authorized to perform the requested action: identity:validate_token."
             )
-        if issued is None:
+        delegation = issued and issued.grant.delegation
+        limited = delegation is not None and delegation.access_rules is not None
+        if issued is None or (limited and not rules):
             raise NotFound("Could not find token: it is unknown, has expired or was revoked.")
         return issued
 
@@ -237,117 +196,22 @@ class Authentication(Base):
             raise Forbidden("You are not authorized to perform the requested action: identity:revoke_token.")
         with self._db.transaction() as tx:
             store.revoke(tx, issued.token.audit_ids[0], issued.token.expires_at)
+            sql.note_revocation(tx, audit_id=issued.token.audit_ids[0])
             store.changed(tx)
 
     def _validate(self, tx: Tx, text: str, count: int, grace: int = 0) -> Issued | None:
         token = tokens.unseal(text, self._keys)
         if token is None or token.expires_at + grace <= tx.now or store.is_revoked(tx, token.audit_ids[:1]):
             return None
-        grant = self._grant(
-            tx, token.user_id, token.scope, token.scope_id, count, token.application_credential_id
-        )
+        delegation = None
+        if token.application_credential_id or token.trust_id or token.access_token_id:
+            delegation = delegations.of_token(tx, token)
+            if delegation is None:
+                return None
+        grant = self._grant(tx, token.user_id, token.scope, token.scope_id, count, delegation)
         if grant is None or grant.epoch != token.epoch:
             return None
         return Issued(text, token, grant)
-
-    def _grant(
-        self, tx: Tx, user_id: str, scope: int, scope_id: str, count: int, credential_id: str = ""
-    ) -> Grant | None:
-        """None where a user, project or domain is gone or disabled, or the user has no role there."""
-        row = store.subject(tx, user_id, scope_id or None)
-        if row is None or not row.user_enabled or not row.user_domain_enabled:
-            return None
-        epoch = row.user_epoch + row.user_domain_epoch
-        if scope == UNSCOPED:
-            return Grant(row, scope, {}, epoch)
-        if scope in (PROJECT, DOMAIN):
-            if (
-                not row.project_enabled
-                or row.project_domain_enabled is False
-                or row.is_domain != (scope == DOMAIN)
-            ):
-                return None
-            epoch += row.project_epoch + (row.project_domain_epoch or 0)
-        roles = self._roles(tx, count).expand(
-            store.granted_roles(tx, user_id, _TARGETS[scope], scope_id or store.ALL)
-        )
-        restricted = False
-        if credential_id:
-            credential = store.application_credential(tx, key=credential_id)
-            if credential is None or (credential.expires_at is not None and credential.expires_at <= tx.now):
-                return None
-            allowed = self._roles(tx, count).expand(set(credential.role_ids))
-            roles = {role: name for role, name in roles.items() if role in allowed}
-            restricted = not credential.unrestricted
-        return Grant(row, scope, roles, epoch, restricted) if roles else None
-
-    # What a token says, in OpenStack's words
-
-    def token_body(self, issued: Issued, base_url: str, with_catalog: bool = True) -> dict[str, Any]:
-        token, grant = issued.token, issued.grant
-        row = grant.subject
-        body: dict[str, Any] = {
-            "methods": list(token.methods),
-            "user": {
-                "id": row.user_id,
-                "name": row.user_name,
-                "password_expires_at": None,
-                "domain": {"id": row.user_domain_id, "name": row.user_domain_name},
-            },
-            "audit_ids": list(token.audit_ids),
-            "expires_at": micros_text(token.expires_at) + "Z",
-            "issued_at": micros_text(token.issued_at) + "Z",
-        }
-        if grant.scope == PROJECT:
-            body["project"] = {
-                "id": row.project_id,
-                "name": row.project_name,
-                "domain": {"id": row.project_domain_id, "name": row.project_domain_name},
-            }
-            body["is_domain"] = False
-        elif grant.scope == DOMAIN:
-            body["domain"] = {"id": row.project_id, "name": row.project_name}
-        elif grant.scope == SYSTEM:
-            body["system"] = {"all": True}
-        if grant.scope != UNSCOPED:
-            body["roles"] = [{"id": role, "name": name} for role, name in grant.roles.items()]
-            if with_catalog:
-                body["catalog"] = self.catalog(base_url, token.scope_id if grant.scope == PROJECT else None)
-        if token.application_credential_id:
-            body["application_credential"] = {
-                "id": token.application_credential_id,
-                "restricted": grant.restricted,
-            }
-        return body
-
-    def catalog(self, base_url: str, project_id: str | None) -> list[dict[str, Any]]:
-        """The services with their endpoints; where there is no project, without those that need one."""
-        found: dict[str, dict[str, Any]] = {}
-        for row in self._catalog_rows():
-            url = filled(row.url, base_url, project_id)
-            if "$(" in url:
-                continue
-            service = found.setdefault(
-                row.service_id,
-                {"id": row.service_id, "type": row.type, "name": row.name or "", "endpoints": []},
-            )
-            service["endpoints"].append(
-                {
-                    "id": row.id,
-                    "interface": row.interface,
-                    "region": row.region_id,
-                    "region_id": row.region_id,
-                    "url": url,
-                }
-            )
-        return list(found.values())
-
-    def _catalog_rows(self) -> list[sa.Row]:
-        with self._db.read() as tx:
-            count = store.change_count(tx)
-            if self._endpoints is None or self._endpoints[0] != count:
-                self._endpoints = (count, list(store.catalog(tx)))
-        return self._endpoints[1]
 
     # What one could be scoped to
 
@@ -363,19 +227,12 @@ class Authentication(Base):
         with self._db.read() as tx:
             return bool(store.granted_roles(tx, user_id, "system", store.ALL))
 
-    def projects_of_user(self, context: Context, user_id: str) -> list[sa.Row]:
-        """Raises Forbidden where it is neither oneself nor an administrator who asks."""
-        own_or_admin(context, user_id, "identity:list_user_projects")
-        return self.projects_of(user_id)
 
-
-def filled(template: str, base_url: str, project_id: str | None = None) -> str:
-    """An endpoint's URL with what can be put in put in."""
-    url = template.replace("$(base_url)s", base_url)
-    if project_id is not None:
-        for name in ("project_id", "tenant_id"):
-            url = url.replace(f"$({name})s", project_id).replace(f"%({name})s", project_id)
-    return url
+_FIELDS = {
+    APPLICATION_CREDENTIAL: "application_credential_id",
+    TRUST: "trust_id",
+    ACCESS_TOKEN: "access_token_id",
+}
 
 
 def _context(issued: Issued) -> Context:
@@ -397,49 +254,8 @@ def _context(issued: Issued) -> Context:
         issued_at=token.issued_at,
         methods=token.methods,
         restricted=grant.restricted,
+        access_rules=None if grant.delegation is None else grant.delegation.access_rules,
+        application_credential_id=token.application_credential_id,
+        trust_id=token.trust_id,
+        access_token_id=token.access_token_id,
     )
-
-
-def _domain_key(domain: wire.DomainRef | None, what: str) -> dict[str, str | None]:
-    if domain is None or (domain.id is None and domain.name is None):
-        raise BadRequest(f"A {what} that is given by name needs the domain it is in, by id or by name.")
-    return {"domain_id": domain.id} if domain.id is not None else {"domain_name": domain.name}
-
-
-def _user_key(user: wire.UserRef) -> dict[str, str | None]:
-    if user.id is not None:
-        return {"user_id": user.id}
-    if user.name is None:
-        raise BadRequest("A user is given by id, or by name and domain.")
-    return {"name": user.name, **_domain_key(user.domain, "user")}
-
-
-def _resolve_scope(tx: Tx, wanted: wire.ScopeRef | str) -> tuple[int, str]:
-    """Raises Unauthorized for what does not exist, BadRequest for none or several scopes."""
-    if isinstance(wanted, str) or wanted.unscoped is not None:
-        return UNSCOPED, ""
-    if wanted.trust is not None:
-        raise BadRequest("Trusts are not served here: use an application credential.")
-    if [wanted.project, wanted.domain, wanted.system].count(None) != 2:
-        raise BadRequest(
-            "Invalid input for field/attribute auth.scope. Give one of project, domain and system."
-        )
-    if wanted.system is not None:
-        if not wanted.system.all:
-            raise BadRequest(
-                "Invalid input for field/attribute auth.scope.system. The only system is 'all': true."
-            )
-        return SYSTEM, ""
-    if wanted.domain is not None:
-        found = wanted.domain.id or store.domain_key(tx, wanted.domain.name or "")
-    elif wanted.project.id is not None:
-        found = wanted.project.id
-    elif wanted.project.name is None:
-        raise BadRequest("A project is given by id, or by name and domain.")
-    else:
-        found = store.project_key(
-            tx, name=wanted.project.name, **_domain_key(wanted.project.domain, "project")
-        )
-    if not found:
-        raise Unauthorized(REFUSED)
-    return (DOMAIN if wanted.domain is not None else PROJECT), found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +11,8 @@ import sqlalchemy as sa
 
 from pilvi.db import Database, Tx
 from pilvi.engine.clock import Clock, Ids
-from pilvi.faults import Forbidden, NotFound
-from pilvi.identity import store
+from pilvi.faults import Conflict, Forbidden, NotFound
+from pilvi.identity import store, wire
 from pilvi.identity.keys import Keys
 from pilvi.policy import Context
 from pilvi.settings import Settings
@@ -35,6 +37,17 @@ class Base:
         self._keys = Keys(keys)
         self._secrets = Keys(keys / "credentials")  # never rotated: what they encrypt is kept
         self._known_roles: Roles | None = None
+        self._endpoints: tuple[int, list[sa.Row]] | None = None
+
+    @contextmanager
+    def _change(self) -> Iterator[Tx]:
+        """Raises Conflict where something this rests on is changed by another at the same moment."""
+        try:
+            with self._db.transaction() as tx:
+                yield tx
+                store.changed(tx)
+        except sa.exc.IntegrityError:
+            raise Conflict("What this rests on was changed at the same moment: try again.") from None
 
     def _roles(self, tx: Tx, count: int) -> Roles:
         known = self._known_roles
@@ -73,3 +86,16 @@ def own_or_admin(context: Context, user_id: str, action: str) -> None:
     """Raises Forbidden, alike for those who exist and those who do not."""
     if context.user_id != user_id and not context.is_admin:
         raise Forbidden(f"You are not authorized to perform the requested action: {action}.")
+
+
+def own_or_auditor(context: Context, user_id: str, action: str) -> None:
+    """As own_or_admin, for what changes nothing."""
+    if context.user_id != user_id and not context.is_auditor:
+        raise Forbidden(f"You are not authorized to perform the requested action: {action}.")
+
+
+def role_ids_of(having: Mapping[str, str], wanted: Sequence[wire.RoleRef]) -> list[str] | None:
+    """Ids of the wanted roles, by id or name; None where there are none, or one is not among `having`."""
+    by_name = {name: role for role, name in having.items()}
+    found = [role.id if role.id in having else by_name.get(role.name or "") for role in wanted]
+    return sorted(set(found)) if found and None not in found else None

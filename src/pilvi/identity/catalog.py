@@ -101,6 +101,46 @@ class Catalog(Directory):
         store.update(tx, table, key, {**values, "extra": {**row.extra, **extra}})
         return store.get(tx, table, key)
 
+    # As tokens show it
+
+    def catalog(self, base_url: str, project_id: str | None) -> list[dict[str, Any]]:
+        """The services with their endpoints; where there is no project, without those that need one."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in self._catalog_rows():
+            url = filled(row.url, base_url, project_id)
+            if "$(" in url:
+                continue
+            service = found.setdefault(
+                row.service_id,
+                {"id": row.service_id, "type": row.type, "name": row.name or "", "endpoints": []},
+            )
+            service["endpoints"].append(
+                {
+                    "id": row.id,
+                    "interface": row.interface,
+                    "region": row.region_id,
+                    "region_id": row.region_id,
+                    "url": url,
+                }
+            )
+        return list(found.values())
+
+    def _catalog_rows(self) -> list[sa.Row]:
+        with self._db.read() as tx:
+            count = store.change_count(tx)
+            if self._endpoints is None or self._endpoints[0] != count:
+                self._endpoints = (count, list(store.catalog(tx)))
+        return self._endpoints[1]
+
+
+def filled(template: str, base_url: str, project_id: str | None = None) -> str:
+    """An endpoint's URL with what can be put in put in."""
+    url = template.replace("$(base_url)s", base_url)
+    if project_id is not None:
+        for name in ("project_id", "tenant_id"):
+            url = url.replace(f"$({name})s", project_id).replace(f"%({name})s", project_id)
+    return url
+
 
 def _made(tx: Tx, table: sa.Table, values: Values) -> sa.Row:
     tx.execute(table.insert(), values)

@@ -11,7 +11,7 @@ from pilvi.db import Tx
 from pilvi.engine.clock import parse_time
 from pilvi.faults import BadRequest, Forbidden
 from pilvi.identity import passwords, store
-from pilvi.identity.base import missing, own_or_admin
+from pilvi.identity.base import missing, own_or_admin, role_ids_of
 from pilvi.identity.directory import Values, taken
 from pilvi.identity.grants import Grants
 from pilvi.identity.tables import application_credentials, credentials, users
@@ -92,14 +92,13 @@ class Secrets(Grants):
         }
         if wanted.roles is None:
             return sorted(by_id)
-        by_name = {name: role for role, name in by_id.items()}
-        found = [role.id if role.id in by_id else by_name.get(role.name or "") for role in wanted.roles]
-        if None in found or not found:
+        found = role_ids_of(by_id, wanted.roles)
+        if found is None:
             raise BadRequest(
                 "Invalid input for field/attribute roles. "
                 "An application credential has one or more of its user's roles in the project, no others."
             )
-        return sorted(set(found))
+        return found
 
     # Credentials: keys for other services, encrypted
 

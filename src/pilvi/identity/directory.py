@@ -1,4 +1,4 @@
-"""Domains, projects, users and groups.
+"""Domains, projects and groups.
 
 `values` are the fields of `wire`, `extra` the client's own ones. Every verb that changes something moves the
 change count, so that no token outlives what it rests on.
@@ -6,15 +6,14 @@ change count, so that no token outlives what it rests on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, Unauthorized
-from pilvi.identity import passwords, store
+from pilvi.faults import BadRequest, Forbidden, NotFound
+from pilvi.identity import store
 from pilvi.identity.base import Base, missing, own_or_admin
 from pilvi.identity.tables import ROOT, groups, projects, users
 from pilvi.policy import Context
@@ -24,16 +23,6 @@ Values = Mapping[str, Any]
 
 
 class Directory(Base):
-    @contextmanager
-    def _change(self) -> Iterator[Tx]:
-        """Raises Conflict where something this rests on is changed by another at the same moment."""
-        try:
-            with self._db.transaction() as tx:
-                yield tx
-                store.changed(tx)
-        except sa.exc.IntegrityError:
-            raise Conflict("What this rests on was changed at the same moment: try again.") from None
-
     def listing(
         self, table: sa.Table, filters: Sequence[store.Filter], limit: int | None, marker: str | None
     ) -> list[sa.Row]:
@@ -230,71 +219,6 @@ class Directory(Base):
         )
         return store.get(tx, projects, row.id)
 
-    # Users
-
-    def user(self, context: Context, user_id: str) -> sa.Row:
-        own_or_admin(context, user_id, "identity:get_user")
-        return self.row(users, user_id, "user")
-
-    def create_user(self, context: Context, values: Values, extra: Values) -> sa.Row:
-        password_hash = _hashed(values["password"])
-        with self._change() as tx:
-            domain_id = self._domain_for(tx, context, values["domain_id"])
-            key = self._ids.hex()
-            store.insert(
-                tx,
-                users,
-                {
-                    "id": key,
-                    "domain_id": domain_id,
-                    "password_hash": password_hash,
-                    "options": merged({}, values["options"]),
-                    "extra": extra,
-                    **{name: values[name] for name in ("name", "enabled", "default_project_id")},
-                },
-                taken("user", values["name"]),
-            )
-            return store.get(tx, users, key)
-
-    def update_user(self, context: Context, user_id: str, values: Values, extra: Values) -> sa.Row:
-        changes = {name: values[name] for name in ("name", "enabled", "default_project_id") if name in values}
-        if "password" in values:
-            changes["password_hash"] = _hashed(values["password"])
-        with self._change() as tx:
-            row = self._get(tx, users, user_id, "user")
-            same_domain(row, values)
-            changes["options"] = merged(row.options, values.get("options", {}))
-            if "password" in values or (row.enabled and not values.get("enabled", True)):
-                store.end_tokens(tx, users, user_id)
-            store.update(
-                tx,
-                users,
-                user_id,
-                {**changes, "extra": {**row.extra, **extra}},
-                taken("user", values.get("name", row.name)),
-            )
-            return store.get(tx, users, user_id)
-
-    def change_password(self, user_id: str, original: str, wanted: str) -> None:
-        """By the user, who shows the old one, not a token; ends all their tokens. Raises Unauthorized."""
-        with self._db.read() as tx:
-            row = store.get(tx, users, user_id)
-        right = passwords.matches(original, row and row.password_hash)
-        if right and row.options.get("lock_password"):
-            raise Forbidden("The password is locked: only an administrator may change it.")
-        if not right or not row.enabled:
-            raise Unauthorized("The user or the original password is not right.")
-        new = passwords.hashed(wanted)
-        with self._change() as tx:
-            if not store.replace_password(tx, user_id, row.password_hash, new):
-                raise Unauthorized("The user or the original password is not right.")
-            store.end_tokens(tx, users, user_id)
-
-    def delete_user(self, context: Context, user_id: str) -> None:
-        with self._change() as tx:
-            if not store.delete_actor(tx, users, "user", user_id):
-                raise missing("user", user_id)
-
     # Groups
 
     def create_group(self, context: Context, values: Values, extra: Values) -> sa.Row:
@@ -382,7 +306,3 @@ def mutable_options(row: sa.Row, values: Values) -> dict[str, Any]:
     if row.options.get("immutable") and options.get("immutable"):
         raise Forbidden(f"{row.name} ({row.id}) is immutable: set its option immutable to false first.")
     return options
-
-
-def _hashed(password: str | None) -> str | None:
-    return None if password is None else passwords.hashed(password)

@@ -8,6 +8,10 @@ from pilvi.faults import BadRequest, Forbidden, Unauthorized
 from pilvi.http.app import unauthorized
 from pilvi.http.request import Request, Response
 from pilvi.identity import wire
+from pilvi.identity.authentication import Issued, MoreFactors
+from pilvi.identity.oauth_signature import SignedRequest
+from pilvi.identity.token_views import receipt_body, token_body
+from pilvi.identity.tokens import PROJECT, UNSCOPED
 from pilvi.identity.views import collection, domain_view, project_view
 
 
@@ -33,22 +37,36 @@ def version(request: Request) -> Response:
 
 def issue_token(request: Request) -> Response:
     auth = request.decode(wire.AuthBody).auth
-    identity = request.cloud.identity
+    receipt = request.headers.get("openstack-auth-receipt", "")
     try:
-        issued = identity.issue(auth)
+        issued = request.cloud.identity.issue(auth, signed(request), receipt)
+    except MoreFactors as fault:
+        return Response(401, receipt_body(fault), {"Openstack-Auth-Receipt": fault.text})
     except Unauthorized as fault:
         raise unauthorized(request, fault.message) from None
-    body = identity.token_body(issued, request.base_url, _with_catalog(request))
-    return Response(201, {"token": body}, {"X-Subject-Token": issued.text, "Vary": "X-Auth-Token"})
+    return token_response(201, request, issued)
 
 
 def validate_token(request: Request) -> Response:
-    identity, subject = request.cloud.identity, _subject(request)
-    issued = identity.validate(
-        request.context, request.headers["x-auth-token"], subject, _present(request, "allow_expired")
-    )
-    body = identity.token_body(issued, request.base_url, _with_catalog(request))
-    return Response(200, {"token": body}, {"X-Subject-Token": subject, "Vary": "X-Auth-Token"})
+    subject, own = _subject(request), request.headers["x-auth-token"]
+    expired, heeds = _present(request, "allow_expired"), "openstack-identity-access-rules" in request.headers
+    issued = request.cloud.identity.validate(request.context, own, subject, expired, heeds)
+    return token_response(200, request, issued)
+
+
+def token_response(status: int, request: Request, issued: Issued) -> Response:
+    catalog = None
+    if not _present(request, "nocatalog") and issued.grant.scope != UNSCOPED:
+        project_id = issued.token.scope_id if issued.grant.scope == PROJECT else None
+        catalog = request.cloud.identity.catalog(request.base_url, project_id)
+    headers = {"X-Subject-Token": issued.text, "Vary": "X-Auth-Token"}
+    return Response(status, {"token": token_body(issued, catalog)}, headers)
+
+
+def signed(request: Request) -> SignedRequest:
+    """What an OAuth signature of this request is about."""
+    url = request.base_url + request.path
+    return SignedRequest(request.method, url, request.query_string, request.headers.get("authorization", ""))
 
 
 def revoke_token(request: Request) -> Response:
@@ -89,7 +107,3 @@ def _subject(request: Request) -> str:
 def _present(request: Request, name: str) -> bool:
     """A query parameter that is on when it is there, unless it says no."""
     return request.arg(name) == "" or bool(request.flag(name, False) if request.arg(name) else False)
-
-
-def _with_catalog(request: Request) -> bool:
-    return not _present(request, "nocatalog")

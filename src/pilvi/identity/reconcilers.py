@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Expiry(Reconciler):
-    """Deletes revocations of tokens that would by now hold no longer anyway."""
+    """Deletes revocations of tokens that would by now hold no longer anyway, and request tokens that expired."""
 
     name = "identity expiry"
     period = 600.0
@@ -20,4 +20,4 @@ class Expiry(Reconciler):
         self._identity = identity
 
     def reconcile(self) -> str:
-        return f"{self._identity.expire()} revocations deleted"
+        return f"{self._identity.expire()} expired rows deleted"

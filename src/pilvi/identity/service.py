@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.identity import passwords, store, tables
+from pilvi.identity import store_delegation as sql
 from pilvi.identity.authentication import GRACE, Authentication
 from pilvi.identity.catalog import Catalog
 from pilvi.identity.delegation import Secrets
 from pilvi.identity.reconcilers import Expiry
+from pilvi.identity.users import Users
 from pilvi.policy import IMPLIED
 
 DEFAULT = "default"  # the first domain's id, as in OpenStack
@@ -32,14 +34,15 @@ USERS = (
 )  # with their role in the project named alike
 
 
-class Identity(Authentication, Secrets, Catalog):
+class Identity(Authentication, Secrets, Users, Catalog):
     def register(self, engine: Engine) -> None:
         engine.add_reconciler(Expiry(self))
 
     def expire(self) -> int:
-        """Forgets revocations of tokens that nobody could use any more anyway; how many."""
+        """Forgets what could end no token any more, and what has expired; how many rows."""
         with self._db.transaction() as tx:
-            return store.delete_revocations(tx, tx.now - GRACE)
+            life = int(self._settings.token_hours * 3600) * 1_000_000
+            return store.delete_revocations(tx, tx.now - GRACE) + sql.forget(tx, tx.now - life - GRACE)
 
     def project_exists(self, tx: Tx, project_id: str) -> bool:
         """A domain is none."""

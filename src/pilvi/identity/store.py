@@ -52,10 +52,12 @@ def insert(tx: Tx, table: sa.Table, values: Mapping[str, Any], duplicate: str) -
         raise Conflict(duplicate) from None
 
 
-def ensure(tx: Tx, table: sa.Table, **values: Any) -> None:
-    """Inserts the row unless there is one with its key, even if another inserts it at the same moment."""
+def ensure(tx: Tx, table: sa.Table, **values: Any) -> bool:
+    """Inserts the row unless there is one with its key, even if another inserts it at the same moment.
+
+    False where there was one."""
     insert_into = postgresql.insert if tx.connection.dialect.name == "postgresql" else sqlite.insert
-    tx.execute(insert_into(table).values(**values).on_conflict_do_nothing())
+    return bool(tx.execute(insert_into(table).values(**values).on_conflict_do_nothing()).rowcount)
 
 
 def update(tx: Tx, table: sa.Table, key: str, values: Mapping[str, Any], duplicate: str = "") -> bool:
@@ -139,6 +141,10 @@ def subject(tx: Tx, user_id: str, project_id: str | None) -> sa.Row | None:
             users.c.enabled.label("user_enabled"),
             users.c.epoch.label("user_epoch"),
             users.c.default_project_id,
+            users.c.options.label("user_options"),
+            users.c.password_expires_at,
+            users.c.failed_count,
+            users.c.last_active_at,
             _user_domain.c.id.label("user_domain_id"),
             _user_domain.c.name.label("user_domain_name"),
             _user_domain.c.enabled.label("user_domain_enabled"),
@@ -168,8 +174,16 @@ def login(
     domain_id: str | None = None,
     domain_name: str | None = None,
 ) -> sa.Row | None:
-    """The user to log in: id, password_hash, epoch."""
-    statement = sa.select(users.c.id, users.c.password_hash, users.c.epoch)
+    """The user to log in."""
+    statement = sa.select(
+        users.c.id,
+        users.c.password_hash,
+        users.c.password_expires_at,
+        users.c.epoch,
+        users.c.options,
+        users.c.failed_count,
+        users.c.failed_at,
+    )
     if user_id is not None:
         return tx.one(statement.where(users.c.id == user_id))
     domain = domain_id if domain_id is not None else _domain_named(domain_name)

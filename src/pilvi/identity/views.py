@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from pilvi.engine.clock import micros_text
 from pilvi.http.request import Request
-from pilvi.identity.authentication import filled
+from pilvi.identity.catalog import filled
 
 V3 = "/identity/v3"
 
@@ -24,6 +24,10 @@ def collection(
     query = f"?{request.query_string}" if request.query_string else ""
     links = {"next": following, "self": f"{request.base_url}{request.path}{query}", "previous": None}
     return {name: items, "links": links}
+
+
+def moment(at: int | None) -> str | None:
+    return None if at is None else micros_text(at)
 
 
 def domain_view(row: sa.Row, request: Request) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def user_view(row: sa.Row, request: Request) -> dict[str, Any]:
         "domain_id": row.domain_id,
         "enabled": row.enabled,
         "options": row.options,
-        "password_expires_at": None,
+        "password_expires_at": moment(row.password_expires_at),
         "links": self_link(request, "users", row.id),
     }
     if row.default_project_id is not None:
@@ -147,7 +151,6 @@ def credential_view(row: sa.Row, request: Request) -> dict[str, Any]:
 
 def application_credential_view(row: sa.Row, roles: Mapping[str, sa.Row], request: Request) -> dict[str, Any]:
     """`roles` are rows by id; one that was deleted since is left out."""
-    expires = None if row.expires_at is None else micros_text(row.expires_at)
     given = [
         {"id": role, "name": roles[role].name, "domain_id": roles[role].domain_id or None}
         for role in row.role_ids
@@ -159,7 +162,7 @@ def application_credential_view(row: sa.Row, roles: Mapping[str, sa.Row], reques
         "description": row.description,
         "user_id": row.user_id,
         "project_id": row.project_id,
-        "expires_at": expires,
+        "expires_at": moment(row.expires_at),
         "unrestricted": row.unrestricted,
         "roles": given,
         "system": None,

@@ -51,11 +51,21 @@ class ApplicationCredentialMethod(msgspec.Struct):
     user: UserRef | None = None
 
 
+class TotpUser(UserRef, kw_only=True):
+    passcode: Annotated[str, Meta(max_length=64)]
+
+
+class TotpMethod(msgspec.Struct):
+    user: TotpUser
+
+
 class IdentityPart(msgspec.Struct):
     methods: Annotated[list[str], Meta(min_length=1, max_length=8)]
     password: PasswordMethod | None = None
     token: TokenMethod | None = None
     application_credential: ApplicationCredentialMethod | None = None
+    totp: TotpMethod | None = None
+    oauth1: dict[str, Any] | None = None
 
 
 class ProjectRef(msgspec.Struct):
@@ -68,12 +78,16 @@ class SystemRef(msgspec.Struct):
     all: bool = False
 
 
+class TrustRef(msgspec.Struct):
+    id: AnyId
+
+
 class ScopeRef(msgspec.Struct):
     project: ProjectRef | None = None
     domain: DomainRef | None = None
     system: SystemRef | None = None
     unscoped: dict[str, Any] | None = None
-    trust: dict[str, Any] | None = msgspec.field(default=None, name="OS-TRUST:trust")
+    trust: TrustRef | None = msgspec.field(default=None, name="OS-TRUST:trust")
 
 
 class Auth(msgspec.Struct):
@@ -91,14 +105,19 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     immutable: bool | UnsetType | None = UNSET
 
 
+FactorRules = list[Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(min_length=1)]]
+
+
 class UserOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Exemptions from rules on passwords that are not in force here, so that they hold anyway; no others."""
+    """Exemptions from rules on passwords (settings.IdentitySettings), and rules of the user's own."""
 
     ignore_change_password_upon_first_use: bool | UnsetType | None = UNSET
     ignore_password_expiry: bool | UnsetType | None = UNSET
     ignore_lockout_failure_attempts: bool | UnsetType | None = UNSET
     ignore_user_inactivity: bool | UnsetType | None = UNSET
     lock_password: bool | UnsetType | None = UNSET  # the user may not change it
+    multi_factor_auth_enabled: bool | UnsetType | None = UNSET
+    multi_factor_auth_rules: FactorRules | UnsetType | None = UNSET  # one rule's methods, all, let the user in
 
 
 # The things that are managed: what may be given to make one, and to change one
