@@ -32,6 +32,37 @@ def upgrade() -> None:
     with op.batch_alter_table('console_tokens', schema=None) as batch_op:
         batch_op.create_index('ix_console_tokens_expires_at', ['expires_at'], unique=False)
 
+    op.create_table('identity_consumers',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('secret', sa.Text(), nullable=False),
+    sa.Column('extra', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_consumers'))
+    )
+    op.create_table('identity_nonces',
+    sa.Column('key', sa.String(length=64), nullable=False),
+    sa.Column('expires_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('key', name=op.f('pk_identity_nonces'))
+    )
+    with op.batch_alter_table('identity_nonces', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_nonces_expires_at', ['expires_at'], unique=False)
+
+    op.create_table('identity_revocation_events',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('audit_id', sa.String(length=32), nullable=True),
+    sa.Column('user_id', sa.String(length=64), nullable=True),
+    sa.Column('project_id', sa.String(length=64), nullable=True),
+    sa.Column('domain_id', sa.String(length=64), nullable=True),
+    sa.Column('trust_id', sa.String(length=64), nullable=True),
+    sa.Column('consumer_id', sa.String(length=64), nullable=True),
+    sa.Column('access_token_id', sa.String(length=64), nullable=True),
+    sa.Column('issued_before', sa.BigInteger(), nullable=False),
+    sa.Column('revoked_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_revocation_events'))
+    )
+    with op.batch_alter_table('identity_revocation_events', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_revocation_events_revoked_at', ['revoked_at'], unique=False)
+
     op.create_table('server_groups',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('seq', sa.BigInteger(), nullable=False),
@@ -54,6 +85,90 @@ def upgrade() -> None:
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.create_index('ix_aggregate_hosts_host', ['host'], unique=False)
 
+    op.create_table('identity_access_rules',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('service', sa.String(length=64), nullable=False),
+    sa.Column('method', sa.String(length=16), nullable=False),
+    sa.Column('path', sa.String(length=128), nullable=False),
+    sa.ForeignKeyConstraint(['user_id'], ['identity_users.id'], name=op.f('fk_identity_access_rules_user_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_access_rules')),
+    sa.UniqueConstraint('user_id', 'service', 'method', 'path', name=op.f('uq_identity_access_rules_user_id_service_method_path'))
+    )
+    op.create_table('identity_access_tokens',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('consumer_id', sa.String(length=64), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('secret', sa.Text(), nullable=False),
+    sa.Column('role_ids', sa.JSON(), nullable=False),
+    sa.Column('expires_at', sa.BigInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['consumer_id'], ['identity_consumers.id'], name=op.f('fk_identity_access_tokens_consumer_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['project_id'], ['identity_projects.id'], name=op.f('fk_identity_access_tokens_project_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['user_id'], ['identity_users.id'], name=op.f('fk_identity_access_tokens_user_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_access_tokens'))
+    )
+    with op.batch_alter_table('identity_access_tokens', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_access_tokens_user_id', ['user_id'], unique=False)
+
+    op.create_table('identity_password_history',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('password_hash', sa.String(length=255), nullable=False),
+    sa.ForeignKeyConstraint(['user_id'], ['identity_users.id'], name=op.f('fk_identity_password_history_user_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_password_history'))
+    )
+    with op.batch_alter_table('identity_password_history', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_password_history_user_id', ['user_id'], unique=False)
+
+    op.create_table('identity_request_tokens',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('consumer_id', sa.String(length=64), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('secret', sa.Text(), nullable=False),
+    sa.Column('expires_at', sa.BigInteger(), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=True),
+    sa.Column('role_ids', sa.JSON(), nullable=False),
+    sa.Column('verifier', sa.String(length=64), nullable=True),
+    sa.ForeignKeyConstraint(['consumer_id'], ['identity_consumers.id'], name=op.f('fk_identity_request_tokens_consumer_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['project_id'], ['identity_projects.id'], name=op.f('fk_identity_request_tokens_project_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['user_id'], ['identity_users.id'], name=op.f('fk_identity_request_tokens_user_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_request_tokens'))
+    )
+    op.create_table('identity_trusts',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('trustor_id', sa.String(length=64), nullable=False),
+    sa.Column('trustee_id', sa.String(length=64), nullable=False),
+    sa.Column('origin_id', sa.String(length=64), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=True),
+    sa.Column('impersonation', sa.Boolean(), nullable=False),
+    sa.Column('role_ids', sa.JSON(), nullable=False),
+    sa.Column('expires_at', sa.BigInteger(), nullable=True),
+    sa.Column('remaining_uses', sa.Integer(), nullable=True),
+    sa.Column('redelegation_count', sa.Integer(), nullable=False),
+    sa.Column('parent_id', sa.String(length=64), nullable=True),
+    sa.Column('extra', sa.JSON(), nullable=False),
+    sa.ForeignKeyConstraint(['origin_id'], ['identity_users.id'], name=op.f('fk_identity_trusts_origin_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['parent_id'], ['identity_trusts.id'], name=op.f('fk_identity_trusts_parent_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['project_id'], ['identity_projects.id'], name=op.f('fk_identity_trusts_project_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['trustee_id'], ['identity_users.id'], name=op.f('fk_identity_trusts_trustee_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['trustor_id'], ['identity_users.id'], name=op.f('fk_identity_trusts_trustor_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_trusts'))
+    )
+    with op.batch_alter_table('identity_trusts', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_trusts_trustee_id', ['trustee_id'], unique=False)
+        batch_op.create_index('ix_identity_trusts_trustor_id', ['trustor_id'], unique=False)
+
+    with op.batch_alter_table('identity_application_credentials', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('access_rule_ids', sa.JSON(none_as_null=True), nullable=True))
+
+    with op.batch_alter_table('identity_users', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('password_created_at', sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column('password_expires_at', sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column('failed_count', sa.Integer(), server_default='0', nullable=False))
+        batch_op.add_column(sa.Column('failed_at', sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column('last_active_at', sa.BigInteger(), nullable=True))
+
     with op.batch_alter_table('servers', schema=None) as batch_op:
         batch_op.add_column(sa.Column('server_group_id', sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column('scheduler_hints', sa.JSON(), nullable=True))
@@ -69,6 +184,31 @@ def downgrade() -> None:
         batch_op.drop_column('scheduler_hints')
         batch_op.drop_column('server_group_id')
 
+    with op.batch_alter_table('identity_users', schema=None) as batch_op:
+        batch_op.drop_column('last_active_at')
+        batch_op.drop_column('failed_at')
+        batch_op.drop_column('failed_count')
+        batch_op.drop_column('password_expires_at')
+        batch_op.drop_column('password_created_at')
+
+    with op.batch_alter_table('identity_application_credentials', schema=None) as batch_op:
+        batch_op.drop_column('access_rule_ids')
+
+    with op.batch_alter_table('identity_trusts', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_trusts_trustor_id')
+        batch_op.drop_index('ix_identity_trusts_trustee_id')
+
+    op.drop_table('identity_trusts')
+    op.drop_table('identity_request_tokens')
+    with op.batch_alter_table('identity_password_history', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_password_history_user_id')
+
+    op.drop_table('identity_password_history')
+    with op.batch_alter_table('identity_access_tokens', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_access_tokens_user_id')
+
+    op.drop_table('identity_access_tokens')
+    op.drop_table('identity_access_rules')
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.drop_index('ix_aggregate_hosts_host')
 
@@ -77,6 +217,15 @@ def downgrade() -> None:
         batch_op.drop_index('ix_server_groups_project')
 
     op.drop_table('server_groups')
+    with op.batch_alter_table('identity_revocation_events', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_revocation_events_revoked_at')
+
+    op.drop_table('identity_revocation_events')
+    with op.batch_alter_table('identity_nonces', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_nonces_expires_at')
+
+    op.drop_table('identity_nonces')
+    op.drop_table('identity_consumers')
     with op.batch_alter_table('console_tokens', schema=None) as batch_op:
         batch_op.drop_index('ix_console_tokens_expires_at')
 
