@@ -1,4 +1,4 @@
-"""`scripts/openstack-commands`: runs every subcommand of the unmodified client on a throw-away cloud, and writes the table."""
+"""`scripts/openstack-commands`: every subcommand of the unmodified client on a throw-away cloud, and the table of it."""
 
 from __future__ import annotations
 

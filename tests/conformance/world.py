@@ -1,0 +1,129 @@
+"""Things of every kind in a throw-away cloud, made when they are asked for, and anew when they may be spoiled."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from pilvi.cli.client import ApiFault
+
+Make = Callable[["World"], str]
+
+
+class World:
+    def __init__(self, client: Any):
+        self.client = client
+        self._made: dict[str, str] = {}
+        self._numbers = itertools.count(1)
+
+    def __contains__(self, kind: str) -> bool:
+        return kind in KINDS
+
+    def __getitem__(self, kind: str) -> str:
+        """The id of a thing of this kind."""
+        if kind not in self._made:
+            try:
+                self._made[kind] = KINDS[kind](self)
+            except ApiFault:  # this cloud does not have such things: then there is none
+                self._made[kind] = "none"
+        return self._made[kind]
+
+    def forget(self, kind: str) -> None:
+        self._made.pop(kind, None)
+
+    def name(self) -> str:
+        return f"thing-{next(self._numbers)}"
+
+    def post(self, path: str, key: str, **body: Any) -> str:
+        made = self.client.post(path, {key: body})[key]
+        return made.get("id") or made["name"]
+
+
+def _network(kind: str, **body: Callable[[World], Any]) -> Make:
+    key = {"policies": "policy"}.get(kind) or kind.rstrip("s").replace("-", "_")
+    return lambda world: world.post(f"/network/v2.0/{kind}", key, **{name: make(world) for name, make in body.items()})
+
+
+def _identity(kind: str, **body: Callable[[World], Any]) -> Make:
+    return lambda world: world.post(f"/identity/v3/{kind}", kind.removesuffix("s").replace("policie", "policy"),
+                                    **{name: make(world) for name, make in body.items()})
+
+
+def _server(world: World) -> str:
+    return world.post("/compute/v2.1/servers", "server", name=world.name(), imageRef=world["images"],
+                      flavorRef=world["flavors"], networks=[{"port": world["ports"]}])
+
+
+def _image(world: World) -> str:
+    made = world.client.post("/image/v2/images", {"name": world.name(), "disk_format": "raw", "container_format": "bare"})
+    world.client.upload(f"/image/v2/images/{made['id']}/file", b"\0" * 4096, 4096)
+    return made["id"]
+
+
+def _port(world: World) -> str:
+    subnet = world["subnets"]
+    return world.post("/network/v2.0/ports", "port", network_id=world["networks"], fixed_ips=[{"subnet_id": subnet}])
+
+
+def _subnet(world: World) -> str:
+    number = next(world._numbers)
+    return world.post("/network/v2.0/subnets", "subnet", network_id=world["networks"], ip_version=4,
+                      cidr=f"10.{200 + number % 50}.{number % 250}.0/24")
+
+
+def _first(path: str, key: str) -> Make:
+    return lambda world: str(world.client.get(path)[key][0]["id"])
+
+
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAizjzF/pXgcBuYzm/qhCT6H7m9/pKiGTDMiCDyKV6u1 pilvi"
+NAME: Callable[[World], str] = World.name
+KINDS: dict[str, Make] = {
+    "servers": _server,
+    "flavors": lambda w: w.post("/compute/v2.1/flavors", "flavor", name=w.name(), vcpus=1, ram=64, disk=1),
+    "images": _image,
+    "os-keypairs": lambda w: w.post("/compute/v2.1/os-keypairs", "keypair", name=w.name(), public_key=PUBLIC_KEY),
+    "os-aggregates": lambda w: str(w.post("/compute/v2.1/os-aggregates", "aggregate", name=w.name())),
+    "os-server-groups": lambda w: w.post("/compute/v2.1/os-server-groups", "server_group", name=w.name(), policy="affinity"),
+    "os-hypervisors": _first("/compute/v2.1/os-hypervisors", "hypervisors"),
+    "os-quota-sets": lambda w: w["projects"],
+    "os-simple-tenant-usage": lambda w: w["projects"],
+    "networks": _network("networks", name=NAME),
+    "subnets": _subnet,
+    "ports": _port,
+    "routers": _network("routers", name=NAME),
+    "security-groups": _network("security-groups", name=NAME),
+    "security-group-rules": _network("security-group-rules", security_group_id=lambda w: w["security-groups"],
+                                     direction=lambda _: "ingress"),
+    "floatingips": _network("floatingips", floating_network_id=lambda w: w["public"]),
+    "public": _first("/network/v2.0/networks?router:external=true", "networks"),
+    "subnetpools": _network("subnetpools", name=NAME, prefixes=lambda _: ["10.100.0.0/16"]),
+    "address-scopes": _network("address-scopes", name=NAME, ip_version=lambda _: 4),
+    "domains": _identity("domains", name=NAME),
+    "projects": _identity("projects", name=NAME),
+    "users": _identity("users", name=NAME, password=NAME),
+    "groups": _identity("groups", name=NAME),
+    "roles": _identity("roles", name=NAME),
+    "regions": _identity("regions", id=NAME),
+    "services": _identity("services", name=NAME, type=NAME),
+    "endpoints": _identity("endpoints", service_id=lambda w: w["services"], interface=lambda _: "public",
+                           url=lambda _: "http://127.0.0.1/"),
+    "credentials": _identity("credentials", user_id=lambda w: w["users"], type=lambda _: "cert", blob=NAME),
+    "volumes": lambda w: w.post("/volume/v3/volumes", "volume", size=1),
+    "snapshots": lambda w: w.post("/volume/v3/snapshots", "snapshot", volume_id=w["volumes"]),
+    "types": lambda w: w.post("/volume/v3/types", "volume_type", name=w.name()),
+}
+
+# What a path's parameter, or a field of a body, names.
+PARAMETERS = {
+    "server_id": "servers", "flavor_id": "flavors", "image_id": "images", "network_id": "networks", "subnet_id": "subnets",
+    "port_id": "ports", "router_id": "routers", "security_group_id": "security-groups", "floatingip_id": "floatingips",
+    "subnetpool_id": "subnetpools", "user_id": "users", "group_id": "groups", "role_id": "roles", "domain_id": "domains",
+    "endpoint_id": "endpoints", "service_id": "services", "region_id": "regions", "volume_id": "volumes",
+    "snapshot_id": "snapshots", "type_id": "types",
+}
+FIELDS = {
+    **PARAMETERS, "imageRef": "images", "image_ref": "images", "flavorRef": "flavors", "net_id": "networks",
+    "floating_network_id": "public", "project_id": "projects", "tenant_id": "projects", "volumeId": "volumes",
+    "remote_group_id": "security-groups", "subnetpool_id": "subnetpools", "address_scope_id": "address-scopes",
+}
