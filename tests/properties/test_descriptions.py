@@ -1,4 +1,4 @@
-"""Every served operation with generated requests: no 500, no success that is not documented, answers of the documented shape.
+"""Generated requests to every served operation: no 500, no success that is not documented, answers of the right shape.
 
 The descriptions are other people's and lie beside the project, not in it; `scripts/openapi DIR` makes the long run."""
 
