@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from pilvi.cli.client import ApiFault
 from tests.conformance import clouds
 from tests.conformance.commands.compute import compute
 from tests.conformance.commands.identity import identity
@@ -32,7 +33,10 @@ def main() -> int:
     with clouds.simulated() as target, tempfile.TemporaryDirectory() as folder:
         shell = Shell(target.place / "clouds.yaml", known, target.client())
         for area in options.areas or SCENARIOS:
-            SCENARIOS[area](shell, Path(folder))
+            try:
+                SCENARIOS[area](shell, Path(folder))
+            except (ApiFault, LookupError) as fault:
+                shell.tried.append(Tried(area, False, f"the rest of {area} was not run: {fault}"))
     broken = [tried for tried in shell.tried if not tried.ok]
     for tried in broken:
         print(f"FAILED  {tried.said.strip()}\n")
