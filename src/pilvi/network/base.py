@@ -36,6 +36,7 @@ class Base:
     ):
         self._db, self._clock, self._ids, self._engine = db, clock, ids, engine
         self._settings, self._northbound = settings, northbound
+        self._card_gone: list[Callable[[Tx, str, str], None]] = []  # who wants to know of a deleted server's port
 
     # -- reading
 

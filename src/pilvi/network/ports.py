@@ -236,6 +236,9 @@ class PortVerbs(SubnetVerbs):
                     kind="ServicePortInUse",
                 )
             store.delete_ports(tx, [port_id])
+            if row.device_owner == store.COMPUTE:
+                for callback in self._card_gone:
+                    callback(tx, row.device_id, port_id)
             self._changed(tx)
 
     def port_for_router(self, tx: Tx, context: Context, port_id: str) -> Any:

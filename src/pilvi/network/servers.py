@@ -18,7 +18,7 @@ from pilvi.network.nouns import NETWORK, PORT, SUBNET
 from pilvi.network.tables import floatingips
 from pilvi.policy import Context
 
-OWNER = "compute:nova"
+OWNER = store.COMPUTE
 
 
 class NicRequest(msgspec.Struct, frozen=True):
@@ -62,8 +62,18 @@ class ServerVerbs(FloatingIpVerbs):
         faults that Compute answers: BadRequest for what is not there, Conflict for what is taken, Forbidden for
         the quota and for external networks."""
         nics = self._nics(tx, context, requests)
-        if not nics:
-            return []
+        return self._add_cards(tx, context, server_id, hostname, nics, security_groups) if nics else []
+
+    def _add_cards(
+        self,
+        tx: Tx,
+        context: Context,
+        server_id: str,
+        hostname: str,
+        nics: Sequence[NicRequest],
+        security_groups: Sequence[str],
+        first: int = 0,
+    ) -> list[str]:
         try:
             groups = self._groups_named(tx, context, security_groups)
         except NotFound as fault:
@@ -73,7 +83,7 @@ class ServerVerbs(FloatingIpVerbs):
             self._server_quota(tx, context, len(new))
         store.lock_network(tx, *(nic.network_id for nic in new))
         found = []
-        for number, nic in enumerate(nics):
+        for number, nic in enumerate(nics, first):
             values = {"device_id": server_id, "device_owner": OWNER, "nic": number, "nic_tag": nic.tag}
             if nic.port_id is not None:
                 found.append(self._take_port(tx, context, nic, {**values, "dns_name": hostname}))
@@ -146,7 +156,8 @@ class ServerVerbs(FloatingIpVerbs):
         except Fault as fault:
             if fault.kind == "IpAddressAlreadyAllocated":
                 raise BadRequest(
-                    f"Fixed IP address {nic.fixed_ip} is already in use on network {network.id}."
+                    f"Fixed IP address {nic.fixed_ip} is already in use on network {network.id}.",
+                    kind="FixedIpAlreadyInUse",
                 ) from None
             if fault.kind == "IpAddressGenerationFailure":
                 raise BadRequest(fault.message) from None
@@ -161,7 +172,9 @@ class ServerVerbs(FloatingIpVerbs):
 
     def release(self, tx: Tx, server_id: str) -> None:
         """Deletes the ports that were made for the server, and gives the user's own back."""
-        ports = store.ports_of_devices(tx, [server_id], OWNER)
+        self._release(tx, store.ports_of_devices(tx, [server_id], OWNER))
+
+    def _release(self, tx: Tx, ports: Sequence[Any]) -> None:
         if not ports:
             return
         store.delete_ports(tx, [port.id for port in ports if port.made_for_server])

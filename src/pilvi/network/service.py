@@ -6,16 +6,17 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from pilvi.engine.engine import Engine
+from pilvi.network.cards import CardVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
 from pilvi.network.quotas import QuotaVerbs, TagVerbs
 from pilvi.network.reconcilers import NetworkReconciler
 from pilvi.network.securitygroups import SecurityGroupVerbs
-from pilvi.network.servers import NicRequest, ServerPort, ServerVerbs
+from pilvi.network.servers import NicRequest, ServerPort
 
 __all__ = ["Networks", "NicRequest", "ServerPort"]
 
 
-class Networks(ServerVerbs, SecurityGroupVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
+class Networks(CardVerbs, SecurityGroupVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *dependencies: Any, **named: Any):

@@ -31,6 +31,7 @@ ROUTER_INTERFACE, ROUTER_GATEWAY, FLOATING_IP = (
     "network:router_gateway",
     "network:floatingip",
 )
+COMPUTE = "compute:nova"  # device_owner of servers' ports
 METADATA = "network:distributed"
 
 
