@@ -15,6 +15,7 @@ class Scenario(NamedTuple):
     guest: str  # its guest's state then
     failed: str = "error"  # vm_state after it failed and was undone, with the reason as the server's fault
     hosts: int = 1
+    cards: int = 1
     held: bool = True  # one guest, disk, tap, claim afterwards: False where that is the scenario's own to check
 
 

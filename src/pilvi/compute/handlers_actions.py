@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from pilvi.compute import (
+    handlers_consoles,
+    handlers_interfaces,
     handlers_power,
 )
 from pilvi.compute.policy import RULES
@@ -34,17 +36,15 @@ def act(request: Request) -> Response:
 
 
 MODULES = (
+    handlers_consoles,
+    handlers_interfaces,
     handlers_power,
 )
 ACTIONS = {name: action for module in MODULES for name, action in module.ACTIONS.items()}
 
-GROUPS = "change the security groups of the server's ports through the network API"
 SLEEP = "pause the server, or stop it"
 MOVE = "delete the server and make it anew"
-CONSOLE = "os-getConsoleOutput shows what the console said"
 NOT_YET = {
-    "addSecurityGroup": GROUPS,
-    "removeSecurityGroup": GROUPS,
     "createImage": "upload an image instead",
     "createBackup": "upload an image instead",
     "rebuild": MOVE,
@@ -63,14 +63,6 @@ NOT_YET = {
     "unshelve": SLEEP,
     "restore": "a deleted server is gone at once",
     "changePassword": "log in with a key pair",
-    "addFixedIp": "make the server with the ports that it needs",
-    "removeFixedIp": "make the server with the ports that it needs",
-    "addFloatingIp": "associate floating IPs through the network API",
-    "removeFloatingIp": "associate floating IPs through the network API",
-    "os-getVNCConsole": CONSOLE,
-    "os-getSPICEConsole": CONSOLE,
-    "os-getRDPConsole": CONSOLE,
-    "os-getSerialConsole": CONSOLE,
     "trigger_crash_dump": "reboot it",
     "injectNetworkInfo": "reboot it",
     "resetNetwork": "reboot it",

@@ -7,6 +7,7 @@ from typing import Any
 
 from pilvi.compute import wire
 from pilvi.compute.console_proxy import console_url
+from pilvi.compute.handlers_base import Action, argument
 from pilvi.faults import Unauthorized
 from pilvi.http.request import Request, Response
 
@@ -24,7 +25,7 @@ def legacy(name: str, protocol: str) -> Callable[[Request, str, Any], Response]:
     """The action of this name, which there was until 2.5."""
 
     def do(request: Request, server_id: str, value: Any) -> Response:
-        wanted = wire.argument(name, value, wire.LegacyConsole).type
+        wanted = argument(name, value, wire.LegacyConsole).type
         opened = request.cloud.compute.open_console(request.context, server_id, protocol, wanted)
         url = console_url(request.base_url, protocol, opened.token)
         return Response(200, {"console": {"type": opened.type, "url": url}})
@@ -42,3 +43,9 @@ def auth_token(request: Request) -> Response:
     if request.at_least(2, 99):
         body["tls_port"] = None
     return Response(200, {"console": body})
+
+
+LEGACY = {"os-getVNCConsole": "vnc", "os-getSPICEConsole": "spice", "os-getRDPConsole": "rdp",
+          "os-getSerialConsole": "serial"}
+ACTIONS = {name: Action(legacy(name, protocol), until=(2, 5), rule="servers:consoles")
+           for name, protocol in LEGACY.items()}

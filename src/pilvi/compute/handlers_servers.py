@@ -9,7 +9,7 @@ from msgspec import UNSET
 from pilvi.compute import views, wire
 from pilvi.compute.listing import ServerList, moment, server_list
 from pilvi.compute.service import Found, ServerCreate
-from pilvi.faults import BadRequest, NotFound, NotImplementedHere
+from pilvi.faults import BadRequest, NotFound
 from pilvi.http.pagination import limit_of, next_links
 from pilvi.http.request import Request, Response
 from pilvi.network.service import NicRequest
@@ -305,35 +305,7 @@ def delete_tag(request: Request) -> Response:
     return Response(204)
 
 
-# -- addresses and interfaces
-
-
-def ips(request: Request) -> Response:
-    found = request.cloud.compute.server_with_ports(request.context, request.params["server_id"])
-    return Response(200, {"addresses": views.addresses(found.ports.get(found.rows[0].id, ()), False)})
-
-
-def ips_of_network(request: Request) -> Response:
-    found = request.cloud.compute.server_with_ports(request.context, request.params["server_id"])
-    by_network = views.addresses(found.ports.get(found.rows[0].id, ()), False)
-    name = request.params["network"]
-    if name not in by_network:
-        raise NotFound("Instance is not a member of specified network")
-    return Response(200, {name: by_network[name]})
-
-
-def interfaces(request: Request) -> Response:
-    found = request.cloud.compute.server_with_ports(request.context, request.params["server_id"])
-    ports = found.ports.get(found.rows[0].id, ())
-    return Response(200, {"interfaceAttachments": [views.interface(request, port) for port in ports]})
-
-
-def interface(request: Request) -> Response:
-    found = request.cloud.compute.server_with_ports(request.context, request.params["server_id"])
-    for port in found.ports.get(found.rows[0].id, ()):
-        if port.id == request.params["port_id"]:
-            return Response(200, {"interfaceAttachment": views.interface(request, port)})
-    raise NotFound(f"Interface attachment {request.params['port_id']} not found.")
+# -- volumes
 
 
 def volumes(request: Request) -> Response:
@@ -370,10 +342,3 @@ def action(request: Request) -> Response:
     if request.context.is_admin or request.at_least(2, 51):
         body["events"] = [views.event(request, each, operation.project_id or "") for each in events]
     return Response(200, {"instanceAction": body})
-
-
-def not_attachable(request: Request) -> Response:
-    """Raises NotFound, NotImplementedHere: a server has the interfaces that it was made with."""
-    request.cloud.compute.server(request.context, request.params["server_id"])
-    raise NotImplementedHere("Attaching and detaching interfaces is not served yet: make the server with the "
-                             "ports that it needs.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pilvi.compute import (
     operations_boot,
+    operations_cards,
     operations_power,
 )
 from pilvi.engine.operations import Operation
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     operations_boot,
+    operations_cards,
     operations_power,
 )
 

@@ -8,6 +8,8 @@ from pilvi.compute import handlers_actions as act
 from pilvi.compute import handlers_catalog as catalog
 from pilvi.compute import handlers_cloud as cloud
 from pilvi.compute import handlers_consoles as consoles
+from pilvi.compute import handlers_diagnostics as diagnostics
+from pilvi.compute import handlers_interfaces as cards
 from pilvi.compute import handlers_servers as servers
 from pilvi.compute import policy, routes_admin
 from pilvi.compute.views import PREFIX
@@ -45,12 +47,16 @@ ROUTES = (
     Route("PUT", SERVER + "/tags/{tag}", servers.add_tag, "servers:tags:change", since="2.26"),
     Route("DELETE", SERVER + "/tags/{tag}", servers.delete_tag, "servers:tags:change", since="2.26"),
     Route("POST", SERVER + "/remote-consoles", consoles.create, "servers:consoles", since="2.6"),
-    Route("GET", SERVER + "/ips", servers.ips, "servers:ips"),
-    Route("GET", SERVER + "/ips/{network}", servers.ips_of_network, "servers:ips"),
-    Route("GET", SERVER + "/os-interface", servers.interfaces, "servers:interfaces"),
-    Route("POST", SERVER + "/os-interface", servers.not_attachable, "servers:interfaces:change"),
-    Route("GET", SERVER + "/os-interface/{port_id}", servers.interface, "servers:interfaces"),
-    Route("DELETE", SERVER + "/os-interface/{port_id}", servers.not_attachable, "servers:interfaces:change"),
+    Route("GET", SERVER + "/ips", cards.ips, "servers:ips"),
+    Route("GET", SERVER + "/ips/{network}", cards.ips_of_network, "servers:ips"),
+    Route("GET", SERVER + "/os-interface", cards.interfaces, "servers:interfaces"),
+    Route("POST", SERVER + "/os-interface", cards.attach, "servers:interfaces:change"),
+    Route("GET", SERVER + "/os-interface/{port_id}", cards.interface, "servers:interfaces"),
+    Route("DELETE", SERVER + "/os-interface/{port_id}", cards.detach, "servers:interfaces:change"),
+    Route("GET", SERVER + "/os-virtual-interfaces", cards.virtual_interfaces, "servers:interfaces", until="2.43"),
+    Route("GET", SERVER + "/os-security-groups", cards.security_groups, "servers:security_groups"),
+    Route("GET", SERVER + "/diagnostics", diagnostics.diagnostics, "servers:diagnostics"),
+    Route("GET", SERVER + "/topology", diagnostics.topology, "servers:topology", since="2.78"),
     Route("GET", SERVER + "/os-volume_attachments", servers.volumes, "servers:show"),
     Route("GET", SERVER + "/os-instance-actions", servers.actions, "servers:actions"),
     Route("GET", SERVER + "/os-instance-actions/{request_id}", servers.action, "servers:actions"),

@@ -8,7 +8,9 @@ from pilvi.compute.actions import Actions
 from pilvi.compute.aggregates import Aggregates
 from pilvi.compute.consoles import Consoles
 from pilvi.compute.creation import Creation, ServerCreate
+from pilvi.compute.diagnostics import Diagnostics
 from pilvi.compute.hosts import HostView
+from pilvi.compute.interfaces import Interfaces
 from pilvi.compute.keypairs import Keypairs
 from pilvi.compute.operations import operations
 from pilvi.compute.operations_cache import CacheImages
@@ -22,7 +24,7 @@ from pilvi.node.messages import EVENTS, Event
 __all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
 
 
-class Compute(Creation, Actions, Consoles, Trail, Keypairs, Aggregates):
+class Compute(Creation, Actions, Consoles, Interfaces, Diagnostics, Trail, Keypairs, Aggregates):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def register(self, engine: Engine) -> None:
@@ -30,6 +32,7 @@ class Compute(Creation, Actions, Consoles, Trail, Keypairs, Aggregates):
         for reconciler in reconcilers(self):
             engine.add_reconciler(reconciler)
         self.network.on_change(engine.wake)
+        self.network.on_card_gone(self.card_gone)
         self.bus.subscribe(EVENTS, self._guest_changed)
 
     def _guest_changed(self, message: bytes) -> None:

@@ -150,16 +150,6 @@ def addresses(ports: Sequence[Any], extended: bool) -> dict[str, list[dict[str, 
     return found
 
 
-def interface(request: Request, port: Any) -> dict[str, Any]:
-    body = {
-        "port_id": port.id, "net_id": port.network_id, "mac_addr": port.mac, "port_state": port.status,
-        "fixed_ips": [{"subnet_id": subnet, "ip_address": address} for subnet, address, _ in port.fixed_ips],
-    }
-    if request.at_least(2, 70):
-        body["tag"] = port.tag
-    return body
-
-
 # -- instance actions
 
 

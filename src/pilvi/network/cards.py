@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -158,4 +158,8 @@ class CardVerbs(ServerVerbs):
         """The security groups of the server's cards, each once, as the Networking API shows them."""
         ids = [port.id for port in store.ports_of_devices(tx, [server_id], OWNER)]
         groups = {group: None for each in store.security_groups_of(tx, ids).values() for group in each}
-        return views(tx, SECURITY_GROUP, context, store.by_ids(tx, SECURITY_GROUP, groups))
+        found = views(tx, SECURITY_GROUP, context, store.by_ids(tx, SECURITY_GROUP, groups))
+        return sorted(found, key=lambda group: (group["name"], group["id"]))
+
+    def group_names(self, tx: Tx, ids: Collection[str]) -> dict[str, str]:
+        return {row.id: row.name for row in store.by_ids(tx, SECURITY_GROUP, ids)}

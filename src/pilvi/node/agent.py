@@ -22,6 +22,7 @@ from pilvi.drivers.disk.base import DiskStore, Image
 from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.engine.clock import Clock
+from pilvi.node import cards
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.notes import replace
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pilvi.cloud import Cloud
 
 # Each has VERBS: name -> (function of the agent and the argument, the argument's type).
-MODULES: tuple[ModuleType, ...] = ()
+MODULES: tuple[ModuleType, ...] = (cards,)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from pilvi.drivers.fabric.base import Counters
+from pilvi.drivers.hypervisor.base import Use
+
 EVENTS = "node.events"  # the topic on which agents say that a guest changed its state by itself
 
 
@@ -38,6 +41,25 @@ class Order(msgspec.Struct, frozen=True):
 
     server_id: str
     generation: int
+
+
+class CardOrder(msgspec.Struct, frozen=True):
+    """An order about one network card of a guest."""
+
+    server_id: str
+    generation: int
+    port: PortSpec
+
+
+class CardUse(msgspec.Struct, frozen=True):
+    port_id: str
+    mac: str
+    counters: Counters | None  # None: it is not plugged in
+
+
+class UseReport(msgspec.Struct, frozen=True):
+    guest: Use
+    cards: tuple[CardUse, ...]
 
 
 class Question(msgspec.Struct, frozen=True):

@@ -53,9 +53,10 @@ def ip(namespace: str | None, *arguments: str, stdin: str | None = None) -> str:
     return run("ip", *where, *arguments, stdin=stdin)
 
 
-def links(namespace: str | None, *filters: str) -> dict[str, dict]:
+def links(namespace: str | None, *filters: str, statistics: bool = False) -> dict[str, dict]:
     """The devices of a namespace by name, as iproute2 describes them. Raises HostError."""
-    described = json.loads(ip(namespace, "-d", "-j", "link", "show", *filters) or "[]")
+    flags = ("-s", "-d", "-j") if statistics else ("-d", "-j")
+    described = json.loads(ip(namespace, *flags, "link", "show", *filters) or "[]")
     return {link["ifname"]: link for link in described if link}
 
 

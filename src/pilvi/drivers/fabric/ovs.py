@@ -13,7 +13,7 @@ import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pilvi.drivers.fabric.base import FabricError
+from pilvi.drivers.fabric.base import Counters, FabricError
 from pilvi.supervise import namespace as host
 
 BRIDGE = "br-int"
@@ -57,6 +57,11 @@ class OvsFabric:
             links = host.links(self._namespace, "type", "tun")
             devices = {link["ifalias"]: name for name, link in links.items() if "ifalias" in link}
             return {**devices, **self._joined("tap")}
+
+    def counters(self) -> dict[str, Counters]:
+        with self._doing("count what has gone through the ports"):
+            links = host.links(self._namespace, "type", "tun", statistics=True)
+            return {link["ifalias"]: _counters(link["stats64"]) for link in links.values() if "ifalias" in link}
 
     def namespace(self) -> str | None:
         return self._namespace
@@ -127,6 +132,13 @@ class OvsFabric:
     def _vsctl(self, *arguments: str) -> str:
         """Waits until the switch has done it, which is what makes two calls two transactions for it."""
         return host.run("ovs-vsctl", f"--db={self._ovsdb}", f"--timeout={VSCTL_SECONDS}", *arguments)
+
+
+def _counters(stats: dict) -> Counters:
+    """A tap's two ends see each other's packets: what the host sent, the guest received."""
+    out, into = stats["tx"], stats["rx"]
+    return Counters(out["bytes"], out["packets"], out["errors"], out["dropped"],
+                    into["bytes"], into["packets"], into["errors"], into["dropped"])
 
 
 def _name(prefix: str, object_id: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pilvi.drivers.fabric import consistency
-from pilvi.drivers.fabric.base import FabricError, Topology
+from pilvi.drivers.fabric.base import Counters, FabricError, Topology
 from pilvi.drivers.pretend import Faults
 from pilvi.notes import Notes, replace
 
@@ -37,6 +37,10 @@ class SimulatedFabric(Faults):
 
     def plugged(self) -> dict[str, str]:
         return dict(self._ports.values)
+
+    def counters(self) -> dict[str, Counters]:
+        """Nothing goes through pretended ports."""
+        return {port_id: Counters() for port_id in self._ports.values}
 
     def namespace(self) -> str | None:
         return None

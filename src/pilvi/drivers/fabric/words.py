@@ -1,0 +1,143 @@
+"""The words that fabric drivers and their callers share: the logical network, and what goes wrong with it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class FabricError(Exception):
+    """A verb failed; the message says for which object, what was tried and what was answered."""
+
+
+class HostRoute(msgspec.Struct, frozen=True):
+    destination: str  # CIDR
+    nexthop: str
+
+
+class Subnet(msgspec.Struct, frozen=True):
+    id: str
+    cidr: str
+    ip_version: int = 4
+    gateway_ip: str | None = None
+    enable_dhcp: bool = True
+    dns_nameservers: tuple[str, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
+    metadata_ip: str | None = None  # address of the network's metadata port in this subnet
+    ipv6_ra_mode: str | None = (
+        "slaac"  # slaac | dhcpv6-stateful | dhcpv6-stateless; None: no router advertisements
+    )
+
+
+class Network(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    mtu: int
+    subnets: tuple[Subnet, ...] = ()
+    physical_network: str | None = (
+        None  # set: reaches the world through this bridge mapping (external network)
+    )
+    metadata_port_id: str | None = None  # port id of the metadata localport
+    metadata_mac: str | None = None
+    admin_state_up: bool = True
+
+
+class FixedIp(msgspec.Struct, frozen=True):
+    subnet_id: str
+    ip_address: str
+
+
+class Port(msgspec.Struct, frozen=True):
+    """A port that a guest (or anything else that is not a router) uses."""
+
+    id: str
+    network_id: str
+    mac: str
+    fixed_ips: tuple[FixedIp, ...] = ()
+    security_group_ids: tuple[str, ...] = ()
+    port_security: bool = True
+    allowed_address_pairs: tuple[tuple[str, str], ...] = ()  # (mac, address or CIDR)
+    admin_state_up: bool = True
+    hostname: str = ""
+
+
+class RouterPort(msgspec.Struct, frozen=True):
+    """A router's leg in a tenant network."""
+
+    id: str
+    network_id: str
+    mac: str
+    fixed_ips: tuple[FixedIp, ...]
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """A router's leg in the external network."""
+
+    port_id: str
+    network_id: str
+    mac: str
+    fixed_ips: tuple[FixedIp, ...]
+    enable_snat: bool = True
+
+
+class Route(msgspec.Struct, frozen=True):
+    destination: str
+    nexthop: str
+
+
+class FloatingIp(msgspec.Struct, frozen=True):
+    """An address of the external network that stands for one fixed address behind the router."""
+
+    id: str
+    floating_ip: str
+    fixed_ip: str
+    port_id: str
+
+
+class Router(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    ports: tuple[RouterPort, ...] = ()
+    gateway: Gateway | None = None
+    routes: tuple[Route, ...] = ()
+    floating_ips: tuple[FloatingIp, ...] = ()
+    admin_state_up: bool = True
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One security group rule: what it matches is allowed, and so are the answers."""
+
+    id: str
+    direction: str  # ingress | egress
+    ethertype: str  # IPv4 | IPv6
+    protocol: str | None = None  # name or number; None is any
+    port_range_min: int | None = None  # the ICMP type where the protocol is icmp
+    port_range_max: int | None = None  # the ICMP code where the protocol is icmp
+    remote_ip_prefix: str | None = None
+    remote_group_id: str | None = None
+
+
+class SecurityGroup(msgspec.Struct, frozen=True):
+    id: str
+    rules: tuple[Rule, ...] = ()
+
+
+class Topology(msgspec.Struct, frozen=True):
+    """The whole logical network that ought to be."""
+
+    networks: tuple[Network, ...] = ()
+    ports: tuple[Port, ...] = ()
+    routers: tuple[Router, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] = ()
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """What went through a guest's network card, as the guest sees it: what it received came in."""
+
+    rx_bytes: int = 0
+    rx_packets: int = 0
+    rx_errors: int = 0
+    rx_dropped: int = 0
+    tx_bytes: int = 0
+    tx_packets: int = 0
+    tx_errors: int = 0
+    tx_dropped: int = 0
