@@ -171,7 +171,7 @@ class Agent:
     def cache_image(self, image: ImageSource) -> None:
         """The next guest of this image starts from what is here already."""
         passing = f"cache-{image.id}"
-        with self._locks.hold(passing):
+        with self.locks.hold(passing):
             self.disks.ensure_from_image(passing, Image(image.id, image.path, image.format), 0)
             self.disks.absent(passing)
 
