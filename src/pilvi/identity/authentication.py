@@ -13,7 +13,8 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.faults import Forbidden, NotFound, Unauthorized
+from pilvi.engine.clock import parse_time
+from pilvi.faults import BadRequest, Forbidden, NotFound, Unauthorized
 from pilvi.identity import delegations, store, tokens, wire
 from pilvi.identity import store_delegation as sql
 from pilvi.identity.delegations import ACCESS_TOKEN, APPLICATION_CREDENTIAL, TRUST, Delegation
@@ -198,6 +199,15 @@ class Authentication(Logins):
             store.revoke(tx, issued.token.audit_ids[0], issued.token.expires_at)
             sql.note_revocation(tx, audit_id=issued.token.audit_ids[0])
             store.changed(tx)
+
+    def revocations(self, since: str | None) -> list[sa.Row]:
+        """What ended tokens since then, all that is known where that is None. Raises BadRequest for no time."""
+        try:
+            moment = 0 if since is None else parse_time(since)
+        except (ValueError, OverflowError):
+            raise BadRequest(f"Invalid input for field/attribute since. Value: {since}. It is not a time.") from None
+        with self._db.read() as tx:
+            return list(sql.revocations_since(tx, moment))
 
     def _validate(self, tx: Tx, text: str, count: int, grace: int = 0) -> Issued | None:
         token = tokens.unseal(text, self._keys)

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from pilvi.db import Database, Tx
-from pilvi.engine.clock import Clock, Ids
-from pilvi.faults import Conflict, Forbidden, NotFound
+from pilvi.engine.clock import Clock, Ids, parse_time
+from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
 from pilvi.identity import store, wire
 from pilvi.identity.keys import Keys
 from pilvi.policy import Context
@@ -99,3 +99,18 @@ def role_ids_of(having: Mapping[str, str], wanted: Sequence[wire.RoleRef]) -> li
     by_name = {name: role for role, name in having.items()}
     found = [role.id if role.id in having else by_name.get(role.name or "") for role in wanted]
     return sorted(set(found)) if found and None not in found else None
+
+
+def moment_of(text: str | None, now: int) -> int | None:
+    """When something expires, microseconds since 1970. Raises BadRequest for the past, and for no time."""
+    if text is None:
+        return None
+    try:
+        moment = parse_time(text)
+    except (ValueError, OverflowError):
+        raise BadRequest(
+            f"Invalid input for field/attribute expires_at. Value: {text[:64]}. It is not a time."
+        ) from None
+    if moment <= now:
+        raise BadRequest(f"Invalid input for field/attribute expires_at. Value: {text}. It has passed.")
+    return moment

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.identity import store
+from pilvi.identity import store_delegation as sql
 from pilvi.identity.base import Base, missing, own_or_admin
 from pilvi.identity.tables import ROOT, groups, projects, users
 from pilvi.policy import Context
@@ -70,6 +71,7 @@ class Directory(Base):
                     else "The default domain cannot be deleted."
                 )
             store.delete_domain(tx, domain_id)
+            sql.note_revocation(tx, domain_id=domain_id)
 
     # Projects
 
@@ -128,6 +130,7 @@ class Directory(Base):
             if store.children(tx, project_id):
                 raise Forbidden(f"Cannot delete project {project_id}: there are projects below it.")
             store.delete_project(tx, project_id)
+            sql.note_revocation(tx, project_id=project_id)
 
     def set_tags(self, project_id: str, tags: Sequence[str]) -> list[str]:
         with self._change() as tx:
@@ -207,6 +210,7 @@ class Directory(Base):
             if not row.is_domain and any(child.enabled for child in store.children(tx, row.id)):
                 raise Forbidden(f"Cannot disable project {row.id}: there are enabled projects below it.")
             store.end_tokens(tx, projects, row.id)
+            sql.note_revocation(tx, **{"domain_id" if row.is_domain else "project_id": row.id})
         if values.get("enabled") and row.parent_id and not store.get(tx, projects, row.parent_id).enabled:
             raise Forbidden(f"Cannot enable project {row.id}: its parent is disabled.")
         what = "domain" if row.is_domain else "project"

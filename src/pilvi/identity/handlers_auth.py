@@ -12,7 +12,7 @@ from pilvi.identity.authentication import Issued, MoreFactors
 from pilvi.identity.oauth_signature import SignedRequest
 from pilvi.identity.token_views import receipt_body, token_body
 from pilvi.identity.tokens import PROJECT, UNSCOPED
-from pilvi.identity.views import collection, domain_view, project_view
+from pilvi.identity.views import collection, domain_view, moment, project_view
 
 
 def _version(request: Request) -> dict[str, Any]:
@@ -72,6 +72,28 @@ def signed(request: Request) -> SignedRequest:
 def revoke_token(request: Request) -> Response:
     request.cloud.identity.revoke(request.context, request.headers["x-auth-token"], _subject(request))
     return Response(204)
+
+
+def list_revocations(request: Request) -> Response:
+    """What ended tokens, for services that keep what they found out about them."""
+    rows = request.cloud.identity.revocations(request.arg("since"))
+    return Response(200, collection(request, "events", [_event(row) for row in rows]))
+
+
+_EVENT = {
+    "audit_id": "audit_id",
+    "user_id": "user_id",
+    "project_id": "project_id",
+    "domain_id": "domain_id",
+    "trust_id": "OS-TRUST:trust_id",
+    "consumer_id": "OS-OAUTH1:consumer_id",
+    "access_token_id": "OS-OAUTH1:access_token_id",
+}
+
+
+def _event(row: Any) -> dict[str, str]:
+    about = {name: getattr(row, column) for column, name in _EVENT.items()}
+    return {"issued_before": f"{moment(row.issued_before)}Z", **{k: v for k, v in about.items() if v is not None}}
 
 
 def auth_catalog(request: Request) -> Response:

@@ -1,24 +1,18 @@
-"""Roles, implications and assignments; application credentials, which delegate roles."""
+"""Roles, implications and assignments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from pilvi.faults import BadRequest, NotFound
 from pilvi.http.request import Request, Response, boolean
 from pilvi.http.routing import Route
-from pilvi.identity import nouns, wire
+from pilvi.identity import nouns
 from pilvi.identity.grants import Effective, Named
 from pilvi.identity.store import ALL, Assignment, Filter
 from pilvi.identity.tables import ROOT, roles
-from pilvi.identity.views import V3, application_credential_view, collection, credential_view, role_view
-
-
-class ApplicationCredentialBody(msgspec.Struct):
-    application_credential: wire.ApplicationCredentialNew
+from pilvi.identity.views import V3, collection, role_view
 
 
 def list_roles(request: Request) -> Response:
@@ -223,50 +217,3 @@ def no_longer_imply(request: Request) -> Response:
 
 def _role_name(request: Request, row: Any) -> dict[str, Any]:
     return {"id": row.id, "name": row.name, "links": {"self": f"{request.base_url}{V3}/roles/{row.id}"}}
-
-
-# Application credentials, and credentials for other services
-
-
-def list_application_credentials(request: Request) -> Response:
-    identity = request.cloud.identity
-    rows = identity.application_credentials(request.context, request.params["user_id"], request.arg("name"))
-    known = identity.role_rows()
-    return Response(
-        200,
-        collection(
-            request,
-            "application_credentials",
-            [application_credential_view(row, known, request) for row in rows],
-        ),
-    )
-
-
-def create_application_credential(request: Request) -> Response:
-    identity = request.cloud.identity
-    wanted = request.decode(ApplicationCredentialBody).application_credential
-    row, secret = identity.create_application_credential(request.context, request.params["user_id"], wanted)
-    view = application_credential_view(row, identity.role_rows(), request)
-    return Response(201, {"application_credential": {**view, "secret": secret}})
-
-
-def show_application_credential(request: Request) -> Response:
-    identity = request.cloud.identity
-    row = identity.application_credential(
-        request.context, request.params["user_id"], request.params["application_credential_id"]
-    )
-    return Response(
-        200, {"application_credential": application_credential_view(row, identity.role_rows(), request)}
-    )
-
-
-def delete_application_credential(request: Request) -> Response:
-    request.cloud.identity.delete_application_credential(
-        request.context, request.params["user_id"], request.params["application_credential_id"]
-    )
-    return Response(204)
-
-
-def list_credentials(request: Request) -> Response:
-    rows = request.cloud.identity.credentials(request.context, nouns.filters(request, nouns.CREDENTIAL))
-    return Response(200, collection(request, "credentials", [credential_view(row, request) for row in rows]))

@@ -5,7 +5,7 @@ ANYONE stands where the service itself asks whether it is the caller's own.
 
 from __future__ import annotations
 
-from pilvi.policy import ADMIN, ANYONE, Rule
+from pilvi.policy import ADMIN, ANYONE, AUDITOR, SERVICE, Rule
 
 _OWN = (
     "validate_token",
@@ -30,7 +30,28 @@ _OWN = (
     "get_credential",
     "update_credential",
     "delete_credential",
+    "list_access_rules",
+    "get_access_rule",
+    "delete_access_rule",
+    "ec2_list_credentials",
+    "ec2_create_credential",
+    "ec2_get_credential",
+    "ec2_delete_credential",
+    "list_trusts",
+    "create_trust",
+    "get_trust",
+    "delete_trust",
+    "list_roles_for_trust",
+    "get_role_for_trust",
+    "authorize_request_token",
+    "list_access_tokens",
+    "get_access_token",
+    "delete_access_token",
+    "list_access_token_roles",
+    "get_access_token_role",
 )
+_AUDITED = ("list_consumers", "get_consumer")
+_SERVICES = ("list_revoke_events", "create_ec2_token", "create_s3_token")
 _PUBLIC = ("list_regions", "get_region")
 _MANAGED = (
     "list_domains",
@@ -86,9 +107,14 @@ _MANAGED = (
     "create_region",
     "update_region",
     "delete_region",
+    "create_consumer",
+    "update_consumer",
+    "delete_consumer",
 )
 
 RULES: dict[str, Rule] = {
     **{f"identity:{action}": ANYONE for action in (*_OWN, *_PUBLIC)},
+    **{f"identity:{action}": AUDITOR for action in _AUDITED},
+    **{f"identity:{action}": SERVICE for action in _SERVICES},
     **{f"identity:{action}": ADMIN for action in _MANAGED},
 }

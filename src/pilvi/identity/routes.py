@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pilvi.http.routing import Api, Route
 from pilvi.identity import handlers_auth as auth
+from pilvi.identity import handlers_credentials as credentials
 from pilvi.identity import handlers_directory as directory
 from pilvi.identity import handlers_grants as grants
+from pilvi.identity import handlers_oauth as oauth
+from pilvi.identity import handlers_trusts as trusts
 from pilvi.identity import nouns, policy
 
 _TAGS = "/v3/projects/{project_id}/tags"
 _MEMBER = "/v3/groups/{group_id}/users/{user_id}"
 _IMPLIED = "/v3/roles/{role_id}/implies"
-_APPLICATION = "/v3/users/{user_id}/application_credentials"
 
 ROUTES = (
     Route("GET", "", auth.versions, None),
@@ -19,6 +21,7 @@ ROUTES = (
     Route("POST", "/v3/auth/tokens", auth.issue_token, None),
     Route("GET", "/v3/auth/tokens", auth.validate_token, "identity:validate_token"),
     Route("DELETE", "/v3/auth/tokens", auth.revoke_token, "identity:revoke_token"),
+    Route("GET", "/v3/OS-REVOKE/events", auth.list_revocations, "identity:list_revoke_events"),
     Route("GET", "/v3/auth/catalog", auth.auth_catalog, "identity:get_auth_catalog"),
     Route("GET", "/v3/auth/projects", auth.auth_projects, "identity:get_auth_projects"),
     Route("GET", "/v3/auth/domains", auth.auth_domains, "identity:get_auth_domains"),
@@ -31,7 +34,6 @@ ROUTES = (
     *nouns.routes_of(nouns.SERVICE),
     *nouns.routes_of(nouns.ENDPOINT),
     *nouns.routes_of(nouns.REGION),
-    *nouns.routes_of(nouns.CREDENTIAL, grants.list_credentials),
     Route("GET", _TAGS, directory.list_tags, "identity:list_project_tags"),
     Route("PUT", _TAGS, directory.replace_tags, "identity:update_project_tags"),
     Route("DELETE", _TAGS, directory.delete_tags, "identity:delete_project_tags"),
@@ -52,22 +54,9 @@ ROUTES = (
     Route("DELETE", _IMPLIED + "/{implied_role_id}", grants.no_longer_imply, "identity:delete_implied_role"),
     *grants.grant_routes(),
     Route("GET", "/v3/role_assignments", grants.list_assignments, "identity:list_role_assignments"),
-    Route("GET", _APPLICATION, grants.list_application_credentials, "identity:list_application_credentials"),
-    Route(
-        "POST", _APPLICATION, grants.create_application_credential, "identity:create_application_credential"
-    ),
-    Route(
-        "GET",
-        _APPLICATION + "/{application_credential_id}",
-        grants.show_application_credential,
-        "identity:get_application_credential",
-    ),
-    Route(
-        "DELETE",
-        _APPLICATION + "/{application_credential_id}",
-        grants.delete_application_credential,
-        "identity:delete_application_credential",
-    ),
+    *credentials.ROUTES,
+    *trusts.ROUTES,
+    *oauth.ROUTES,
 )
 
 API = Api("identity", "/identity", ROUTES, policy.RULES)

@@ -11,10 +11,12 @@ from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.identity import passwords, store, tables
 from pilvi.identity import store_delegation as sql
-from pilvi.identity.authentication import GRACE, Authentication
+from pilvi.identity.application_credentials import ApplicationCredentials
+from pilvi.identity.authentication import GRACE
 from pilvi.identity.catalog import Catalog
-from pilvi.identity.delegation import Secrets
+from pilvi.identity.ec2 import Ec2
 from pilvi.identity.reconcilers import Expiry
+from pilvi.identity.trusts import Trusts
 from pilvi.identity.users import Users
 from pilvi.policy import IMPLIED
 
@@ -34,7 +36,7 @@ USERS = (
 )  # with their role in the project named alike
 
 
-class Identity(Authentication, Secrets, Users, Catalog):
+class Identity(Ec2, ApplicationCredentials, Trusts, Users, Catalog):
     def register(self, engine: Engine) -> None:
         engine.add_reconciler(Expiry(self))
 

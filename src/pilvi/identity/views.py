@@ -149,14 +149,26 @@ def credential_view(row: sa.Row, request: Request) -> dict[str, Any]:
     }
 
 
-def application_credential_view(row: sa.Row, roles: Mapping[str, sa.Row], request: Request) -> dict[str, Any]:
-    """`roles` are rows by id; one that was deleted since is left out."""
+def access_rule_view(row: sa.Row, request: Request) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "service": row.service,
+        "method": row.method,
+        "path": row.path,
+        "links": self_link(request, f"users/{row.user_id}/access_rules", row.id),
+    }
+
+
+def application_credential_view(
+    row: sa.Row, roles: Mapping[str, sa.Row], rules: Mapping[str, sa.Row], request: Request
+) -> dict[str, Any]:
+    """`roles` and `rules` are rows by id; a role that was deleted since is left out."""
     given = [
         {"id": role, "name": roles[role].name, "domain_id": roles[role].domain_id or None}
         for role in row.role_ids
         if role in roles
     ]
-    return {
+    view = {
         "id": row.id,
         "name": row.name,
         "description": row.description,
@@ -168,3 +180,8 @@ def application_credential_view(row: sa.Row, roles: Mapping[str, sa.Row], reques
         "system": None,
         "links": self_link(request, f"users/{row.user_id}/application_credentials", row.id),
     }
+    if row.access_rule_ids is not None:
+        names = ("id", "service", "method", "path")
+        kept = (rules[key] for key in row.access_rule_ids if key in rules)
+        view["access_rules"] = [{name: getattr(rule, name) for name in names} for rule in kept]
+    return view

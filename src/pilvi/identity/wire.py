@@ -266,7 +266,7 @@ class ApplicationCredentialNew(msgspec.Struct):
     expires_at: str | None = None
     roles: list[RoleRef] | None = None
     unrestricted: bool = False
-    access_rules: list[dict[str, Any]] | None = None
+    access_rules: list[AccessRuleNew] | None = None
 
 
 class CredentialNew(msgspec.Struct):
@@ -281,3 +281,56 @@ class CredentialChange(msgspec.Struct):
     blob: Text | UnsetType = UNSET
     user_id: Id | UnsetType = UNSET
     project_id: Id | UnsetType | None = UNSET
+
+
+class TrustNew(msgspec.Struct):
+    trustor_user_id: AnyId
+    trustee_user_id: AnyId
+    impersonation: bool
+    project_id: AnyId | None = None
+    roles: list[RoleRef] = []
+    expires_at: str | None = None
+    remaining_uses: Annotated[int, Meta(ge=1, lt=2**31)] | None = None
+    allow_redelegation: bool = False
+    redelegation_count: Annotated[int, Meta(ge=0, lt=2**31)] | None = None
+    redelegated_trust_id: AnyId | None = None
+
+
+class AccessRuleNew(msgspec.Struct, forbid_unknown_fields=True):
+    """Either one there is already, by its id, or what it says."""
+
+    id: AnyId | None = None
+    service: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] | None = None
+    path: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^/")] | None = None
+
+
+class ConsumerNew(msgspec.Struct):
+    description: Text | None = None
+
+
+class ConsumerChange(msgspec.Struct):
+    description: Text | UnsetType | None = UNSET
+
+
+class Ec2New(msgspec.Struct):
+    tenant_id: AnyId
+
+
+class Ec2Signed(msgspec.Struct):
+    """A request to an EC2 service, as far as its signature is about it."""
+
+    access: AnyId
+    signature: AnyId
+    host: str = ""
+    verb: str = ""
+    path: str = ""
+    params: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body_hash: str = ""
+
+
+class S3Signed(msgspec.Struct):
+    access: AnyId
+    signature: AnyId
+    token: Annotated[str, Meta(max_length=65535)]  # what was signed, base64
