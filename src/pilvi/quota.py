@@ -36,7 +36,12 @@ DEFAULTS: dict[str, dict[str, int]] = {
         "subnetpool": -1,
         "rbac_policy": 10,
     },
-    "image": {"image_count_total": 100, "image_size_total": 102400},  # MiB
+    "image": {  # sizes in MiB
+        "image_count_total": 100,
+        "image_size_total": 102400,
+        "image_stage_total": 102400,
+        "image_count_uploading": 100,
+    },
 }
 UNLIMITED = -1
 

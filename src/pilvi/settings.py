@@ -45,6 +45,23 @@ class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     guest_uid: int = 64535  # the unprivileged user and group that guests' processes run as
 
 
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A folder that keeps images' data, beside the one in the state folder."""
+
+    name: str
+    path: str
+    description: str = ""
+    weight: int = 0  # of an image in several stores, the copy in the heaviest is read
+
+
+class ImageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    import_allow: tuple[str, ...] = ()  # hosts and networks that images may come from though they are not public
+    http_store: bool = False  # images may stay on the web server they are on
+    show_multiple_locations: bool = False  # the API shows where data lies, and changes it by PATCH
+    cache_gib: int = 100  # the least recently read copies are given up beyond this
+    stores: tuple[StoreSettings, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8774"
     database: str = ""  # SQLAlchemy URL; empty: SQLite in the state folder
@@ -57,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     oscloud_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # who may use the unauthenticated OS Cloud face
     network: NetworkSettings = NetworkSettings()
     identity: IdentitySettings = IdentitySettings()
+    image: ImageSettings = ImageSettings()
     host: HostSettings = HostSettings()
 
 

@@ -30,12 +30,12 @@ def cloud(tmp_path):
 
 @pytest.fixture
 def leftovers(cloud):
-    return Leftovers(cloud.db, cloud.image.files)
+    return Leftovers(cloud.image)
 
 
 @pytest.fixture
 def hashes(cloud):
-    return Hashes(cloud.db, cloud.image.files)
+    return Hashes(cloud.image)
 
 
 def upload(images, data=b"data"):
@@ -92,8 +92,8 @@ def test_an_upload_that_was_overtaken_does_no_harm(cloud, leftovers):
     cloud.image.abandon_upload(slow)
     leftovers.reconcile()
     found = cloud.image.open_data(ALICE, image_id)
-    with found.file:
-        assert found.file.read() == b"quick"
+    with found.source.file:
+        assert found.source.file.read() == b"quick"
     assert cloud.image.files.names() == {quick.id}
 
 

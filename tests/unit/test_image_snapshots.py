@@ -7,7 +7,7 @@ import os
 import pytest
 
 from pilvi import quota
-from pilvi.faults import BadRequest, Gone, TooLarge
+from pilvi.faults import Gone, TooLarge, UnsupportedMediaType
 from pilvi.image import store
 from pilvi.image.reconcilers import Leftovers
 from pilvi.image.service import Images
@@ -55,7 +55,7 @@ def test_a_snapshot_is_saving_and_then_active(cloud, source):
     image = show(cloud, image_id)
     assert (image["status"], image["size"], image["virtual_size"]) == ("active", 400, 400)
     assert len(image["os_hash_value"]) == 128
-    with cloud.image.open_data(ALICE, image_id).file as file:
+    with cloud.image.open_data(ALICE, image_id).source.file as file:
         assert file.read() == source.read_bytes()
 
 
@@ -64,7 +64,7 @@ def test_a_snapshot_outlives_passes_and_a_crash_before_its_row(cloud, source):
     with cloud.db.read() as tx:
         name = store.any_image(tx, image_id).upload_id
     cloud.image.files.adopt(name, source, consume=True)  # killed after this
-    Leftovers(cloud.db, cloud.image.files).reconcile()
+    Leftovers(cloud.image).reconcile()
     assert not source.exists()
     cloud.image.store_snapshot(image_id, source, consume=True)
     assert show(cloud, image_id)["size"] == 400
@@ -76,7 +76,7 @@ def test_holes_stay_holes(cloud, source):
         file.write(b"end")
     image_id = reserve(cloud)
     cloud.image.store_snapshot(image_id, source)
-    with cloud.image.open_data(ALICE, image_id).file as file:
+    with cloud.image.open_data(ALICE, image_id).source.file as file:
         assert os.fstat(file.fileno()).st_blocks * 512 < 1 << 20
         assert os.pread(file.fileno(), 3, 64 << 20) == b"end"
         assert os.fstat(file.fileno()).st_size == (64 << 20) + 3
@@ -84,13 +84,13 @@ def test_holes_stay_holes(cloud, source):
 
 def test_content_of_another_format_is_refused(cloud, source):
     image_id = reserve(cloud, disk_format="qcow2")
-    with pytest.raises(BadRequest, match="it is said to be qcow2"):
+    with pytest.raises(UnsupportedMediaType, match="it is said to be qcow2"):
         cloud.image.store_snapshot(image_id, source)
 
 
 def test_a_failed_snapshot_says_why_and_leaves_no_file(cloud, source):
     image_id = reserve(cloud, disk_format="qcow2")
-    with pytest.raises(BadRequest):
+    with pytest.raises(UnsupportedMediaType):
         cloud.image.store_snapshot(image_id, source)
     with cloud.db.transaction() as tx:
         cloud.image.fail_snapshot(tx, image_id, "the host went away")

@@ -163,6 +163,11 @@ class Engine:
         if runner := self.reconcilers.get(name):
             runner.poke()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether a step that takes long is to end now, by Retry: it is done again at the next start."""
+        return self._stopping.is_set()
+
     def idle(self) -> bool:
         """Nothing is under way in this controller."""
         with self._guard:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
-from typing import Any, BinaryIO, NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, BinaryIO, NamedTuple, Protocol, TypeVar
 
-from pilvi.faults import BadRequest, Conflict, Forbidden, Gone, NotFound, TooLarge
-from pilvi.image import formats, store
+import sqlalchemy as sa
+
+from pilvi.faults import BadRequest, Conflict, Forbidden, Gone, NotFound, TooLarge, UnsupportedMediaType
+from pilvi.image import formats, store, store_locations
+from pilvi.image.fetch import Fetcher, FetchError, Found
 from pilvi.image.files import CHUNK_BYTES, Writer
 from pilvi.image.policy import RULES
+from pilvi.image.stores import DEFAULT
+from pilvi.image.wire import HASH
 from pilvi.policy import Context
 
 T = TypeVar("T")
@@ -30,28 +36,79 @@ class Upload(NamedTuple):
     disk_format: str
     container_format: str
     writer: Writer
+    store: str
+    staging: bool
+
+
+class Source(Protocol):
+    """Data that is read from, in order."""
+
+    def read_at(self, size: int, at: int) -> bytes: ...
+
+    def close(self) -> None: ...
 
 
 class Download(NamedTuple):
-    file: BinaryIO
+    source: Source
     size: int
     md5: str | None
+
+
+class LocalSource:
+    def __init__(self, file: BinaryIO):
+        self.file = file
+
+    def read_at(self, size: int, at: int) -> bytes:
+        return os.pread(self.file.fileno(), size, at)
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class RemoteSource:
+    """What a web server gives; asked for when the first byte is."""
+
+    def __init__(self, fetcher: Fetcher, url: str):
+        self._fetcher, self._url = fetcher, url
+        self._found: Found | None = None
+
+    def read_at(self, size: int, at: int) -> bytes:
+        try:
+            if self._found is None:
+                self._found = self._fetcher.open(self._url, start=at)
+            return self._found.read(size)
+        except FetchError as error:
+            raise Gone(f"The image's data is not there: {error}") from None
+
+    def close(self) -> None:
+        if self._found is not None:
+            self._found.close()
 
 
 class Data:
     """The data's verbs of Images."""
 
-    def begin_upload(self, context: Context, image_id: str, size: int | None) -> Upload:
-        """Makes the image `saving`. Raises Conflict where it has data or is given some, Forbidden."""
+    def begin_upload(
+        self,
+        context: Context,
+        image_id: str,
+        size: int | None,
+        store_name: str | None = None,
+        staging: bool = False,
+    ) -> Upload:
+        """Makes the image `saving`. Raises Conflict where it has data or is given some, Forbidden, BadRequest for a
+        store that there is not, TooLarge for a quota that does not suffice."""
         if size is not None and size > MAX_BYTES:
             raise TooLarge(f"The image of {size} bytes exceeds the maximum size of {MAX_BYTES}.")
         upload_id = self._ids.uuid()
-        with self._db.transaction() as tx:
+        target = self.stores.upload_target(store_name)
+        with self.db.transaction() as tx:
             row = self._own(tx, context, image_id)
             missing = [name for name in ("disk_format", "container_format") if getattr(row, name) is None]
             if missing:
                 raise BadRequest(f"Properties {', '.join(missing)} must be set prior to saving data.")
-            self._check_size(tx, row.owner, size or 0)
+            self._check_size(tx, row.owner, size or 0, staging=staging)
+            self._check_uploading(tx, row.owner)
             if not store.begin_upload(tx, image_id, upload_id, self._until(tx)):
                 raise Conflict(
                     f"Image status transition from {row.status} to saving is not allowed"
@@ -63,30 +120,52 @@ class Data:
             row.owner,
             row.disk_format,
             row.container_format,
-            self.files.create(upload_id),
+            self.stores.folders()[target].create(upload_id),
+            target,
+            staging,
         )
 
     def renew_upload(self, upload: Upload) -> bool:
         """False when the image is gone, or another upload has overtaken this one."""
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             return store.renew_upload(tx, upload.image_id, upload.id, self._until(tx))
 
-    def finish_upload(self, upload: Upload, status: str = "active") -> None:
-        """Checks the content and makes the image active. Raises BadRequest for content that is refused,
-        TooLarge for a quota that does not suffice, Gone where the image was deleted meanwhile."""
+    def finish_upload(self, upload: Upload) -> None:
+        """Checks the content and makes the image active, or `uploading` where it is only staged.
+
+        Raises UnsupportedMediaType for content that is refused, TooLarge for a quota that does not suffice, Gone
+        where the image was deleted meanwhile."""
         writer = upload.writer
         writer.flush()
-        with writer.part.open("rb") as file:
-            try:
-                virtual = formats.virtual_size(file, upload.disk_format, upload.container_format, writer.size)
-            except formats.ImageRefused as error:
-                raise BadRequest(f"The data of image {upload.image_id} is refused: {error}.") from None
+        virtual = None
+        if not upload.staging:  # what is staged is looked at when it is imported
+            with writer.part.open("rb") as file:
+                virtual = self.inspect(
+                    file, upload.image_id, upload.disk_format, upload.container_format, writer.size
+                )
         writer.keep()
-        if not self._settle_upload(upload.image_id, upload.owner, upload.id, writer.size, virtual, status):
+        if not self._settle_upload(
+            upload.image_id,
+            upload.owner,
+            upload.id,
+            writer.size,
+            virtual,
+            "uploading" if upload.staging else "active",
+            upload.store,
+        ):
             raise Gone(
                 f"Image {upload.image_id} could not be found after upload. "
                 "It may have been deleted during the upload, or another upload has taken its place."
             )
+
+    def inspect(
+        self, file: BinaryIO, image_id: str, disk_format: str, container_format: str, size: int
+    ) -> int | None:
+        """Bytes of the disk in it, where it says. Raises UnsupportedMediaType for content that is refused."""
+        try:
+            return formats.virtual_size(file, disk_format, container_format, size)
+        except formats.ImageRefused as error:
+            raise UnsupportedMediaType(f"The data of image {image_id} is refused: {error}.") from None
 
     def _settle_upload(
         self,
@@ -96,13 +175,15 @@ class Data:
         size: int,
         virtual: int | None,
         status: str = "active",
+        target: str = DEFAULT,
     ) -> bool:
         """Gives the image its data, which is whole; False, with the data gone, where it is no longer wanted.
 
         Raises TooLarge for a quota that does not suffice."""
-        digests = self.files.digests(upload_id) if size <= HASHED_AT_ONCE_BYTES else (None, None)
-        with self._db.transaction() as tx:
-            self._check_size(tx, owner, size)
+        staging = status == "uploading"
+        digests = self.digests(upload_id, size, target)
+        with self.db.transaction() as tx:
+            self._check_size(tx, owner, size, staging=staging)
             ours = store.end_upload(
                 tx,
                 image_id,
@@ -111,38 +192,67 @@ class Data:
                 data=upload_id,
                 size=size,
                 virtual_size=virtual,
-                checksum=digests[0],
-                os_hash_value=digests[1],
+                **digests,
             )
-            tx.after_commit(self._poke_hashing)
+            if ours:
+                store_locations.clear(tx, image_id)
+                store_locations.add(tx, image_id, target, "staged" if staging else "active")
+            tx.after_commit(self.poke_hashing)
         if not ours:
-            self.files.remove(upload_id)
+            self.stores.remove(upload_id)
         return ours
+
+    def digests(self, name: str, size: int, where: str) -> dict[str, Any]:
+        """The hashes of small data, as the image's columns; large data is hashed later."""
+        if size > HASHED_AT_ONCE_BYTES:
+            return {}
+        md5, value = self.stores.folders()[where].digests(name)
+        return {"checksum": md5, "os_hash_algo": HASH, "os_hash_value": value}
 
     def abandon_upload(self, upload: Upload) -> None:
         """The image is queued again and its data dropped, unless it has become active after all."""
         upload.writer.close()
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             ours = store.end_upload(tx, upload.image_id, upload.id, status="queued")
         if ours:
-            self.files.remove(upload.id)
-
-    def import_staged(self, context: Context, image_id: str) -> None:
-        """Makes staged data the image's. Raises Conflict where none is staged."""
-        with self._db.transaction() as tx:
-            self._own(tx, context, image_id)
-            if not store.switch(tx, image_id, "uploading", "active"):
-                raise Conflict("Only images with status 'uploading' can be imported.")
+            self.stores.remove(upload.id)
 
     def open_data(self, context: Context, image_id: str) -> Download | None:
         """None for an image without data. Raises Forbidden for a deactivated one."""
-        with self._db.read() as tx:
+        with self.db.read() as tx:
             row = self._get(tx, context, image_id)
+            found = store_locations.of(tx, [image_id])[image_id]
+            copy = store_locations.cached_image(tx, image_id)
         if row.status == "deactivated" and not context.permits(RULES["download_deactivated_image"]):
             raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
-        if row.data is None or row.status == "uploading":
+        if row.status not in ("active", "deactivated"):
             return None
-        return Download(self.files.open(row.data), row.size, row.checksum)
+        if copy is not None and copy.status == "cached":
+            with contextlib.suppress(Gone), self.db.transaction() as tx:  # of another controller
+                file = self.cache.open(image_id)
+                store_locations.hit(tx, image_id)
+                return Download(LocalSource(file), copy.size, row.checksum)
+        if (name := self.readable(found)) is not None:
+            return Download(LocalSource(self.stores.folders()[name].open(row.data)), row.size, row.checksum)
+        url = next((each.url for each in found if each.url is not None), None)
+        if url is None:
+            return None
+        return Download(RemoteSource(self.fetcher, url), self._remote_size(row, url), row.checksum)
+
+    def readable(self, found: Sequence[sa.Row], *, staged: bool = False) -> str | None:
+        """The store whose file is read, of an image with these locations; `staged`: also one to be imported."""
+        good = ("active", "staged") if staged else ("active",)
+        names = [each.store for each in found if each.url is None and each.status in good]
+        return next((name for name in self.stores.sorted(names) if self.stores.files(name) is not None), None)
+
+    def _remote_size(self, row: sa.Row, url: str) -> int:
+        try:
+            size = self.fetcher.size(url) if row.size is None else row.size
+        except FetchError as error:
+            raise Gone(f"The image's data is not there: {error}") from None
+        if size is None:
+            raise Gone(f"The image's data cannot be read: the server of {url} does not say its size.")
+        return size
 
     def _until(self, tx) -> int:
         return tx.now + UPLOAD_LEASE_SECONDS * 1_000_000
@@ -158,17 +268,18 @@ class Data:
         image_id: str,
         size: int | None,
         body: AsyncIterator[bytes],
-        status: str = "active",
+        store_name: str | None = None,
+        staging: bool = False,
     ) -> None:
         """Takes a whole upload, or leaves the image as it was."""
-        upload = await self.in_thread(self.begin_upload, context, image_id, size)
+        upload = await self.in_thread(self.begin_upload, context, image_id, size, store_name, staging)
         try:
             async with asyncio.TaskGroup() as group:
                 alive = group.create_task(self._stay_alive(upload))
                 await self._write(upload.writer, body)
                 if size not in (None, upload.writer.size):
                     raise BadRequest(f"The data has {upload.writer.size} bytes, not {size} as announced.")
-                await self.in_thread(self.finish_upload, upload, status)
+                await self.in_thread(self.finish_upload, upload)
                 alive.cancel()
         except BaseException as error:
             await asyncio.shield(self.in_thread(self.abandon_upload, upload))
@@ -218,10 +329,10 @@ class Data:
     async def send(self, download: Download, start: int, length: int) -> AsyncIterator[bytes]:
         """The data from `start` on; one chunk is read while the one before it is sent."""
         loop = asyncio.get_running_loop()
-        end, descriptor = start + length, download.file.fileno()
+        end, source = start + length, download.source
 
         def read(at: int) -> asyncio.Future[bytes]:
-            return loop.run_in_executor(self.threads, os.pread, descriptor, min(CHUNK_BYTES, end - at), at)
+            return loop.run_in_executor(self.threads, source.read_at, min(CHUNK_BYTES, end - at), at)
 
         ahead = read(start)
         try:
@@ -234,4 +345,4 @@ class Data:
                 yield chunk
         finally:
             await asyncio.wait([ahead])
-            download.file.close()
+            source.close()

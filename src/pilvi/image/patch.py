@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from pilvi.faults import BadRequest, UnsupportedMediaType
@@ -14,6 +15,7 @@ class Change(NamedTuple):
     operation: str
     name: str  # of the attribute or property
     value: Any = None
+    index: str | None = None  # of the location: a number, or "-" behind the last
 
 
 def parse(media_type: str, body: Any) -> list[Change]:
@@ -45,6 +47,8 @@ def _change(item: Any, old: bool) -> Change:
             raise BadRequest(f"Operations must be one of {', '.join(OPERATIONS)}, not {operation!r}.")
     if operation != "remove" and "value" not in item:
         raise BadRequest(f'Operation "{operation}" requires a member named "value".')
+    if isinstance(pointer, str) and re.fullmatch(r"/locations/(\d+|-)", pointer):
+        return Change(operation, "locations", item.get("value"), pointer.rpartition("/")[2])
     return Change(operation, _name(pointer), item.get("value"))
 
 

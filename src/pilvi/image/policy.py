@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pilvi.policy import ADMIN, ANYONE, MEMBER, READER
+from pilvi.policy import ADMIN, ANYONE, MEMBER, READER, SERVICE
 
 RULES = {
     "get_schema": ANYONE,
@@ -20,8 +20,17 @@ RULES = {
     "add_member": MEMBER,
     "modify_member": MEMBER,
     "delete_member": MEMBER,
+    "get_usage": READER,
+    "stores_info_detail": ADMIN,
+    "delete_image_location": ADMIN,
+    "get_locations": SERVICE,
+    "add_location": MEMBER,
+    "get_tasks": ADMIN,
+    "add_task": ADMIN,
+    "cache": ADMIN,
     # Asked by the service, in addition to one of those above:
     "publicize_image": ADMIN,
     "set_owner": ADMIN,
     "download_deactivated_image": ADMIN,
+    "copy_image": ADMIN,
 }

@@ -11,13 +11,14 @@ from pilvi.faults import BadRequest, Fault, NotFound, RangeNotSatisfiable, Unsup
 from pilvi.http.pagination import next_link
 from pilvi.http.request import Request, Response
 from pilvi.http.routing import Api, Route
+from pilvi.image import handlers_imports as imports
 from pilvi.image import listing, patch, wire
+from pilvi.image.imports import METHODS
 from pilvi.image.policy import RULES
 from pilvi.image.schemas import SCHEMAS
 
 PREFIX = "/image"
-CURRENT, SUPPORTED = "v2.9", ("v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
-IMPORT_METHODS = ("glance-direct",)
+CURRENT, SUPPORTED = "v2.17", tuple(f"v2.{minor}" for minor in range(16, -1, -1))
 
 
 def fault(problem: Fault) -> Response:
@@ -58,23 +59,6 @@ def show_schema(request: Request) -> Response:
     return Response(200, schema)
 
 
-def show_import_info(request: Request) -> Response:
-    return Response(
-        200,
-        {
-            "import-methods": {
-                "description": "Import methods available.",
-                "type": "array",
-                "value": IMPORT_METHODS,
-            }
-        },
-    )
-
-
-def show_stores(request: Request) -> Response:
-    raise NotFound("Multi backend is not supported at this site.")
-
-
 # -- images
 
 
@@ -86,7 +70,8 @@ def create_image(request: Request) -> Response:
         image,
         {
             "Location": f"{request.base_url}{PREFIX}{image['self']}",
-            "OpenStack-image-import-methods": ",".join(IMPORT_METHODS),
+            "OpenStack-image-import-methods": ",".join(METHODS),
+            "OpenStack-image-store-ids": ",".join(request.cloud.image.stores.folders()),
         },
     )
 
@@ -163,24 +148,20 @@ def _length(request: Request) -> int | None:
 
 async def upload_file(request: Request) -> Response:
     await request.cloud.image.receive(
-        request.context, request.params["image_id"], _length(request), request.stream
+        request.context,
+        request.params["image_id"],
+        _length(request),
+        request.stream,
+        request.headers.get("x-image-meta-store"),
     )
     return Response(204)
 
 
 async def stage_file(request: Request) -> Response:
     await request.cloud.image.receive(
-        request.context, request.params["image_id"], _length(request), request.stream, "uploading"
+        request.context, request.params["image_id"], _length(request), request.stream, staging=True
     )
     return Response(204)
-
-
-def import_image(request: Request) -> Response:
-    method = request.decode(wire.ImportRequest).method.name
-    if method not in IMPORT_METHODS:
-        raise BadRequest(f"Unknown import method name '{method}'; there is {', '.join(IMPORT_METHODS)}.")
-    request.cloud.image.import_staged(request.context, request.params["image_id"])
-    return Response(202)
 
 
 def _range(header: str | None, size: int) -> tuple[int, int] | None:
@@ -262,8 +243,18 @@ ROUTES = (
     Route("GET", "/versions", show_versions, None),
     Route("GET", "/v2", choose_version, None),
     Route("GET", "/v2/schemas/{name}", show_schema, "get_schema"),
-    Route("GET", "/v2/info/import", show_import_info, "get_info"),
-    Route("GET", "/v2/info/stores", show_stores, "get_info"),
+    Route("GET", "/v2/info/import", imports.show_import_info, "get_info"),
+    Route("GET", "/v2/info/stores", imports.show_stores, "get_info"),
+    Route("GET", "/v2/info/stores/detail", imports.show_stores_detail, "stores_info_detail"),
+    Route("GET", "/v2/info/usage", imports.show_usage, "get_usage"),
+    Route("DELETE", "/v2/stores/{store}/{image_id}", imports.delete_from_store, "delete_image_location"),
+    Route("GET", "/v2/tasks", imports.list_tasks, "get_tasks"),
+    Route("POST", "/v2/tasks", imports.create_task, "add_task"),
+    Route("GET", "/v2/tasks/{task_id}", imports.show_task, "get_tasks"),
+    Route("GET", "/v2/cache", imports.show_cache, "cache"),
+    Route("DELETE", "/v2/cache", imports.clear_cache, "cache"),
+    Route("PUT", "/v2/cache/{image_id}", imports.queue_for_cache, "cache"),
+    Route("DELETE", "/v2/cache/{image_id}", imports.delete_from_cache, "cache"),
     Route("GET", "/v2/images", list_images, "get_images"),
     Route("POST", "/v2/images", create_image, "add_image"),
     Route("GET", _IMAGE, show_image, "get_image"),
@@ -272,7 +263,10 @@ ROUTES = (
     Route("PUT", _IMAGE + "/file", upload_file, "upload_image", stream=True),
     Route("GET", _IMAGE + "/file", download_file, "download_image", stream=True),
     Route("PUT", _IMAGE + "/stage", stage_file, "upload_image", stream=True),
-    Route("POST", _IMAGE + "/import", import_image, "upload_image"),
+    Route("POST", _IMAGE + "/import", imports.import_image, "upload_image"),
+    Route("GET", _IMAGE + "/tasks", imports.list_image_tasks, "get_image"),
+    Route("GET", _IMAGE + "/locations", imports.list_locations, "get_locations"),
+    Route("POST", _IMAGE + "/locations", imports.add_location, "add_location"),
     Route("PUT", _IMAGE + "/tags/{tag}", add_tag, "modify_image"),
     Route("DELETE", _IMAGE + "/tags/{tag}", delete_tag, "modify_image"),
     Route("POST", _IMAGE + "/actions/deactivate", deactivate_image, "deactivate"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,20 @@ from pilvi.db import Database, Tx
 from pilvi.engine.clock import Clock, Ids
 from pilvi.engine.engine import Engine
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, TooLarge
-from pilvi.image import reconcilers, store, wire
+from pilvi.image import reconcilers, store, store_locations, wire
+from pilvi.image.caching import Caching
 from pilvi.image.data import Data
+from pilvi.image.fetch import Fetcher
 from pilvi.image.files import Files, keep_buffers
+from pilvi.image.imports import Imports
 from pilvi.image.listing import Filter, Listing
+from pilvi.image.locations import Locations
+from pilvi.image.operations import operations
 from pilvi.image.patch import Change
 from pilvi.image.policy import RULES
 from pilvi.image.sharing import Sharing
 from pilvi.image.snapshots import Snapshots
+from pilvi.image.stores import DEFAULT, Stores
 from pilvi.policy import Context
 from pilvi.settings import Settings
 
@@ -45,7 +51,7 @@ class BootImage(msgspec.Struct, frozen=True):
     path: Path
 
 
-class Images(Sharing, Data, Snapshots):
+class Images(Sharing, Data, Snapshots, Imports, Locations, Caching):
     """`root` is the folder that holds the data of all images."""
 
     def __init__(
@@ -58,15 +64,25 @@ class Images(Sharing, Data, Snapshots):
         root: Path,
         identity: Any,
     ):
-        self._db, self._clock, self._ids, self._engine, self._identity = db, clock, ids, engine, identity
-        self.files = Files(root)
+        self.db, self._clock, self._ids, self.engine, self._identity = db, clock, ids, engine, identity
+        self.settings = settings
+        self.stores = Stores(root, settings.image)
+        self.files = self.stores.folders()[DEFAULT]
+        self.cache = Files(root.with_name("image-cache"))
+        self.fetcher = Fetcher(settings.image.import_allow)
         keep_buffers()
         self.threads = ThreadPoolExecutor(8, thread_name_prefix="image data")
-        self._poke_hashing: Callable[[], None] = lambda: None
 
     def register(self, engine: Engine) -> None:
-        engine.add_reconciler(reconcilers.Leftovers(self._db, self.files))
-        self._poke_hashing = engine.add_reconciler(reconcilers.Hashes(self._db, self.files)).poke
+        engine.register(*operations(self))
+        for reconciler in (reconcilers.Leftovers, reconcilers.Hashes, reconcilers.CacheFiller):
+            engine.add_reconciler(reconciler(self))
+
+    def poke_hashing(self) -> None:
+        self.engine.poke_reconciler(reconcilers.Hashes.name)
+
+    def poke_caching(self) -> None:
+        self.engine.poke_reconciler(reconcilers.CacheFiller.name)
 
     # -- for other domains
 
@@ -83,22 +99,35 @@ class Images(Sharing, Data, Snapshots):
                 f"container, not from {row.disk_format} in {row.container_format}."
             )
         properties, _ = store.details(tx, [image_id])
+        path = self._boot_path(tx, row)
         return BootImage(
             row.id,
             row.name,
             row.status,
             row.disk_format,
             row.size,
-            row.virtual_size,
+            row.virtual_size or row.size,
             row.min_disk,
             row.min_ram,
             properties[image_id],
-            self.files.path(row.data),
+            path,
         )
+
+    def _boot_path(self, tx: Tx, row: sa.Row) -> Path:
+        """The file that hosts read. Raises BadRequest for data on a web server that is not in the cache."""
+        if (name := self.readable(store_locations.of(tx, [row.id])[row.id])) is not None:
+            return self.stores.folders()[name].path(row.data)
+        copy = store_locations.cached_image(tx, row.id)
+        if copy is None or copy.status != "cached":
+            raise BadRequest(
+                f"Image {row.id} is unacceptable: its data is on a web server. Put it into the cache first: "
+                f"openstack cached image queue {row.id}"
+            )
+        return self.cache.path(row.id)
 
     def find(self, context: Context, name_or_id: str) -> str:
         """The id of an image that the caller sees. Raises NotFound, Conflict where several have the name."""
-        with self._db.read() as tx:
+        with self.db.read() as tx:
             if (row := store.get(tx, context, name_or_id)) is not None:
                 return row.id
             found = store.page(tx, context, Listing(limit=2, filters=[Filter("name", "eq", name_or_id)]))
@@ -117,6 +146,11 @@ class Images(Sharing, Data, Snapshots):
         self, context: Context, values: dict[str, Any], properties: Mapping[str, str]
     ) -> dict[str, Any]:
         """Raises Conflict where the id is taken, Forbidden, TooLarge (quota)."""
+        with self.db.transaction() as tx:
+            image_id = self._insert(tx, context, values, properties)
+            return self._view(tx, self._get(tx, context, image_id))
+
+    def _insert(self, tx: Tx, context: Context, values: dict[str, Any], properties: Mapping[str, str]) -> str:
         image_id = values.setdefault("id", self._ids.uuid()).lower()
         owner = values.setdefault("owner", context.project_id)
         self._permit(context, values)
@@ -131,43 +165,42 @@ class Images(Sharing, Data, Snapshots):
             "min_ram": 0,
         }
         tags = values.pop("tags", [])
-        with self._db.transaction() as tx:
-            self._check_count(tx, owner)
-            try:
-                store.insert(tx, {**defaults, **values, "id": image_id, "status": "queued"})
-            except sa.exc.IntegrityError:
-                raise Conflict(f"Image ID {image_id} already exists!") from None
-            store.set_properties(tx, image_id, properties)
-            store.set_tags(tx, image_id, tags)
-            return self._view(tx, self._get(tx, context, image_id))
+        self._check_count(tx, owner)
+        try:
+            store.insert(tx, {**defaults, **values, "id": image_id, "status": "queued"})
+        except sa.exc.IntegrityError:
+            raise Conflict(f"Image ID {image_id} already exists!") from None
+        store.set_properties(tx, image_id, properties)
+        store.set_tags(tx, image_id, tags)
+        return image_id
 
     def show(self, context: Context, image_id: str) -> dict[str, Any]:
-        with self._db.read() as tx:
+        with self.db.read() as tx:
             return self._view(tx, self._get(tx, context, image_id))
 
     def list(self, context: Context, listing: Listing) -> list[dict[str, Any]]:
         """One page. Raises BadRequest for a marker that the caller cannot see."""
-        with self._db.read() as tx:
+        with self.db.read() as tx:
             try:
                 after = None if listing.marker is None else self._get(tx, context, listing.marker)
             except NotFound as fault:
                 raise BadRequest(f"The marker is not in the list: {fault.message}") from None
             rows = store.page(tx, context, listing, after)
-            properties, tags = store.details(tx, [row.id for row in rows])
-        return [wire.image(row, properties.get(row.id, {}), tags.get(row.id, [])) for row in rows]
+            return self._views(tx, rows)
 
     def update(self, context: Context, image_id: str, changes: Sequence[Change]) -> dict[str, Any]:
         """All of the changes, or none. Raises Forbidden, Conflict, BadRequest, TooLarge."""
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             store.lock(tx, image_id)
             row = self._own(tx, context, image_id)
             found, labels = store.details(tx, [image_id])
+            ours = {name: text for name, text in found[image_id].items() if name.startswith(wire.RESERVED_PREFIX)}
             document = {
-                **found[image_id],
+                **{name: text for name, text in found[image_id].items() if name not in ours},
                 **{name: getattr(row, name) for name in wire.SETTABLE - {"tags"}},
                 "tags": labels[image_id],
             }
-            self._apply(row, document, changes)
+            self._apply(tx, row, document, changes)
             values, properties = wire.attributes(document)
             values = {
                 name: value for name, value in values.items() if name == "tags" or value != getattr(row, name)
@@ -177,15 +210,19 @@ class Images(Sharing, Data, Snapshots):
                 self._check_count(tx, values["owner"])
             if (wanted := values.pop("tags")) != labels[image_id]:
                 store.set_tags(tx, image_id, wanted)
-            if properties != found[image_id]:
+            if (properties := {**properties, **ours}) != found[image_id]:
                 store.set_properties(tx, image_id, properties)
             if changes:
                 store.update(tx, image_id, updated_at=tx.now, **values)
             return self._view(tx, self._get(tx, context, image_id))
 
-    def _apply(self, row: sa.Row, document: dict[str, Any], changes: Sequence[Change]) -> None:
+    def _apply(self, tx: Tx, row: sa.Row, document: dict[str, Any], changes: Sequence[Change]) -> None:
         """Does the changes to an image's document, by Image's rules of what may be changed how."""
-        for operation, name, value in changes:
+        for change in changes:
+            operation, name, value, _ = change
+            if name == "locations":
+                self._change_locations(tx, store.any_image(tx, row.id), change)
+                continue
             wire.refuse_read_only(name)
             if name == "id":
                 raise Forbidden("Attribute 'id' is read-only.")
@@ -206,17 +243,18 @@ class Images(Sharing, Data, Snapshots):
 
     def delete(self, context: Context, image_id: str) -> None:
         """Raises Forbidden for a protected image. An upload under way is given up."""
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             row = self._own(tx, context, image_id)
             if not store.delete(tx, image_id):
                 raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
-            if row.data is not None:
-                tx.after_commit(lambda: self.files.remove(row.data))
+            files = {row.data, row.upload_id} - {None}
+            tx.after_commit(lambda: [self.stores.remove(name) for name in files])
+            tx.after_commit(lambda: self.cache.remove(row.id))
 
     def add_tag(self, context: Context, image_id: str, tag: str) -> None:
         if len(tag) > 255:
             raise BadRequest("Invalid input for a tag: it has at most 255 characters.")
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             store.lock(tx, image_id)
             self._own(tx, context, image_id)
             _, labels = store.details(tx, [image_id])
@@ -226,7 +264,7 @@ class Images(Sharing, Data, Snapshots):
                 store.update(tx, image_id, updated_at=tx.now)
 
     def delete_tag(self, context: Context, image_id: str, tag: str) -> None:
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             store.lock(tx, image_id)
             self._own(tx, context, image_id)
             _, labels = store.details(tx, [image_id])
@@ -243,7 +281,7 @@ class Images(Sharing, Data, Snapshots):
         self._switch(context, image_id, "deactivated", "active")
 
     def _switch(self, context: Context, image_id: str, old: str, new: str) -> None:
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             row = self._own(tx, context, image_id)
             if row.status not in (old, new):
                 raise Forbidden(
@@ -284,22 +322,59 @@ class Images(Sharing, Data, Snapshots):
     def _check_count(self, tx: Tx, owner: str) -> None:
         quota.lock(tx, owner)
         limit = quota.limits(tx, "image", owner)["image_count_total"]
-        count, _ = store.usage(tx, owner)
+        count = store.usage(tx, owner)["image_count_total"]
         if limit != quota.UNLIMITED and count >= limit:
             raise TooLarge(
                 f"The quota is used up: image_count_total is {limit}, and the project has {count} images."
             )
 
-    def _check_size(self, tx: Tx, owner: str, adding: int) -> None:
+    def _check_size(self, tx: Tx, owner: str, adding: int, *, staging: bool = False) -> None:
+        """Raises TooLarge where so many bytes more, in a store or staged, are more than the owner may have."""
         quota.lock(tx, owner)
-        limit = quota.limits(tx, "image", owner)["image_size_total"]
-        _, used = store.usage(tx, owner)
+        name = "image_stage_total" if staging else "image_size_total"
+        limit = quota.limits(tx, "image", owner)[name]
+        used = store.usage(tx, owner)[name]
         if limit != quota.UNLIMITED and used + adding > limit * MIB:
             raise TooLarge(
-                f"The quota does not suffice: image_size_total is {limit} MiB, the project's images take "
+                f"The quota does not suffice: {name} is {limit} MiB, the project's images take "
                 f"{used // MIB} MiB, and this one has {adding // MIB or 1} MiB."
             )
 
+    def check_size(self, tx: Tx, owner: str, adding: int) -> None:
+        """For operations. Raises TooLarge."""
+        self._check_size(tx, owner, adding)
+
+    def _check_uploading(self, tx: Tx, owner: str) -> None:
+        limit = quota.limits(tx, "image", owner)["image_count_uploading"]
+        if limit != quota.UNLIMITED and store.usage(tx, owner)["image_count_uploading"] >= limit:
+            raise TooLarge(f"The quota is used up: {limit} images of the project are being uploaded.")
+
+    def usage(self, context: Context) -> dict[str, dict[str, int]]:
+        """What the caller's project has and may have; sizes in MiB."""
+        with self.db.read() as tx:
+            limits = quota.limits(tx, "image", context.project_id or "")
+            used = store.usage(tx, context.project_id or "")
+        return {
+            name: {"usage": -(-used[name] // MIB) if name.startswith(("image_size", "image_stage")) else used[name],
+                   "limit": limit}
+            for name, limit in limits.items()
+        }
+
     def _view(self, tx: Tx, row: sa.Row) -> dict[str, Any]:
-        properties, tags = store.details(tx, [row.id])
-        return wire.image(row, properties[row.id], tags[row.id])
+        return self._views(tx, [row])[0]
+
+    def _views(self, tx: Tx, rows: Sequence[sa.Row]) -> list[dict[str, Any]]:
+        ids = [row.id for row in rows]
+        properties, tags = store.details(tx, ids)
+        places = store_locations.of(tx, ids)
+        shown = self.settings.image.show_multiple_locations
+        return [
+            wire.image(
+                row,
+                properties.get(row.id, {}),
+                tags.get(row.id, []),
+                self.stores.sorted(each.store for each in places.get(row.id, ()) if each.status == "active"),
+                self._shown(row, places.get(row.id, ())) if shown else None,
+            )
+            for row in rows
+        ]

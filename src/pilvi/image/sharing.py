@@ -19,7 +19,7 @@ class Sharing:
 
     def members(self, context: Context, image_id: str) -> list[dict[str, Any]]:
         """All of them for the owner; a member sees itself only."""
-        with self._db.read() as tx:
+        with self.db.read() as tx:
             row = self._shared(tx, context, image_id)
             own = context.is_admin or row.owner == context.project_id
             return [
@@ -28,7 +28,7 @@ class Sharing:
             ]
 
     def member(self, context: Context, image_id: str, member_id: str) -> dict[str, Any]:
-        with self._db.read() as tx:
+        with self.db.read() as tx:
             row = self._shared(tx, context, image_id)
             if not context.is_admin and context.project_id not in (row.owner, member_id):
                 raise _unknown(image_id, member_id)
@@ -36,7 +36,7 @@ class Sharing:
 
     def add_member(self, context: Context, image_id: str, member_id: str) -> dict[str, Any]:
         """Raises Conflict for one that is there already, TooLarge for more than 128."""
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             self._offered(tx, context, image_id)
             if len(store.members_of(tx, image_id)) >= MAX_MEMBERS:
                 raise TooLarge(f"The limit of {MAX_MEMBERS} members of an image has been exceeded.")
@@ -50,7 +50,7 @@ class Sharing:
         self, context: Context, image_id: str, member_id: str, status: str
     ) -> dict[str, Any]:
         """Raises Forbidden for everybody but the member itself."""
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             self._shared(tx, context, image_id)
             if not context.is_admin and context.project_id != member_id:
                 raise Forbidden("You are not permitted to modify 'status' on this image member.")
@@ -59,7 +59,7 @@ class Sharing:
             return self._member(tx, image_id, member_id)
 
     def delete_member(self, context: Context, image_id: str, member_id: str) -> None:
-        with self._db.transaction() as tx:
+        with self.db.transaction() as tx:
             self._offered(tx, context, image_id)
             if not store.delete_member(tx, image_id, member_id):
                 raise _unknown(image_id, member_id)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Gone
-from pilvi.image import formats, store, wire
+from pilvi.faults import Gone
+from pilvi.image import store, wire
 from pilvi.policy import Context
 
 FAILURE = "os_glance_failure"  # the property that says why a snapshot has no data
@@ -60,9 +60,9 @@ class Snapshots:
         """Makes the image active, with the data of this file; one that is active already stays as it is.
 
         The file is copied, as a reflink where the file system can; with `consume` it becomes the image's own and
-        is gone afterwards. Raises Gone for an image deleted meanwhile, BadRequest for content that is not the
-        image's disk format."""
-        with self._db.read() as tx:
+        is gone afterwards. Raises Gone for an image deleted meanwhile, UnsupportedMediaType for content that is not
+        of the image's disk format."""
+        with self.db.read() as tx:
             row = store.any_image(tx, image_id)
         if row is None:
             raise Gone(f"Image {image_id} was deleted before its data was there.")
@@ -70,10 +70,7 @@ class Snapshots:
             return
         size = self.files.adopt(row.upload_id, source, consume=consume)
         with self.files.open(row.upload_id) as file:
-            try:
-                virtual = formats.virtual_size(file, row.disk_format, row.container_format, size)
-            except formats.ImageRefused as error:
-                raise BadRequest(f"The data of image {image_id} is refused: {error}.") from None
+            virtual = self.inspect(file, image_id, row.disk_format, row.container_format, size)
         self._settle_upload(image_id, row.owner, row.upload_id, size, virtual)
 
     def fail_snapshot(self, tx: Tx, image_id: str, reason: str) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.image.listing import Filter, Listing
-from pilvi.image.tables import images, members, properties, tags
+from pilvi.image.tables import images, locations, members, properties, tags
 from pilvi.policy import Context
 
 WITH_DATA = ("active", "deactivated", "uploading")
@@ -236,12 +236,6 @@ def reset_dead_uploads(tx: Tx) -> int:
     ).rowcount
 
 
-def file_names(tx: Tx) -> set[str]:
-    """Of all data, whole or under way, that belongs to an image."""
-    rows = tx.all(sa.select(images.c.data, images.c.upload_id))
-    return {name for row in rows for name in row if name is not None}
-
-
 def not_hashed(tx: Tx) -> list[sa.Row]:
     return list(
         tx.all(
@@ -253,14 +247,33 @@ def not_hashed(tx: Tx) -> list[sa.Row]:
 
 
 def set_digests(tx: Tx, image_id: str, data: str, md5: str, sha512: str) -> bool:
-    return update(tx, image_id, images.c.data == data, checksum=md5, os_hash_value=sha512)
+    return update(
+        tx, image_id, images.c.data == data, checksum=md5, os_hash_algo="sha512", os_hash_value=sha512
+    )
 
 
-def usage(tx: Tx, project_id: str) -> tuple[int, int]:
-    """How many images a project has, and the bytes of their data."""
-    total = sa.func.coalesce(sa.func.sum(images.c.size), 0)
-    count, size = tx.one(sa.select(sa.func.count(), total).where(images.c.owner == project_id))
-    return count, int(size)
+def empty(tx: Tx, image_id: str) -> None:
+    """Takes everything from an image that comes with its data."""
+    gone = ("data", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "upload_id", "upload_until")
+    update(tx, image_id, status="queued", updated_at=tx.now, **dict.fromkeys(gone))
+
+
+def usage(tx: Tx, project_id: str) -> dict[str, int]:
+    """What a project's images count against its limits; sizes in bytes, a copy in each store counted."""
+    mine = images.c.owner == project_id
+    counted = sa.select(
+        sa.func.count(), sa.func.count(sa.case((images.c.status.in_(("saving", "uploading", "importing")), 1)))
+    )
+    total, uploading = tx.one(counted.where(mine))
+    held = sa.select(sa.func.coalesce(sa.func.sum(images.c.size), 0)).select_from(images.join(locations))
+    stored = held.where(mine, locations.c.status == "active", locations.c.url.is_(None))
+    staged = held.where(mine, locations.c.status == "staged")
+    return {
+        "image_count_total": total,
+        "image_count_uploading": uploading,
+        "image_size_total": int(tx.scalar(stored)),
+        "image_stage_total": int(tx.scalar(staged)),
+    }
 
 
 def names(tx: Tx, ids: Sequence[str]) -> dict[str, str | None]:

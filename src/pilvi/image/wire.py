@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ CONTAINER_FORMATS = ("ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compr
 VISIBILITIES = ("community", "public", "private", "shared")
 MEMBER_STATUSES = ("pending", "accepted", "rejected")
 HASH = "sha512"
+HASH_DIGITS = {"sha256": 64, "sha384": 96, "sha512": 128, "sha224": 56, "sha1": 40}
+T = TypeVar("T")
 MAX_PROPERTIES = 128
 MAX_TAGS = 128
 
@@ -47,12 +50,73 @@ class MemberStatusRequest(msgspec.Struct):
     status: Literal[MEMBER_STATUSES]
 
 
-class ImportMethod(msgspec.Struct):
+class ImportMethod(msgspec.Struct, omit_defaults=True):
     name: str
+    uri: str | None = None
+    glance_region: str | None = None
+    glance_image_id: str | None = None
+    glance_service_interface: str = "public"
 
 
-class ImportRequest(msgspec.Struct):
+class ImportRequest(msgspec.Struct, omit_defaults=True):
     method: ImportMethod
+    stores: list[str] | None = None
+    all_stores: bool = False
+    all_stores_must_succeed: bool = True
+
+
+class Location(msgspec.Struct, forbid_unknown_fields=True):
+    url: str
+    metadata: dict[str, Any] = {}
+    validation_data: dict[str, Any] = {}
+
+
+class LocationRequest(msgspec.Struct, forbid_unknown_fields=True):
+    url: str
+    validation_data: dict[str, Any] = {}
+
+
+class TaskInput(msgspec.Struct, forbid_unknown_fields=True):
+    import_from: str
+    import_from_format: Literal[DISK_FORMATS]
+    image_properties: dict[str, Any]
+
+
+class TaskRequest(msgspec.Struct, forbid_unknown_fields=True):
+    type: Literal["import"]
+    input: TaskInput
+
+
+def decode(shape: type[T], value: Any) -> T:
+    """A part of a request in this shape. Raises BadRequest that names the field."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        raise BadRequest(field_message(error)) from None
+
+
+def is_uuid(text: str) -> bool:
+    return re.fullmatch(UUID, text) is not None
+
+
+def hashes(given: dict[str, Any], *, checked: bool = True) -> dict[str, str]:
+    """What the data is expected to hash to; `checked`: also whether the values can be such hashes.
+
+    Raises BadRequest."""
+    if unknown := given.keys() - {"checksum", "os_hash_algo", "os_hash_value"}:
+        raise BadRequest(f"Invalid validation_data: {', '.join(sorted(unknown))} is not known.")
+    if not given:
+        return {}
+    algorithm, value, checksum = (given.get(name) for name in ("os_hash_algo", "os_hash_value", "checksum"))
+    if not isinstance(algorithm, str) or not isinstance(value, str):
+        raise BadRequest("validation_data needs both os_hash_algo and os_hash_value.")
+    if algorithm not in HASH_DIGITS:
+        raise BadRequest(f"Invalid os_hash_algo {algorithm[:40]!r}: it is one of {', '.join(HASH_DIGITS)}.")
+    if checked and not re.fullmatch(f"[0-9a-f]{{{HASH_DIGITS[algorithm]}}}", value):
+        raise BadRequest(f"Invalid os_hash_value: {algorithm} has {HASH_DIGITS[algorithm]} hexadecimal digits.")
+    if checksum is not None and not (isinstance(checksum, str) and re.fullmatch("[0-9a-f]{32}", checksum)):
+        raise BadRequest("Invalid checksum: MD5 has 32 hexadecimal digits.")
+    return {name: given[name] for name in ("os_hash_algo", "os_hash_value", "checksum") if given.get(name)}
 
 
 SETTABLE = frozenset(Attributes.__struct_fields__)
@@ -67,12 +131,13 @@ READ_ONLY = frozenset(
         "size",
         "virtual_size",
         "direct_url",
+        "stores",
         "self",
         "file",
         "schema",
     }
 )
-RESERVED = frozenset({"location", "deleted", "deleted_at"})
+RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
 BASE = SETTABLE | READ_ONLY
 RESERVED_PREFIX = "os_glance_"
 
@@ -83,8 +148,6 @@ def refuse_read_only(name: str) -> None:
         raise Forbidden(f"Attribute '{name}' is read-only.")
     if name in RESERVED or name.startswith(RESERVED_PREFIX):
         raise Forbidden(f"Attribute '{name}' is reserved.")
-    if name == "locations":
-        raise Forbidden("Attribute 'locations' cannot be set: this cloud does not show where data is kept.")
 
 
 def attributes(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -133,11 +196,19 @@ def bounded_properties(count: int) -> None:
         )
 
 
-def image(row: Any, properties: dict[str, str], tags: list[str]) -> dict[str, Any]:
-    """An image as the API shows it."""
+def image(
+    row: Any,
+    properties: dict[str, str],
+    tags: list[str],
+    stores: list[str],
+    locations: list[dict[str, Any]] | None,
+) -> dict[str, Any]:
+    """An image as the API shows it; `locations` is None where they are not shown."""
     path = f"/v2/images/{row.id}"
     return {
         **properties,
+        **({"stores": ",".join(stores)} if stores else {}),
+        **({} if locations is None else {"locations": locations}),
         "id": row.id,
         "name": row.name,
         "status": row.status,
@@ -153,7 +224,7 @@ def image(row: Any, properties: dict[str, str], tags: list[str]) -> dict[str, An
         "size": row.size,
         "virtual_size": row.virtual_size,
         "checksum": row.checksum,
-        "os_hash_algo": HASH if row.os_hash_value else None,
+        "os_hash_algo": row.os_hash_algo or (HASH if row.os_hash_value else None),
         "os_hash_value": row.os_hash_value,
         "created_at": seconds_text(row.created_at),
         "updated_at": seconds_text(row.updated_at),
@@ -172,3 +243,23 @@ def member(row: Any) -> dict[str, Any]:
         "updated_at": seconds_text(row.updated_at),
         "schema": "/v2/schemas/member",
     }
+
+
+def task(row: Any, detail: bool = True) -> dict[str, Any]:
+    shown = {
+        "id": row.id,
+        "type": row.type,
+        "status": row.status,
+        "owner": row.owner,
+        "created_at": seconds_text(row.created_at),
+        "updated_at": seconds_text(row.updated_at),
+        **({} if row.expires_at is None else {"expires_at": seconds_text(row.expires_at)}),
+        "self": f"/v2/tasks/{row.id}",
+        "schema": "/v2/schemas/task",
+    }
+    if detail:
+        shown |= {name: getattr(row, name) for name in TASK_DETAILS}
+    return shown
+
+
+TASK_DETAILS = ("input", "result", "message", "image_id", "user_id", "request_id")
