@@ -55,6 +55,7 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format_enforcement: bool = True  # an upload whose content is not of its disk format is refused
     import_allow: tuple[str, ...] = ()  # hosts and networks that images may come from though they are not public
     http_store: bool = False  # images may stay on the web server they are on
     show_multiple_locations: bool = False  # the API shows where data lies, and changes it by PATCH

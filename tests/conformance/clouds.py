@@ -14,11 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
 from pilvi.cli.client import Client
 from pilvi.lock import running_pid
-from pilvi.settings import HostSettings, IdentitySettings, Place, Settings
+from pilvi.settings import HostSettings, IdentitySettings, ImageSettings, Place, Settings, StoreSettings
 from tests.support.wait import eventually
 from tests.system.lab import PORT, Lab
 
@@ -37,9 +35,16 @@ class Target(Protocol):
         """Pilvi's own small client, for the administrator."""
 
 
-# Rules on passwords as the suite is told of them (see configuration.options).
-SETTINGS = Settings(shutdown_seconds=2,
-                    identity=IdentitySettings(lockout_attempts=2, lockout_seconds=5, unique_passwords=2))
+def settings(place: Place, **more: Any) -> Settings:
+    """Every feature on that has to be switched on; the suite is told of the same (see configuration.options)."""
+    return Settings(
+        shutdown_seconds=2, **more,
+        identity=IdentitySettings(lockout_attempts=2, lockout_seconds=5, unique_passwords=2),
+        # The suite uploads random bytes and calls them by every format that there is.
+        image=ImageSettings(format_enforcement=False, import_allow=("127.0.0.1",), http_store=True,
+                            show_multiple_locations=True,
+                            stores=(StoreSettings("second", str(place / "images-second"), weight=-1),)),
+    )
 
 
 class Simulated:
@@ -51,7 +56,7 @@ class Simulated:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.listen = f"127.0.0.1:{free.getsockname()[1]}"
-        self.place.save(msgspec.structs.replace(SETTINGS, simulated=True, simulated_hosts=2, listen=self.listen))
+        self.place.save(settings(self.place, simulated=True, simulated_hosts=2, listen=self.listen))
 
     def start(self) -> None:
         subprocess.run([BIN / "pilvi", "up", "--no-demo", "--state", self.place.root], check=True, stdout=subprocess.DEVNULL)
@@ -91,7 +96,7 @@ def simulated() -> Iterator[Simulated]:
 def real(image: Path) -> Iterator[Real]:
     lab = Lab(image)
     # Many small guests at once: what they use is far less than what their flavors say.
-    lab.place.save(msgspec.structs.replace(SETTINGS, host=HostSettings(memory_ratio=4.0)))
+    lab.place.save(settings(lab.place, host=HostSettings(memory_ratio=4.0)))
     try:
         lab.start()
         yield Real(lab)

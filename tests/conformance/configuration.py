@@ -94,10 +94,14 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
                                          "DifferentHostFilter",
         },
         "placement": {"min_microversion": "1.0", "max_microversion": "latest"},
-        "image": {"build_timeout": 300, "http_image": f"{web}/{GUEST_IMAGE}", "http_qcow2_image": f"{web}/{GUEST_IMAGE}"},
+        "image": {
+            "build_timeout": 300, "http_image": f"{web}/{GUEST_IMAGE}", "http_qcow2_image": f"{web}/{GUEST_IMAGE}",
+            "image_caching_enabled": on, "disk_formats": "qcow2,raw,ami,ari,aki,vhd,vmdk,vdi,iso,vhdx,gpt",
+        },
         "image-feature-enabled": {
-            **dict.fromkeys(("import_image", "os_glance_reserved", "manage_locations", "image_format_enforcement",
-                             "do_secure_hash"), on),
+            **dict.fromkeys(("import_image", "os_glance_reserved", "manage_locations", "do_secure_hash",
+                             "http_store_enabled", "store_weight_enabled"), on),
+            "image_format_enforcement": "false",
         },
         "network": {
             "public_network_id": public["id"], "floating_network_name": public["name"], "build_timeout": 300,

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pilvi.cli.main import COMMANDS, HIDDEN, main
-from pilvi.settings import HostSettings, IdentitySettings, NetworkSettings, Settings
+from pilvi.settings import HostSettings, IdentitySettings, ImageSettings, NetworkSettings, Settings, StoreSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,7 +30,7 @@ def test_every_command_and_option_is_in_the_reference(name):
         assert option in page, f"pilvi {name} {option}"
 
 
-@pytest.mark.parametrize("shape", [Settings, NetworkSettings, IdentitySettings, HostSettings])
+@pytest.mark.parametrize("shape", [ImageSettings, StoreSettings, Settings, NetworkSettings, IdentitySettings, HostSettings])
 def test_every_setting_is_in_the_reference(shape):
     page = (ROOT / "docs" / "reference" / "configuration.md").read_text()
     for field in msgspec.structs.fields(shape):

@@ -164,6 +164,10 @@ class Data:
         """Bytes of the disk in it, where it says. Raises UnsupportedMediaType for content that is refused."""
         try:
             return formats.virtual_size(file, disk_format, container_format, size)
+        except formats.WrongFormat as error:
+            if not self.settings.image.format_enforcement:
+                return None
+            raise UnsupportedMediaType(f"The data of image {image_id} is refused: {error}.") from None
         except formats.ImageRefused as error:
             raise UnsupportedMediaType(f"The data of image {image_id} is refused: {error}.") from None
 

@@ -24,6 +24,10 @@ class ImageRefused(Exception):
     """The content is not what it is said to be, or could reach beyond itself; the message says why."""
 
 
+class WrongFormat(ImageRefused):
+    """The content is harmless where it is taken for what it is said to be, but it is not that."""
+
+
 def detect(head: bytes) -> str | None:
     """The format that the first bytes show; None for a raw disk (or anything else)."""
     if head[:4] == b"QFI\xfb":
@@ -57,10 +61,10 @@ def virtual_size(file: BinaryIO, disk_format: str, container_format: str, size: 
         if found in _NEVER_RAW:
             raise ImageRefused(f"it is said to be {disk_format}, but its content is {found}")
         if disk_format != "raw" and found != disk_format:
-            raise ImageRefused(f"its content is not {disk_format}")
+            raise WrongFormat(f"its content is not {disk_format}")
         return size
     if found != disk_format and not (disk_format == "vhd" and _has_vhd_footer(file, size)):
-        raise ImageRefused(f"it is said to be {disk_format}, but its content is {found or 'something else'}")
+        raise WrongFormat(f"it is said to be {disk_format}, but its content is {found or 'something else'}")
     return _SIZES[disk_format](file, head, size)
 
 

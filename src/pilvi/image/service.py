@@ -98,6 +98,8 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching):
                 f"Image {image_id} is unacceptable: a server boots from {' or '.join(BOOTABLE)} in a bare "
                 f"container, not from {row.disk_format} in {row.container_format}."
             )
+        if row.disk_format == "qcow2" and row.virtual_size is None and row.data is not None:
+            raise BadRequest(f"Image {image_id} is unacceptable: its content is not {row.disk_format}.")
         properties, _ = store.details(tx, [image_id])
         path = self._boot_path(tx, row)
         return BootImage(
@@ -247,8 +249,8 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching):
             row = self._own(tx, context, image_id)
             if not store.delete(tx, image_id):
                 raise Forbidden(f"Image {image_id} is protected and cannot be deleted.")
-            files = {row.data, row.upload_id} - {None}
-            tx.after_commit(lambda: [self.stores.remove(name) for name in files])
+            if row.data is not None:  # what is under way cleans up after itself
+                tx.after_commit(lambda: self.stores.remove(row.data))
             tx.after_commit(lambda: self.cache.remove(row.id))
 
     def add_tag(self, context: Context, image_id: str, tag: str) -> None:
