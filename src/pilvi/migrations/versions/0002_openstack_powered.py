@@ -63,6 +63,26 @@ def upgrade() -> None:
     with op.batch_alter_table('identity_revocation_events', schema=None) as batch_op:
         batch_op.create_index('ix_identity_revocation_events_revoked_at', ['revoked_at'], unique=False)
 
+    op.create_table('image_tasks',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('type', sa.String(length=32), nullable=False),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('owner', sa.String(length=64), nullable=True),
+    sa.Column('user_id', sa.String(length=64), nullable=True),
+    sa.Column('request_id', sa.String(length=64), nullable=True),
+    sa.Column('image_id', sa.String(length=36), nullable=True),
+    sa.Column('input', sa.JSON(), nullable=False),
+    sa.Column('result', sa.JSON(), nullable=False),
+    sa.Column('message', sa.Text(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('expires_at', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_image_tasks'))
+    )
+    with op.batch_alter_table('image_tasks', schema=None) as batch_op:
+        batch_op.create_index('ix_image_tasks_created_at', ['created_at', 'id'], unique=False)
+        batch_op.create_index('ix_image_tasks_image_id', ['image_id'], unique=False)
+
     op.create_table('server_groups',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('seq', sa.BigInteger(), nullable=False),
@@ -85,6 +105,27 @@ def upgrade() -> None:
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.create_index('ix_aggregate_hosts_host', ['host'], unique=False)
 
+    op.create_table('image_cache',
+    sa.Column('image_id', sa.String(length=36), nullable=False),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('size', sa.BigInteger(), nullable=True),
+    sa.Column('hits', sa.Integer(), nullable=False),
+    sa.Column('queued_at', sa.BigInteger(), nullable=False),
+    sa.Column('modified_at', sa.BigInteger(), nullable=True),
+    sa.Column('accessed_at', sa.BigInteger(), nullable=True),
+    sa.ForeignKeyConstraint(['image_id'], ['images.id'], name=op.f('fk_image_cache_image_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('image_id', name=op.f('pk_image_cache'))
+    )
+    op.create_table('image_locations',
+    sa.Column('image_id', sa.String(length=36), nullable=False),
+    sa.Column('number', sa.Integer(), nullable=False),
+    sa.Column('store', sa.String(length=64), nullable=False),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('url', sa.Text(), nullable=True),
+    sa.Column('meta', sa.JSON(), nullable=False),
+    sa.ForeignKeyConstraint(['image_id'], ['images.id'], name=op.f('fk_image_locations_image_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('image_id', 'number', name=op.f('pk_image_locations'))
+    )
     op.create_table('identity_access_rules',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('user_id', sa.String(length=64), nullable=False),
@@ -169,6 +210,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('failed_at', sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column('last_active_at', sa.BigInteger(), nullable=True))
 
+    with op.batch_alter_table('images', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('os_hash_algo', sa.String(length=16), nullable=True))
+
     with op.batch_alter_table('servers', schema=None) as batch_op:
         batch_op.add_column(sa.Column('server_group_id', sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column('scheduler_hints', sa.JSON(), nullable=True))
@@ -183,6 +227,9 @@ def downgrade() -> None:
         batch_op.drop_column('image_properties')
         batch_op.drop_column('scheduler_hints')
         batch_op.drop_column('server_group_id')
+
+    with op.batch_alter_table('images', schema=None) as batch_op:
+        batch_op.drop_column('os_hash_algo')
 
     with op.batch_alter_table('identity_users', schema=None) as batch_op:
         batch_op.drop_column('last_active_at')
@@ -209,6 +256,8 @@ def downgrade() -> None:
 
     op.drop_table('identity_access_tokens')
     op.drop_table('identity_access_rules')
+    op.drop_table('image_locations')
+    op.drop_table('image_cache')
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.drop_index('ix_aggregate_hosts_host')
 
@@ -217,6 +266,11 @@ def downgrade() -> None:
         batch_op.drop_index('ix_server_groups_project')
 
     op.drop_table('server_groups')
+    with op.batch_alter_table('image_tasks', schema=None) as batch_op:
+        batch_op.drop_index('ix_image_tasks_image_id')
+        batch_op.drop_index('ix_image_tasks_created_at')
+
+    op.drop_table('image_tasks')
     with op.batch_alter_table('identity_revocation_events', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_revocation_events_revoked_at')
 
