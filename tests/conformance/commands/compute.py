@@ -87,8 +87,6 @@ def hosts(run: Shell) -> None:
     for line in ("compute agent create linux x86_64 1 http://127.0.0.1/ abc kvm", "compute agent list",
                  "compute agent set --url http://127.0.0.1/ 1", "compute agent delete 1"):
         run.refused(line, "410", NO_AGENTS)
-    run("usage list")
-    run("usage show", user="pilvi")
 
 
 def lifecycle(run: Shell) -> None:
@@ -123,7 +121,6 @@ def lifecycle(run: Shell) -> None:
     run("console log show one", user="pilvi")
     token = run.json("console url show --novnc one", user="pilvi")["url"].partition("token%3D")[2]
     run(f"console connection show {token or run.json('console url show one', user='pilvi')['url'].partition('token=')[2]}")
-    run("server ssh one -- -V", user="pilvi")
     run("server dump create one", user="pilvi")
 
 
@@ -157,6 +154,7 @@ def devices(run: Shell) -> None:
     run("router add subnet way lab", user="pilvi")
     floating = run.json("floating ip create public", user="pilvi")["floating_ip_address"]
     run(f"server add floating ip one {floating}", user="pilvi")
+    run("server ssh --public one -- -V", user="pilvi")
     run(f"server remove floating ip one {floating}", user="pilvi")
     run("security group create open", user="pilvi")
     run("server add security group one open", user="pilvi")
@@ -193,4 +191,5 @@ def moves(run: Shell) -> None:
     run("server delete --wait one", user="pilvi")
     run.refused("server restore one", "one", "a deleted server is gone at once: there is nothing to restore", user="pilvi")
     run("server group delete apart", user="pilvi")
-    run("console url show --help")
+    run("usage list")
+    run("usage show", user="pilvi")

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,13 @@ class Found(dict):
         return "nothing"
 
 
+class Terminal(io.StringIO):
+    """Standard input of somebody who types nothing: from a pipe, the client would take an image's data."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Shell:
     def __init__(self, clouds: Path, groups: Mapping[str, list[str]], client: Client):
         self._clouds, self.client = clouds, client
@@ -55,9 +63,14 @@ class Shell:
 
     def wait(self, line: str, field: str, value: str, *, user: str = "admin", seconds: float = 20) -> None:
         """Until the field of what the command shows has this value, or it is noted that it does not get it."""
+
+        def there() -> bool:
+            code, said = self.run(f"{line} -f json", user)
+            assert code == 0, said
+            return str(self._decoded(said)[field]) == value
+
         try:
-            eventually(lambda: str(self._decoded(self.run(f"{line} -f json", user)[1])[field]) == value, seconds,
-                       f"{field} {value} in {line}")
+            eventually(there, seconds, f"{field} {value} in {line}")
         except AssertionError as error:
             self.tried.append(Tried(self._name(line), False, str(error)))
 
@@ -69,11 +82,13 @@ class Shell:
         before = os.environ.get("OS_CLIENT_CONFIG_FILE")
         os.environ["OS_CLIENT_CONFIG_FILE"] = str(self._clouds)
         try:
+            sys.stdin = Terminal()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 code = OpenStackShell().run(["--os-cloud", cloud, *shlex.split(line)])
         except SystemExit as end:
             code = int(end.code or 0)
         finally:
+            sys.stdin = sys.__stdin__
             if before is None:
                 del os.environ["OS_CLIENT_CONFIG_FILE"]
             else:
