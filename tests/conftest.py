@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import atexit
 import gc
-import os
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -26,10 +23,6 @@ def served(tmp_path):
 
 @pytest.fixture(scope="session")
 def tiny_image():
-    """The tiny guest image, built once for as long as what it is made of stays the same."""
-    from pilvi.images import tiny
+    from tests.support.guests import tiny_image
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pilvi"
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="pilvi-tiny-") as work:
-        return tiny.build(cache / "tiny.qcow2", work=Path(work), progress=print)
+    return tiny_image()

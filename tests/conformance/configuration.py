@@ -124,7 +124,7 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
         },
         "validation": {
             "run_validation": str(target.real).lower(), "connect_method": "floating", "auth_method": "keypair",
-            "image_ssh_user": "tiny", "image_alt_ssh_user": "tiny", "ssh_key_type": "ecdsa", "ping_timeout": 120,
+            "image_ssh_user": "root", "image_alt_ssh_user": "root", "ssh_key_type": "ecdsa", "ping_timeout": 120,
             "connect_timeout": 60, "ssh_timeout": 300, "network_for_ssh": public["name"], "ip_version_for_ssh": 4,
         },
         "scenario": {

@@ -63,7 +63,7 @@ mkdir -p "$root"/etc/{init.d,dropbear,acpi} "$root/lib/x86_64-linux-gnu"
 cp "$files/bin/busybox" "$root/bin/"
 for name in $("$files/bin/busybox" --list); do
     case $name in
-    busybox | dpkg* | rpm* | mke2fs) ;;
+    busybox | dpkg* | rpm* | mke2fs | blkid) ;;
     init | switch_root | udhcpc | acpid | getty | poweroff | reboot | halt | modprobe | depmod | insmod | lsmod | ip | mdev | route | ifconfig)
         ln -s /bin/busybox "$root/sbin/$name" ;;
     *) ln -s busybox "$root/bin/$name" ;;
@@ -72,10 +72,12 @@ done
 cp "$files/usr/sbin/dropbear" "$root/usr/sbin/"
 cp "$files"/usr/bin/{dropbearkey,dbclient} "$root/usr/bin/"
 ln -s dbclient "$root/usr/bin/ssh"
-cp "$files"/sbin/{resize2fs,mke2fs} "$root/sbin/"
+cp "$files"/sbin/{resize2fs,mke2fs,blkid,mkfs} "$root/sbin/"
+cp "$files/bin/lsblk" "$root/bin/"
 ln -s mke2fs "$root/sbin/mkfs.ext4"
 for name in libtomcrypt.so.1 libtommath.so.1 libz.so.1 libcrypt.so.1 libc.so.6 libgmp.so.10 libe2p.so.2 libext2fs.so.2 \
-    libcom_err.so.2 libblkid.so.1 libuuid.so.1; do
+    libcom_err.so.2 libblkid.so.1 libuuid.so.1 libmount.so.1 libsmartcols.so.1 libudev.so.1 libselinux.so.1 \
+    libpcre2-8.so.0; do
     cp -L "$(find "$files" -name "$name" | head -1)" "$root/lib/x86_64-linux-gnu/$name"
 done
 cp -L "$(find "$files" -name ld-linux-x86-64.so.2 | head -1)" "$root/lib64/"
@@ -85,7 +87,7 @@ install -m 644 "$guest"/etc/{inittab,issue} "$root/etc/"
 install -m 755 "$guest"/etc/init.d/{rcS,rcK,card,cloud,hotplug} "$root/etc/init.d/"
 install -D -m 755 "$guest/etc/acpi/PWRF/00000080" "$root/etc/acpi/PWRF/00000080"
 install -D -m 755 "$guest/usr/share/udhcpc/default.script" "$root/usr/share/udhcpc/default.script"
-install -m 755 "$guest/usr/bin/curl" "$root/usr/bin/curl"
+install -m 755 "$guest"/usr/bin/{curl,sudo} "$root/usr/bin/"
 password=$(openssl passwd -6 -salt tinysalt gocubsgo)
 printf 'root:x:0:0:root:/root:/bin/sh\ntiny:x:1000:1000::/home/tiny:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:!:19000:0:::::\ntiny:%s:19000:0:::::\n' "$password" >"$root/etc/shadow"
