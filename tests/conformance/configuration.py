@@ -79,7 +79,7 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
             "image_ref": images[0], "image_ref_alt": images[1], "flavor_ref": flavors[0], "flavor_ref_alt": flavors[1],
             "min_microversion": "2.1", "max_microversion": "latest", "build_interval": 1, "build_timeout": 300,
             "volume_device_name": "vdb", "shelved_offload_time": 0, "min_compute_nodes": 1 if target.real else 2,
-            "hypervisor_type": "QEMU",
+            "hypervisor_type": "QEMU" if target.real else "",
         },
         "compute-feature-enabled": {
             **dict.fromkeys((

@@ -49,37 +49,6 @@ def version_detail(body: dict[str, Any], number: str) -> Response:
     return Response(200, {"version": body})
 
 
-# Alias and name of what were extensions before 2.1, of those that are served.
-EXTENSIONS = (
-    ("os-availability-zone", "AvailabilityZone"), ("os-flavor-access", "FlavorAccess"),
-    ("os-flavor-extra-specs", "FlavorExtraSpecs"), ("os-flavor-manage", "FlavorManage"),
-    ("os-hypervisors", "Hypervisors"), ("os-instance-actions", "InstanceActions"),
-    ("os-keypairs", "Keypairs"), ("os-quota-sets", "Quotas"), ("os-services", "Services"),
-    ("os-simple-tenant-usage", "SimpleTenantUsage"),
-    ("os-attach-interfaces", "AttachInterfaces"), ("os-console-output", "ConsoleOutput"),
-    ("os-extended-status", "ExtendedStatus"), ("os-extended-server-attributes", "ExtendedServerAttributes"),
-    ("os-server-start-stop", "ServerStartStop"), ("os-pause-server", "PauseServer"),
-    ("os-lock-server", "LockServer"), ("os-used-limits", "UsedLimits"), ("os-user-data", "UserData"),
-    ("os-config-drive", "ConfigDrive"), ("os-multiple-create", "MultipleCreate"),
-)
-
-
-def extension(alias: str, name: str) -> dict[str, Any]:
-    return {"alias": alias, "name": name, "description": name, "links": [], "updated": "2014-12-03T00:00:00Z",
-            "namespace": "http://docs.openstack.org/compute/ext/fake_xml"}
-
-
-def extensions(request: Request) -> Response:
-    return Response(200, {"extensions": [extension(*each) for each in EXTENSIONS]})
-
-
-def one_extension(request: Request) -> Response:
-    for alias, name in EXTENSIONS:
-        if alias == request.params["alias"]:
-            return Response(200, {"extension": extension(alias, name)})
-    raise NotFound(f"Extension {request.params['alias']} could not be found.")
-
-
 # -- limits and quotas
 
 

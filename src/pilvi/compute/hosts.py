@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from pilvi.bus.base import BusError
 from pilvi.compute import store
 from pilvi.compute.base import Base
-from pilvi.faults import NotFound
+from pilvi.faults import BadRequest, NotFound
 
+AUDIT_FORMAT = "%Y-%m-%d %H:%M:%S"
 DOWN_AFTER_SECONDS = 60  # since its agent last answered
 
 
@@ -46,6 +49,32 @@ class Hosts(Base):
         with self.db.read() as tx:
             return {row.name: "MAINTENANCE" if row.disabled else "UP" if is_up(row, tx.now) else "DOWN"
                     for row in store.all_hosts(tx)}
+
+    def used_on(self, name: str) -> dict[str, dict[str, int]]:
+        """What each project's servers on a host have: `cpu`, `memory_mb`, `disk_gb`."""
+        found: dict[str, dict[str, int]] = {}
+        with self.db.read() as tx:
+            for row in store.flavors_on_host(tx, name):
+                sums = found.setdefault(row.project_id, {"cpu": 0, "memory_mb": 0, "disk_gb": 0})
+                sums["cpu"] += row.vcpus
+                sums["memory_mb"] += row.ram
+                sums["disk_gb"] += row.flavor["disk"] + row.flavor["ephemeral"]
+        return found
+
+    def host_uptime(self, name: str) -> str:
+        """Since when the host runs, and how busy it is, in the words of uptime(1).
+
+        Raises BadRequest while its agent does not answer."""
+        try:
+            return self.bus.call(name, "uptime", None, str)
+        except BusError as error:
+            raise BadRequest(f"Compute service of {name} is unavailable at this time: {error}") from None
+
+    def audit_period(self, before: int) -> tuple[str, str]:
+        """Beginning and end of the last whole month before a time (microseconds)."""
+        end = datetime.fromtimestamp(before // 1_000_000, UTC).replace(day=1, hour=0, minute=0, second=0)
+        begin = (end - timedelta(days=1)).replace(day=1)
+        return begin.strftime(AUDIT_FORMAT), end.strftime(AUDIT_FORMAT)
 
     def change_host(self, name: str, **values: Any) -> HostView:
         """Writes `disabled`, `disabled_reason`, `forced_down`. Raises NotFound."""

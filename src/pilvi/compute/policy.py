@@ -1,6 +1,6 @@
 """Who may do what in Compute. Whose servers: the caller's project's, and an administrator's are all."""
 
-from pilvi.policy import ADMIN, MEMBER, READER, Rule
+from pilvi.policy import ADMIN, ANYONE, MEMBER, READER, Rule
 
 RULES: dict[str, Rule] = {
     "servers:index": READER,
@@ -40,6 +40,9 @@ RULES: dict[str, Rule] = {
     "services": ADMIN,
     "extensions": READER,
     "aggregates": ADMIN,
+    "gone": ANYONE,
+    "legacy:show": READER,
+    "legacy:change": MEMBER,
     "server_groups:show": READER,
     "server_groups:change": MEMBER,
 }

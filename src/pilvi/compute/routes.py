@@ -9,9 +9,9 @@ from pilvi.compute import handlers_catalog as catalog
 from pilvi.compute import handlers_cloud as cloud
 from pilvi.compute import handlers_consoles as consoles
 from pilvi.compute import handlers_diagnostics as diagnostics
+from pilvi.compute import handlers_extensions, policy, routes_admin, routes_legacy
 from pilvi.compute import handlers_interfaces as cards
 from pilvi.compute import handlers_servers as servers
-from pilvi.compute import policy, routes_admin
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Microversions, Route, plain_fault
@@ -24,8 +24,8 @@ ROUTES = (
     Route("GET", "", cloud.versions, None),
     Route("GET", "/v2", cloud.version_2, None),
     Route("GET", "/v2.1", cloud.version, None),
-    Route("GET", "/v2.1/extensions", cloud.extensions, "extensions"),
-    Route("GET", "/v2.1/extensions/{alias}", cloud.one_extension, "extensions"),
+    Route("GET", "/v2.1/extensions", handlers_extensions.extensions, "extensions"),
+    Route("GET", "/v2.1/extensions/{alias}", handlers_extensions.one_extension, "extensions"),
 
     Route("GET", "/v2.1/servers", servers.index, "servers:index"),
     Route("POST", "/v2.1/servers", servers.create, "servers:create"),
@@ -101,6 +101,7 @@ ROUTES = (
     Route("PUT", "/v2.1/os-services/{service_id}", cloud.named_service, "services", until="2.52"),
     Route("PUT", "/v2.1/os-services/{service_id}", cloud.update_service, "services", since="2.53"),
     *routes_admin.ROUTES,
+    *routes_legacy.ROUTES,
 )
 
 FAULT_NAMES = {400: "badRequest", 403: "forbidden", 404: "itemNotFound", 405: "badMethod",
@@ -119,4 +120,4 @@ def fault(refused: Fault) -> dict[str, Any]:
 MICROVERSIONS = Microversions("compute", cloud.OLDEST, cloud.NEWEST, "X-OpenStack-Nova-API-Version")
 
 API = Api("compute", PREFIX, ROUTES, policy.RULES, fault, MICROVERSIONS,
-          lambda request_id: {"x-compute-request-id": request_id})
+          lambda request_id: {"x-compute-request-id": request_id}, strict_slash=True)

@@ -177,6 +177,10 @@ def count_by_host(tx: Tx) -> dict[str, int]:
     return {host: count for host, count in rows}
 
 
+def flavors_on_host(tx: Tx, host: str) -> Sequence[sa.Row]:
+    return tx.all(sa.select(S.project_id, S.vcpus, S.ram, S.flavor).where(S.host == host, S.deleted_at.is_(None)))
+
+
 def servers_by_host(tx: Tx) -> dict[str, list[tuple[str, str]]]:
     """(id, name) of each host's servers."""
     found: dict[str, list[tuple[str, str]]] = {}

@@ -21,7 +21,7 @@ from pilvi.image.data import Data
 from pilvi.image.fetch import Fetcher
 from pilvi.image.files import Files, keep_buffers
 from pilvi.image.imports import Imports
-from pilvi.image.listing import Filter, Listing
+from pilvi.image.listing import Filter, Listing, parse
 from pilvi.image.locations import Locations
 from pilvi.image.operations import operations
 from pilvi.image.patch import Change
@@ -53,6 +53,8 @@ class BootImage(msgspec.Struct, frozen=True):
 
 class Images(Sharing, Data, Snapshots, Imports, Locations, Caching):
     """`root` is the folder that holds the data of all images."""
+
+    ATTRIBUTES = wire.BASE  # of an image; what else it has are its additional properties
 
     def __init__(
         self,
@@ -189,6 +191,10 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching):
                 raise BadRequest(f"The marker is not in the list: {fault.message}") from None
             rows = store.page(tx, context, listing, after)
             return self._views(tx, rows)
+
+    def browse(self, context: Context, query: dict[str, list[str]]) -> Sequence[dict[str, Any]]:
+        """One page as the query of the Image API asks for it. Raises BadRequest."""
+        return self.list(context, parse(query))
 
     def update(self, context: Context, image_id: str, changes: Sequence[Change]) -> dict[str, Any]:
         """All of the changes, or none. Raises Forbidden, Conflict, BadRequest, TooLarge."""

@@ -125,7 +125,8 @@ class SecurityGroupVerbs(Base):
             return self._fresh(tx, SECURITY_GROUP, context, [group_id])[0]
 
     def delete_security_group(self, context: Context, group_id: str) -> None:
-        """Raises Conflict for one that ports have, or other groups' rules name, and for the default group."""
+        """With the rules of other groups that name it. Raises Conflict for one that ports have, and for the default
+        group."""
         with self._db.transaction() as tx:
             row = self._own(tx, SECURITY_GROUP, context, group_id)
             if row.default_of is not None and not context.is_admin:
@@ -134,13 +135,14 @@ class SecurityGroupVerbs(Base):
                     kind="SecurityGroupCannotRemoveDefault",
                 )
             used = tx.one(sa.select(port_groups.c.port_id).where(port_groups.c.security_group_id == group_id))
-            named = tx.one(
-                sa.select(rules.c.id).where(rules.c.remote_group_id == group_id, rules.c.security_group_id != group_id)
+            if used:
+                raise Conflict(f"Security Group {group_id} in use: by port {used.port_id}.", kind="SecurityGroupInUse")
+            gone = tx.all(
+                sa.select(rules.c.id).where(
+                    sa.or_(rules.c.remote_group_id == group_id, rules.c.security_group_id == group_id)
+                )
             )
-            if used or named:
-                by = f"port {used.port_id}" if used else f"rule {named.id}"
-                raise Conflict(f"Security Group {group_id} in use: by {by}.", kind="SecurityGroupInUse")
-            store.delete(tx, RULE, *(rule.id for rule in store.rules_of(tx, [group_id]).get(group_id, ())))
+            store.delete(tx, RULE, *(rule.id for rule in gone))
             store.delete(tx, SECURITY_GROUP, group_id)
             self._changed(tx)
 

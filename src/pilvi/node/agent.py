@@ -25,6 +25,7 @@ from pilvi.engine.clock import Clock
 from pilvi.node import cards
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
+from pilvi.node.uptime import LOAD, UPTIME, uptime
 from pilvi.notes import replace
 from pilvi.settings import Settings
 
@@ -50,7 +51,7 @@ class Agent:
         settings: Settings,
     ):
         self.name, self.hypervisor, self.disks, self.fabric = name, hypervisor, disks, fabric
-        self.bus, self.settings = bus, settings
+        self.bus, self.settings, self._clock = bus, settings, clock
         self.journal = Journal(root / "journal", clock, durable=not settings.simulated)
         self.restarts = Restarts(root, self.journal)
         self.locks = Locks()
@@ -71,6 +72,7 @@ class Agent:
             "console_socket": (lambda question: str(self.hypervisor.console_socket(question.server_id)), Question),
             "vnc_socket": (lambda question: str(self.hypervisor.vnc_socket(question.server_id)), Question),
             "observe": (lambda _: self.observe(), type(None)),
+            "uptime": (lambda _: uptime(self._clock.now(), UPTIME.read_text(), LOAD.read_text()), type(None)),
             "resources": (lambda _: self.resources(), type(None)),
             "cache_image": (self.cache_image, ImageSource),
             "prune": (lambda _: self.prune(), type(None)),
