@@ -32,7 +32,6 @@ PATHS = (
     ("/os-networks/{network_id}/action", "POST"),
     ("/os-tenant-networks", "POST"), ("/os-tenant-networks/{network_id}", "DELETE"),
     ("/os-security-group-default-rules", "GET POST"), ("/os-security-group-default-rules/{id}", "GET DELETE"),
-    ("/servers/{server_id}/os-virtual-interfaces", "GET"),
     ("/servers/{server_id}/consoles", "GET POST"), ("/servers/{server_id}/consoles/{id}", "GET DELETE"),
 )
 BARE_METAL = (("/os-baremetal-nodes", "GET POST"), ("/os-baremetal-nodes/{id}", "GET DELETE"),

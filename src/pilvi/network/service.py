@@ -11,21 +11,12 @@ from pilvi.network.ipavailability import AvailabilityVerbs
 from pilvi.network.proxied import ProxiedVerbs
 from pilvi.network.quotas import QuotaVerbs, TagVerbs
 from pilvi.network.reconcilers import NetworkReconciler
-<<<<<<< HEAD
-from pilvi.network.securitygroups import SecurityGroupVerbs
 from pilvi.network.servers import NicRequest, ServerPort
-=======
-from pilvi.network.servers import NicRequest, ServerPort, ServerVerbs
->>>>>>> b416586 (Compute's old names for networks, images, hosts and extensions; 410 for what is gone)
 
 __all__ = ["Networks", "NicRequest", "ServerPort"]
 
 
-<<<<<<< HEAD
-class Networks(CardVerbs, SecurityGroupVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
-=======
-class Networks(ServerVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
->>>>>>> b416586 (Compute's old names for networks, images, hosts and extensions; 410 for what is gone)
+class Networks(CardVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *dependencies: Any, **named: Any):
