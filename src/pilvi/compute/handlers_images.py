@@ -123,9 +123,8 @@ def changed(request: Request, change: Callable[[dict[str, str]], dict[str, str]]
     allowed = request.cloud.compute.quota_limits(request.context.project_id or "")["metadata_items"]
     if allowed != UNLIMITED and len(new) > allowed:
         raise OverLimit(f"Image metadata limit exceeded: {allowed} items")
-    changes = [("remove", name, None) for name in old.keys() - new.keys()]
-    changes += [("add", name, value) for name, value in new.items() if old.get(name) != value]
-    return properties_of(request, request.cloud.image.update(request.context, image["id"], changes))
+    changes = {name: new.get(name) for name in old | new if old.get(name) != new.get(name)}
+    return properties_of(request, request.cloud.image.change_properties(request.context, image["id"], changes))
 
 
 def image_metadata_item(request: Request) -> Response:

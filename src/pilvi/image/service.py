@@ -196,6 +196,12 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching):
         """One page as the query of the Image API asks for it. Raises BadRequest."""
         return self.list(context, parse(query))
 
+    def change_properties(self, context: Context, image_id: str, values: Mapping[str, str | None]) -> dict[str, Any]:
+        """The image after its additional properties got these values; None takes one away. Raises as `update`."""
+        changes = [Change("remove", name) if value is None else Change("add", name, value)
+                   for name, value in values.items()]
+        return self.update(context, image_id, changes)
+
     def update(self, context: Context, image_id: str, changes: Sequence[Change]) -> dict[str, Any]:
         """All of the changes, or none. Raises Forbidden, Conflict, BadRequest, TooLarge."""
         with self.db.transaction() as tx:
