@@ -395,7 +395,7 @@ def test_the_console_is_asked_of_the_host(cloud, user):
     assert "does not answer" in user.refused(503, "POST", path, {"os-getConsoleOutput": {}})
     for host in ("alpha", "beta"):
         cloud.bus.serve(host, lambda verb, argument: b"one\ntwo\nthree\n")
-    assert user.ok("POST", path, {"os-getConsoleOutput": {"length": 2}})["output"] == "two\nthree\n"
+    assert user.ok("POST", path, {"os-getConsoleOutput": {"length": 2}})["output"] == "three\n"
     assert user.ok("POST", path, {"os-getConsoleOutput": {"length": -1}})["output"] == "one\ntwo\nthree\n"
     user.refused(400, "POST", path, {"os-getConsoleOutput": {"length": -2}})
 

@@ -304,3 +304,51 @@ def test_topology(rig):
     assert rig.user.get(f"{V21}/servers/{server}/topology") == {"nodes": [], "pagesize_kb": None}
     old = {"OpenStack-API-Version": "compute 2.77"}
     assert rig.user.request("GET", f"{V21}/servers/{server}/topology", headers=old).status == 404
+
+
+def test_other_services_tell_of_servers(rig):
+    admin, server, other = rig.served.login("admin"), rig.server([{"uuid": rig.net}, {"uuid": rig.net}]), rig.server("none")
+    path = f"{V21}/os-server-external-events"
+
+    def told(*events: dict[str, Any], version: str = "2.96") -> Any:
+        return admin.request("POST", path, {"events": list(events)}, {"OpenStack-API-Version": f"compute {version}"})
+
+    one = told({"name": "network-changed", "server_uuid": server}, version="2.1")
+    assert one.status == 200
+    assert one.json() == {"events": [
+        {"name": "network-changed", "server_uuid": server, "status": "completed", "code": 200}]}
+    some = told({"name": "network-vif-plugged", "server_uuid": other, "status": "failed", "tag": "x"},
+                {"name": "network-vif-plugged", "server_uuid": NOBODY},
+                {"name": "power-update", "server_uuid": server})
+    assert some.status == 207
+    assert [each["code"] for each in some.json()["events"]] == [200, 404, 400]
+    assert some.json()["events"][0]["tag"] == "x"
+    assert told({"name": "network-changed", "server_uuid": NOBODY}).status == 404
+    for name, since in (("volume-extended", 51), ("power-update", 76), ("accelerator-request-bound", 82),
+                        ("volume-reimaged", 93)):
+        event = {"name": name, "server_uuid": server, "tag": "POWER_ON"}
+        assert told(event, version=f"2.{since - 1}").status == 400
+        assert told(event, version=f"2.{since}").status == 200
+    for wrong in ({"name": "nothing", "server_uuid": server}, {"name": "network-changed"},
+                  {"name": "network-changed", "server_uuid": "one"},
+                  {"name": "network-changed", "server_uuid": server, "status": "done"}):
+        assert told(wrong).status == 400
+    assert told().status == 400
+    assert rig.user.request("POST", path, {"events": []}).status == 403
+    cards = rig.cards(server)
+    told({"name": "network-vif-deleted", "server_uuid": server, "tag": cards[0]})
+    rig.served.settle()
+    assert rig.guest(server) == cards, "the port is there: it is not so"
+
+
+def test_the_end_of_a_console_log(rig):
+    server = rig.server("none")
+
+    def said(**arguments: Any) -> str:
+        return rig.act(server, "os-getConsoleOutput", arguments, 200).json()["output"]
+
+    whole = said()
+    assert whole.endswith("\n")
+    assert said(length=3) == "\n".join(whole.split("\n")[-3:])
+    assert said(length=-1) == said(length="10000") == whole
+    assert said(length=0) == ""

@@ -50,7 +50,7 @@ class Actions(Orders):
             store.update_server(tx, server_id, vm_state=state, task_state=None)
 
     def console_output(self, context: Context, server_id: str, lines: int | None = None) -> str:
-        """The end of what the serial console said.
+        """The end of what the serial console said; the last line counts, also while there is nothing on it.
 
         Raises Conflict while there is no host, and Unavailable while that does not answer."""
         row = self.server(context, server_id)
@@ -63,4 +63,4 @@ class Actions(Orders):
         except RemoteError as error:
             raise NotFound(f"Unable to get console: {error}") from None
         text = said.decode("utf-8", "replace")
-        return text if lines is None else "".join(text.splitlines(keepends=True)[-lines:] if lines else [])
+        return text if lines is None else "\n".join(text.split("\n")[-lines:] if lines else [])

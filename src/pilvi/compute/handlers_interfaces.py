@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from pilvi.compute import views, views_interfaces, wire, wire_interfaces
 from pilvi.compute.handlers_base import ACCEPTED, Action, argument
+from pilvi.compute.handlers_networks import group_views
 from pilvi.faults import BadRequest, NotFound
 from pilvi.http.pagination import limit_of
 from pilvi.http.request import Request, Response
@@ -81,8 +82,8 @@ def virtual_interfaces(request: Request) -> Response:
 
 
 def security_groups(request: Request) -> Response:
-    groups, names = request.cloud.compute.security_groups_of(request.context, request.params["server_id"])
-    return Response(200, {"security_groups": [views_interfaces.security_group(group, names) for group in groups]})
+    groups = request.cloud.compute.security_groups_of(request.context, request.params["server_id"])
+    return Response(200, {"security_groups": group_views(request, groups)})
 
 
 # -- actions

@@ -72,13 +72,11 @@ class Interfaces(Servers):
         with self.changing(context, server_id) as (tx, _):
             self.network.remove_group(tx, context, server_id, group)
 
-    def security_groups_of(self, context: Context, server_id: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-        """As the Networking API shows them, and the names of the groups that their rules let in."""
+    def security_groups_of(self, context: Context, server_id: str) -> list[dict[str, Any]]:
+        """As the Networking API shows them."""
         with self.db.read() as tx:
             self.owned(tx, context, server_id)
-            groups = self.network.groups_of_server(tx, context, server_id)
-            named = {rule["remote_group_id"] for group in groups for rule in group["security_group_rules"]}
-            return groups, self.network.group_names(tx, named - {None})
+            return self.network.groups_of_server(tx, context, server_id)
 
     @contextmanager
     def _ready(self, context: Context, server_id: str, what: str) -> Iterator[tuple[Tx, sa.Row]]:

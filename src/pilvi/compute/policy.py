@@ -36,6 +36,7 @@ RULES: dict[str, Rule] = {
     "availability_zones": READER,
     "availability_zones:detail": ADMIN,
     "console_tokens": ADMIN,
+    "external_events": ADMIN,
     "hypervisors": ADMIN,
     "services": ADMIN,
     "extensions": READER,

@@ -9,6 +9,7 @@ from pilvi.compute import handlers_catalog as catalog
 from pilvi.compute import handlers_cloud as cloud
 from pilvi.compute import handlers_consoles as consoles
 from pilvi.compute import handlers_diagnostics as diagnostics
+from pilvi.compute import handlers_events as events
 from pilvi.compute import handlers_extensions, policy, routes_admin, routes_legacy
 from pilvi.compute import handlers_interfaces as cards
 from pilvi.compute import handlers_servers as servers
@@ -81,6 +82,7 @@ ROUTES = (
     Route("DELETE", "/v2.1/os-keypairs/{name}", catalog.delete_keypair, "keypairs:change"),
 
     Route("GET", "/v2.1/os-console-auth-tokens/{token}", consoles.auth_token, "console_tokens"),
+    Route("POST", "/v2.1/os-server-external-events", events.create, "external_events"),
 
     Route("GET", "/v2.1/limits", cloud.limits, "limits"),
     Route("GET", QUOTA, cloud.quota, "quotas:show"),

@@ -9,8 +9,8 @@ from pilvi.compute.aggregates import Aggregates
 from pilvi.compute.consoles import Consoles
 from pilvi.compute.creation import Creation, ServerCreate
 from pilvi.compute.diagnostics import Diagnostics
+from pilvi.compute.events import ExternalEvents
 from pilvi.compute.hosts import HostView
-from pilvi.compute.interfaces import Interfaces
 from pilvi.compute.keypairs import Keypairs
 from pilvi.compute.operations import operations
 from pilvi.compute.operations_cache import CacheImages
@@ -24,7 +24,7 @@ from pilvi.node.messages import EVENTS, Event
 __all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
 
 
-class Compute(Creation, Actions, Consoles, Interfaces, Diagnostics, Trail, Keypairs, Aggregates):
+class Compute(Creation, Actions, Consoles, ExternalEvents, Diagnostics, Trail, Keypairs, Aggregates):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def register(self, engine: Engine) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -83,6 +83,12 @@ def on_host(tx: Tx, host: str) -> Sequence[sa.Row]:
             S.host == host, S.deleted_at.is_(None)
         )
     )
+
+
+def known(tx: Tx, server_ids: Collection[str]) -> dict[str, sa.Row]:
+    """(id, host) of servers that there are."""
+    rows = tx.all(sa.select(S.id, S.host).where(S.id.in_(server_ids), S.deleted_at.is_(None)))
+    return {row.id: row for row in rows}
 
 
 def owners(tx: Tx, server_ids: Sequence[str]) -> dict[str, sa.Row]:

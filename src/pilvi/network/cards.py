@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,6 +58,10 @@ class CardVerbs(ServerVerbs):
     def on_card_gone(self, callback: CardGone) -> None:
         """Called in the transaction that deletes the port of a server's card over the Networking API."""
         self._card_gone.append(callback)
+
+    def look_again(self, tx: Tx) -> None:
+        """A pass is due, though no row has changed."""
+        self._changed(tx)
 
     # -- addresses
 
@@ -160,6 +164,3 @@ class CardVerbs(ServerVerbs):
         groups = {group: None for each in store.security_groups_of(tx, ids).values() for group in each}
         found = views(tx, SECURITY_GROUP, context, store.by_ids(tx, SECURITY_GROUP, groups))
         return sorted(found, key=lambda group: (group["name"], group["id"]))
-
-    def group_names(self, tx: Tx, ids: Collection[str]) -> dict[str, str]:
-        return {row.id: row.name for row in store.by_ids(tx, SECURITY_GROUP, ids)}
