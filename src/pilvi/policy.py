@@ -19,11 +19,16 @@ class Rule(enum.Enum):
     MEMBER = "member"
     ADMIN = "admin"
     AUDITOR = "admin, or reader of the system"
+    DOMAIN_READER = "admin, or reader of the system or of a domain"
+    DOMAIN_MANAGER = "admin, or manager of a domain"
     SERVICE = "admin or service"
 
 
 ANYONE, READER, MEMBER, ADMIN = Rule.ANYONE, Rule.READER, Rule.MEMBER, Rule.ADMIN
 AUDITOR, SERVICE = Rule.AUDITOR, Rule.SERVICE
+DOMAIN_READER, DOMAIN_MANAGER = Rule.DOMAIN_READER, Rule.DOMAIN_MANAGER
+
+_SIMPLE = frozenset({READER, MEMBER})
 
 IMPLIED = {
     "admin": frozenset({"admin", "manager", "member", "reader"}),
@@ -59,19 +64,38 @@ class Context(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_admin(self) -> bool:
-        return "admin" in self.roles
+        """Of the whole cloud: who is admin in the scope of a domain manages that domain and no more."""
+        return "admin" in self.roles and self.domain_id is None
 
     @property
     def is_auditor(self) -> bool:
         """May see everything, and change nothing by that."""
-        return "admin" in self.roles or (self.system and "reader" in self.roles)
+        return self.is_admin or (self.system and "reader" in self.roles)
+
+    @property
+    def read_domain(self) -> str | None:
+        """The one domain whose directory the token lets one see."""
+        return self.domain_id if "reader" in self.roles else None
+
+    @property
+    def managed_domain(self) -> str | None:
+        """The one domain whose directory the token lets one change."""
+        return self.domain_id if "manager" in self.roles else None
 
     def permits(self, rule: Rule) -> bool:
+        if rule is ANYONE:
+            return True
+        if rule in _SIMPLE:
+            return rule.value in self.roles
+        if rule is ADMIN:
+            return self.is_admin
         if rule is AUDITOR:
             return self.is_auditor
         if rule is SERVICE:
-            return "admin" in self.roles or "service" in self.roles
-        return rule is ANYONE or rule.value in self.roles
+            return self.is_admin or "service" in self.roles
+        if rule is DOMAIN_READER:
+            return self.is_auditor or self.read_domain is not None
+        return self.is_admin or self.managed_domain is not None
 
 
 def with_implied(roles: frozenset[str]) -> frozenset[str]:

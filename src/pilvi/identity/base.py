@@ -82,16 +82,31 @@ def missing(what: str, key: str) -> NotFound:
     return NotFound(f"Could not find {what}: {key}.")
 
 
+def forbidden(action: str) -> Forbidden:
+    return Forbidden(f"You are not authorized to perform the requested action: {action}.")
+
+
 def own_or_admin(context: Context, user_id: str, action: str) -> None:
     """Raises Forbidden, alike for those who exist and those who do not."""
     if context.user_id != user_id and not context.is_admin:
-        raise Forbidden(f"You are not authorized to perform the requested action: {action}.")
+        raise forbidden(action)
 
 
 def own_or_auditor(context: Context, user_id: str, action: str) -> None:
     """As own_or_admin, for what changes nothing."""
     if context.user_id != user_id and not context.is_auditor:
-        raise Forbidden(f"You are not authorized to perform the requested action: {action}.")
+        raise forbidden(action)
+
+
+def may_see(context: Context, domain_id: str | None, action: str) -> None:
+    """What is in this domain, None for what does not exist. Raises Forbidden, alike for both."""
+    if not context.is_auditor and (domain_id is None or context.read_domain != domain_id):
+        raise forbidden(action)
+
+
+def may_manage(context: Context, domain_id: str | None, action: str) -> None:
+    if not context.is_admin and (domain_id is None or context.managed_domain != domain_id):
+        raise forbidden(action)
 
 
 def role_ids_of(having: Mapping[str, str], wanted: Sequence[wire.RoleRef]) -> list[str] | None:

@@ -15,7 +15,7 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.identity import store
 from pilvi.identity import store_delegation as sql
-from pilvi.identity.base import Base, missing, own_or_admin
+from pilvi.identity.base import Base, forbidden, may_manage, may_see, missing
 from pilvi.identity.tables import ROOT, groups, projects, users
 from pilvi.policy import Context
 
@@ -40,9 +40,9 @@ class Directory(Base):
     # Domains
 
     def domain(self, context: Context, domain_id: str) -> sa.Row:
-        """Raises NotFound; Forbidden for another than the caller's own, unless an administrator asks."""
-        if domain_id not in (context.domain_id, context.project_domain_id) and not context.is_admin:
-            raise Forbidden("You are not authorized to perform the requested action: identity:get_domain.")
+        """Raises NotFound; Forbidden for another than the caller's own."""
+        if domain_id not in (context.domain_id, context.project_domain_id) and not context.is_auditor:
+            raise forbidden("identity:get_domain")
         with self._db.read() as tx:
             return self._get(tx, projects, domain_id, "domain", is_domain=True)
 
@@ -64,22 +64,25 @@ class Directory(Base):
         with self._change() as tx:
             row = self._get(tx, projects, domain_id, "domain", is_domain=True)
             mutable_options(row, {})
-            if row.enabled or domain_id == "default":
-                raise Forbidden(
-                    f"Domain {domain_id} is enabled: disable it before deleting it."
-                    if row.enabled
-                    else "The default domain cannot be deleted."
-                )
-            store.delete_domain(tx, domain_id)
-            sql.note_revocation(tx, domain_id=domain_id)
+            self._delete_domain(tx, row)
+
+    def _delete_domain(self, tx: Tx, row: sa.Row) -> None:
+        if row.enabled:
+            raise Forbidden(f"Domain {row.id} is enabled: disable it before deleting it.")
+        if row.id == "default":
+            raise Forbidden("The default domain cannot be deleted.")
+        store.delete_domain(tx, row.id)
+        sql.note_revocation(tx, domain_id=row.id)
 
     # Projects
 
     def project(self, context: Context, project_id: str) -> sa.Row:
-        """Raises NotFound, and Forbidden for another than the token's own unless an administrator asks."""
-        if project_id != context.project_id and not context.is_admin:
-            raise Forbidden("You are not authorized to perform the requested action: identity:get_project.")
-        return self.row(projects, project_id, "project")
+        """Raises NotFound, and Forbidden for another than the token's own that the caller may not see either."""
+        with self._db.read() as tx:
+            row = store.get(tx, projects, project_id)
+            if project_id != context.project_id:
+                may_see(context, row and (row.domain_id or row.id), "identity:get_project")
+            return self._get(tx, projects, project_id, "project")
 
     def ancestors(self, project_id: str) -> list[sa.Row]:
         """The projects above one, the nearest first; the domain is not among them."""
@@ -102,17 +105,20 @@ class Directory(Base):
 
     def create_project(self, context: Context, values: Values, extra: Values) -> sa.Row:
         if values["is_domain"]:
+            if not context.is_admin:
+                raise forbidden("identity:create_domain")
             if values["domain_id"] or values["parent_id"]:
                 raise BadRequest("A project that is a domain has neither domain_id nor parent_id.")
             return self.create_domain(context, values, extra)
         with self._change() as tx:
             domain_id, parent_id = self._home(tx, context, values["domain_id"], values["parent_id"])
+            may_manage(context, domain_id, "identity:create_project")
             home = {"domain_id": domain_id, "parent_id": parent_id}
             return self._insert_project(tx, self._ids.hex(), {**values, **home}, extra, "project")
 
     def update_project(self, context: Context, project_id: str, values: Values, extra: Values) -> sa.Row:
         with self._change() as tx:
-            row = self._get(tx, projects, project_id, "project")
+            row = self._managed_project(tx, context, project_id, "identity:update_project")
             for name in ("domain_id", "parent_id", "is_domain"):
                 if name in values and values[name] != (
                     getattr(row, name) or None if name != "is_domain" else row.is_domain
@@ -121,35 +127,41 @@ class Directory(Base):
             return self._update_project(tx, row, values, extra)
 
     def delete_project(self, context: Context, project_id: str) -> None:
-        """Raises Forbidden for one that others are below."""
+        """Raises Forbidden for one that others are below; a domain goes with all that is in it, once disabled."""
         with self._change() as tx:
-            row = self._get(tx, projects, project_id, "project")
+            row = self._managed_project(tx, context, project_id, "identity:delete_project")
             mutable_options(row, {})
             if row.is_domain:
-                raise Forbidden(f"Project {project_id} is a domain: delete it as one.")
+                return self._delete_domain(tx, row)
             if store.children(tx, project_id):
                 raise Forbidden(f"Cannot delete project {project_id}: there are projects below it.")
             store.delete_project(tx, project_id)
             sql.note_revocation(tx, project_id=project_id)
 
-    def set_tags(self, project_id: str, tags: Sequence[str]) -> list[str]:
+    def _managed_project(self, tx: Tx, context: Context, project_id: str, action: str) -> sa.Row:
+        """Raises Forbidden, and NotFound to those who may manage all."""
+        row = store.get(tx, projects, project_id)
+        may_manage(context, row and row.domain_id, action)  # a domain itself is not its manager's to change
+        return self._get(tx, projects, project_id, "project")
+
+    def set_tags(self, context: Context, project_id: str, tags: Sequence[str]) -> list[str]:
         with self._change() as tx:
-            self._get(tx, projects, project_id, "project")
+            self._managed_project(tx, context, project_id, "identity:update_project_tags")
             kept = list(dict.fromkeys(tags))
             store.update(tx, projects, project_id, {"tags": kept})
             return kept
 
-    def add_tag(self, project_id: str, tag: str) -> None:
+    def add_tag(self, context: Context, project_id: str, tag: str) -> None:
         """Raises BadRequest when there would be too many."""
         with self._change() as tx:
-            tags = self._get(tx, projects, project_id, "project").tags
+            tags = self._managed_project(tx, context, project_id, "identity:create_project_tag").tags
             if len(tags) >= 80 and tag not in tags:
                 raise BadRequest("A project has 80 tags at the most.")
             store.update(tx, projects, project_id, {"tags": list(dict.fromkeys([*tags, tag]))})
 
-    def remove_tag(self, project_id: str, tag: str) -> None:
+    def remove_tag(self, context: Context, project_id: str, tag: str) -> None:
         with self._change() as tx:
-            tags = self._get(tx, projects, project_id, "project").tags
+            tags = self._managed_project(tx, context, project_id, "identity:delete_project_tag").tags
             if tag not in tags:
                 raise missing("project tag", tag)
             store.update(tx, projects, project_id, {"tags": [each for each in tags if each != tag]})
@@ -225,15 +237,20 @@ class Directory(Base):
 
     # Groups
 
+    def group(self, context: Context, group_id: str) -> sa.Row:
+        with self._db.read() as tx:
+            return self._seen_group(tx, context, group_id, "identity:get_group")
+
     def create_group(self, context: Context, values: Values, extra: Values) -> sa.Row:
         with self._change() as tx:
-            key = self._ids.hex()
+            key, domain_id = self._ids.hex(), self._domain_for(tx, context, values["domain_id"])
+            may_manage(context, domain_id, "identity:create_group")
             store.insert(
                 tx,
                 groups,
                 {
                     "id": key,
-                    "domain_id": self._domain_for(tx, context, values["domain_id"]),
+                    "domain_id": domain_id,
                     "name": values["name"],
                     "description": values["description"] or "",
                     "extra": extra,
@@ -244,7 +261,7 @@ class Directory(Base):
 
     def update_group(self, context: Context, group_id: str, values: Values, extra: Values) -> sa.Row:
         with self._change() as tx:
-            row = self._get(tx, groups, group_id, "group")
+            row = self._managed_group(tx, context, group_id, "identity:update_group")
             same_domain(row, values)
             changes = {name: values[name] or "" for name in ("name", "description") if name in values}
             store.update(
@@ -258,36 +275,55 @@ class Directory(Base):
 
     def delete_group(self, context: Context, group_id: str) -> None:
         with self._change() as tx:
-            if not store.delete_actor(tx, groups, "group", group_id):
-                raise missing("group", group_id)
+            self._managed_group(tx, context, group_id, "identity:delete_group")
+            store.delete_actor(tx, groups, "group", group_id)
 
-    def members_of(self, group_id: str) -> list[sa.Row]:
+    def members_of(self, context: Context, group_id: str, filters: Sequence[store.Filter]) -> list[sa.Row]:
+        """The users in it, as far as they match."""
+        conditions = [store.comparison(users, each) for each in filters]
         with self._db.read() as tx:
-            self._get(tx, groups, group_id, "group")
-            return list(store.members_of(tx, group_id))
+            self._seen_group(tx, context, group_id, "identity:list_users_in_group")
+            return list(store.members_of(tx, group_id, conditions))
 
-    def groups_of(self, context: Context, user_id: str) -> list[sa.Row]:
-        own_or_admin(context, user_id, "identity:list_groups_for_user")
+    def groups_of(self, context: Context, user_id: str, filters: Sequence[store.Filter]) -> list[sa.Row]:
+        conditions = [store.comparison(groups, each) for each in filters]
         with self._db.read() as tx:
+            row = store.get(tx, users, user_id)
+            if user_id != context.user_id:
+                may_see(context, row and row.domain_id, "identity:list_groups_for_user")
             self._get(tx, users, user_id, "user")
-            return list(store.groups_of(tx, user_id))
+            return list(store.groups_of(tx, user_id, conditions))
 
-    def check_member(self, group_id: str, user_id: str) -> None:
+    def check_member(self, context: Context, group_id: str, user_id: str) -> None:
         """Raises NotFound where the user is not in the group."""
         with self._db.read() as tx:
+            self._seen_group(tx, context, group_id, "identity:check_user_in_group")
             if not store.is_member(tx, group_id, user_id):
                 raise NotFound(f"User {user_id} was not found in group {group_id}.")
 
-    def add_member(self, group_id: str, user_id: str) -> None:
+    def add_member(self, context: Context, group_id: str, user_id: str) -> None:
         with self._change() as tx:
-            self._get(tx, groups, group_id, "group")
+            self._managed_group(tx, context, group_id, "identity:add_user_to_group")
+            row = store.get(tx, users, user_id)
+            may_manage(context, row and row.domain_id, "identity:add_user_to_group")
             self._get(tx, users, user_id, "user")
             store.add_member(tx, group_id, user_id)
 
-    def remove_member(self, group_id: str, user_id: str) -> None:
+    def remove_member(self, context: Context, group_id: str, user_id: str) -> None:
         with self._change() as tx:
+            self._managed_group(tx, context, group_id, "identity:remove_user_from_group")
             if not store.remove_member(tx, group_id, user_id):
                 raise NotFound(f"User {user_id} was not found in group {group_id}.")
+
+    def _seen_group(self, tx: Tx, context: Context, group_id: str, action: str) -> sa.Row:
+        row = store.get(tx, groups, group_id)
+        may_see(context, row and row.domain_id, action)
+        return self._get(tx, groups, group_id, "group")
+
+    def _managed_group(self, tx: Tx, context: Context, group_id: str, action: str) -> sa.Row:
+        row = store.get(tx, groups, group_id)
+        may_manage(context, row and row.domain_id, action)
+        return self._get(tx, groups, group_id, "group")
 
 
 def taken(what: str, name: str) -> str:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, NotFound
+from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.identity import store
+from pilvi.identity import store_grants as sql
+from pilvi.identity.base import forbidden
 from pilvi.identity.directory import Directory, Values, merged, mutable_options, same_domain, taken
-from pilvi.identity.store import Assignment
+from pilvi.identity.store_grants import Assignment, Wanted
 from pilvi.identity.tables import ROOT, groups, projects, roles, users
+from pilvi.policy import Context
 
 _ACTORS = {"user": users, "group": groups}
+MANAGED = frozenset({"manager", "member", "reader"})  # roles that the manager of a domain may give in it
 
 
 class Effective(NamedTuple):
@@ -84,10 +89,14 @@ class Grants(Directory):
             return every, list(store.implications(tx))
 
     def imply(self, prior_id: str, implied_id: str) -> None:
-        """Raises NotFound; BadRequest where a role would come to imply itself."""
+        """Raises NotFound; Forbidden for what would make a role worth more than it should be; BadRequest where
+        a role would come to imply itself."""
         with self._change() as tx:
-            for role in (prior_id, implied_id):
-                self._get(tx, roles, role, "role")
+            prior, role = (self._get(tx, roles, each, "role") for each in (prior_id, implied_id))
+            if role.domain_id != ROOT and prior.domain_id == ROOT:
+                raise Forbidden(f"The role {prior_id} is the whole cloud's: it cannot imply a domain's own one.")
+            if role.domain_id == ROOT and role.name == "admin":
+                raise Forbidden("The role admin cannot be implied.")
             known = self._roles(tx, store.change_count(tx)).implied
             if prior_id in known[implied_id]:
                 raise BadRequest(
@@ -102,53 +111,61 @@ class Grants(Directory):
 
     # Assignments
 
-    def grant(self, wanted: Assignment) -> None:
-        """Raises NotFound where any part of it does not exist."""
+    def grant(self, context: Context, wanted: Assignment) -> None:
+        """Raises NotFound where any part of it does not exist, Forbidden where it is not the caller's to give."""
         with self._change() as tx:
             self._parts_exist(tx, wanted)
-            store.assign(tx, wanted)
+            self._may_give(tx, context, wanted)
+            sql.assign(tx, wanted)
 
-    def check_grant(self, wanted: Assignment) -> None:
+    def check_grant(self, context: Context, wanted: Assignment) -> None:
         with self._db.read() as tx:
             self._parts_exist(tx, wanted)
-            if not store.is_assigned(tx, wanted):
+            self._in_reach(tx, context, wanted, context.read_domain)
+            if not sql.is_assigned(tx, wanted):
                 raise _not_assigned(wanted)
 
-    def take_away(self, wanted: Assignment) -> None:
+    def take_away(self, context: Context, wanted: Assignment) -> None:
         """Takes effect on the tokens that are in use, too."""
         with self._change() as tx:
-            if not store.unassign(tx, wanted):
+            if not context.is_admin:
+                self._parts_exist(tx, wanted)
+                self._may_give(tx, context, wanted)
+            if not sql.unassign(tx, wanted):
                 raise _not_assigned(wanted)
 
-    def granted(self, actor_type: str, actor_id: str, target_type: str, target_id: str) -> list[sa.Row]:
+    def granted(self, context: Context, ends: Assignment) -> list[sa.Row]:
+        """The roles of one actor at one target."""
         with self._db.read() as tx:
-            self._ends_exist(tx, actor_type, actor_id, target_type, target_id)
-            return list(store.assigned_roles(tx, actor_type, actor_id, target_type, target_id))
+            self._ends_exist(tx, ends)
+            self._in_reach(tx, context, ends, context.read_domain)
+            return list(sql.assigned_roles(tx, ends))
 
-    def assignments(
-        self, conditions: Mapping[str, str], user_id: str | None, role_id: str | None, *, effective: bool
-    ) -> list[Effective]:
-        """Assignments by columns. Effective: groups resolved into users, roles into what they imply."""
-        if user_id is not None and not effective:
-            conditions = {**conditions, "actor_type": "user", "actor_id": user_id}
-        if role_id is not None and not effective:
-            conditions = {**conditions, "role_id": role_id}
+    def assignments(self, wanted: Wanted) -> list[Effective]:
         with self._db.read() as tx:
-            found = store.assigned(tx, conditions, user_id if effective else None)
-            if not effective:
+            found = sql.assigned(tx, wanted)
+            if not wanted.effective:
                 return [Effective(each, each) for each in found]
-            people = store.memberships(tx)
-            implied = self._roles(tx, store.change_count(tx)).implied
+            people = sql.memberships(tx, (each.actor_id for each in found if each.actor_type == "group"))
+            known = self._roles(tx, store.change_count(tx))
+            one = wanted.target_id is not None and not wanted.subtree
+            tree = {} if one or not any(each.inherited for each in found) else sql.children_of_all(tx)
+        inside = {wanted.target_id, *_below(wanted.target_id or "", tree)}
         seen: dict[Assignment, Assignment] = {}
         for direct in found:
             actors = [direct.actor_id] if direct.actor_type == "user" else people.get(direct.actor_id, [])
-            for actor in actors:
-                for role in sorted(implied[direct.role_id]):
-                    seen.setdefault(direct._replace(actor_type="user", actor_id=actor, role_id=role), direct)
+            targets = [direct.target_id]
+            if direct.inherited:
+                targets = [wanted.target_id] if one else list(_below(direct.target_id, tree))
+                targets = targets if wanted.target_id is None else [each for each in targets if each in inside]
+            kind = "project" if direct.inherited else direct.target_type
+            for role in sorted(known.implied[direct.role_id] & known.names.keys()):
+                for target, actor in product(targets, actors):
+                    seen.setdefault(Assignment("user", actor, kind, target, role, direct.inherited), direct)
         return [
             Effective(each, direct)
             for each, direct in seen.items()
-            if user_id in (None, each.actor_id) and role_id in (None, each.role_id)
+            if wanted.user_id in (None, each.actor_id) and wanted.role_id in (None, each.role_id)
         ]
 
     def assignment_names(self, found: list[Effective]) -> Named:
@@ -162,13 +179,45 @@ class Grants(Directory):
             )
 
     def _parts_exist(self, tx: Tx, wanted: Assignment) -> None:
-        self._ends_exist(tx, *wanted[:4])
-        self._get(tx, roles, wanted.role_id, "role")
+        """Raises Forbidden for a domain's own role outside of it, too."""
+        self._ends_exist(tx, wanted)
+        role = self._get(tx, roles, wanted.role_id, "role")
+        if role.domain_id != ROOT and role.domain_id != self._domain_of(tx, wanted):
+            raise Forbidden(f"The role {role.id} is the domain {role.domain_id}'s own: it can be given in it only.")
 
-    def _ends_exist(self, tx: Tx, actor_type: str, actor_id: str, target_type: str, target_id: str) -> None:
-        self._get(tx, _ACTORS[actor_type], actor_id, actor_type)
-        if target_type != "system":
-            self._get(tx, projects, target_id, target_type, is_domain=target_type == "domain")
+    def _ends_exist(self, tx: Tx, wanted: Assignment) -> None:
+        self._get(tx, _ACTORS[wanted.actor_type], wanted.actor_id, wanted.actor_type)
+        if wanted.target_type != "system":
+            is_domain = wanted.target_type == "domain"
+            self._get(tx, projects, wanted.target_id, wanted.target_type, is_domain=is_domain)
+
+    def _domain_of(self, tx: Tx, wanted: Assignment) -> str | None:
+        """The one that the target is, or is in."""
+        row = store.get(tx, projects, wanted.target_id)
+        return row and (row.domain_id or row.id)
+
+    def _may_give(self, tx: Tx, context: Context, wanted: Assignment) -> None:
+        """Administrators give anything; the manager of a domain a few roles, in it, to those in it."""
+        self._in_reach(tx, context, wanted, context.managed_domain, everything=context.is_admin)
+        role = store.get(tx, roles, wanted.role_id)
+        if not context.is_admin and (role.domain_id != ROOT or role.name not in MANAGED):
+            raise Forbidden(f"Only administrators give the role {role.name}.")
+
+    def _in_reach(
+        self, tx: Tx, context: Context, wanted: Assignment, domain_id: str | None, everything: bool | None = None
+    ) -> None:
+        """Raises Forbidden unless both ends are in the domain, or the caller is concerned with everything."""
+        if context.is_auditor if everything is None else everything:
+            return
+        actor = store.get(tx, _ACTORS[wanted.actor_type], wanted.actor_id)
+        if domain_id is None or actor.domain_id != domain_id or self._domain_of(tx, wanted) != domain_id:
+            raise forbidden("identity:list_grants" if everything is None else "identity:create_grant")
+
+
+def _below(project_id: str, below: Mapping[str, list[str]]) -> Iterator[str]:
+    for child in below.get(project_id, ()):
+        yield child
+        yield from _below(child, below)
 
 
 def _not_assigned(wanted: Assignment) -> NotFound:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from pilvi.faults import Forbidden, Unauthorized
+from pilvi.faults import Unauthorized
 from pilvi.http.app import unauthorized
 from pilvi.http.request import Request, Response
 from pilvi.identity import nouns, wire
@@ -42,33 +42,39 @@ def list_user_projects(request: Request) -> Response:
 
 
 def list_user_groups(request: Request) -> Response:
-    rows = request.cloud.identity.groups_of(request.context, request.params["user_id"])
+    rows = request.cloud.identity.groups_of(
+        request.context, request.params["user_id"], nouns.filters(request, nouns.GROUP)
+    )
     return Response(200, collection(request, "groups", [group_view(row, request) for row in rows]))
 
 
 def list_group_users(request: Request) -> Response:
-    rows = request.cloud.identity.members_of(request.params["group_id"])
+    rows = request.cloud.identity.members_of(
+        request.context, request.params["group_id"], nouns.filters(request, nouns.USER)
+    )
     return Response(200, collection(request, "users", [user_view(row, request) for row in rows]))
 
 
 def check_member(request: Request) -> Response:
-    request.cloud.identity.check_member(request.params["group_id"], request.params["user_id"])
+    request.cloud.identity.check_member(request.context, request.params["group_id"], request.params["user_id"])
     return Response(204)
 
 
 def add_member(request: Request) -> Response:
-    request.cloud.identity.add_member(request.params["group_id"], request.params["user_id"])
+    request.cloud.identity.add_member(request.context, request.params["group_id"], request.params["user_id"])
     return Response(204)
 
 
 def remove_member(request: Request) -> Response:
-    request.cloud.identity.remove_member(request.params["group_id"], request.params["user_id"])
+    request.cloud.identity.remove_member(request.context, request.params["group_id"], request.params["user_id"])
     return Response(204)
 
 
 def list_domains(request: Request) -> Response:
     limit, marker = nouns.page(request)
     wanted = [*nouns.filters(request, nouns.DOMAIN), nouns.Filter("is_domain", "", True)]
+    if not request.context.is_auditor:
+        wanted.append(nouns.Filter("id", "", request.context.read_domain))
     return nouns.page_of(
         request, nouns.DOMAIN, request.cloud.identity.listing(projects, wanted, limit, marker), limit
     )
@@ -76,7 +82,7 @@ def list_domains(request: Request) -> Response:
 
 def list_projects(request: Request) -> Response:
     """Domains only when asked for; tags are compared here, since they are lists."""
-    filters = nouns.filters(request, nouns.PROJECT)
+    filters = [*nouns.filters(request, nouns.PROJECT), *nouns.reach(request)]
     if not any(each.column == "is_domain" for each in filters):
         filters.append(nouns.Filter("is_domain", "", False))
     tagged = any(name in request.query for name in _TAG_FILTERS)
@@ -92,8 +98,6 @@ def show_project(request: Request) -> Response:
     identity, key = request.cloud.identity, request.params["project_id"]
     asked = _HIERARCHY & request.query.keys()
     view = project_view(identity.project(request.context, key), request)
-    if asked and not request.context.is_admin:
-        raise Forbidden("Only administrators see the projects above and below one.")
     if above := asked & {"parents_as_list", "parents_as_ids"}:
         rows = identity.ancestors(key)
         view["parents"] = _as_list(rows, request) if "parents_as_list" in above else _chain(rows)
@@ -140,12 +144,14 @@ def list_tags(request: Request) -> Response:
 
 
 def replace_tags(request: Request) -> Response:
-    tags = request.cloud.identity.set_tags(request.params["project_id"], request.decode(TagsBody).tags)
+    tags = request.cloud.identity.set_tags(
+        request.context, request.params["project_id"], request.decode(TagsBody).tags
+    )
     return Response(200, {"tags": tags, "links": {"self": request.base_url + request.path}})
 
 
 def delete_tags(request: Request) -> Response:
-    request.cloud.identity.set_tags(request.params["project_id"], [])
+    request.cloud.identity.set_tags(request.context, request.params["project_id"], [])
     return Response(204)
 
 
@@ -158,12 +164,12 @@ def check_tag(request: Request) -> Response:
 
 def add_tag(request: Request) -> Response:
     tag = nouns.converted(_tag(request), wire.Tag, "tag")
-    request.cloud.identity.add_tag(request.params["project_id"], tag)
+    request.cloud.identity.add_tag(request.context, request.params["project_id"], tag)
     return Response(201)
 
 
 def remove_tag(request: Request) -> Response:
-    request.cloud.identity.remove_tag(request.params["project_id"], _tag(request))
+    request.cloud.identity.remove_tag(request.context, request.params["project_id"], _tag(request))
     return Response(204)
 
 

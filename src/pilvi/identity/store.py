@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from pilvi.identity.tables import (
     endpoints,
     groups,
     implied,
+    inherited_assignments,
     members,
     projects,
     revocations,
@@ -213,33 +214,56 @@ def _groups_of(user_id: str) -> sa.Select:
     return sa.select(members.c.group_id).where(members.c.user_id == user_id)
 
 
-def _is_actor(user_id: str) -> sa.ColumnElement:
+def is_actor(user_id: str, table: sa.Table = assignments) -> sa.ColumnElement:
     """Assignments to the user, or to a group they are in."""
     return sa.or_(
-        sa.and_(assignments.c.actor_type == "user", assignments.c.actor_id == user_id),
-        sa.and_(assignments.c.actor_type == "group", assignments.c.actor_id.in_(_groups_of(user_id))),
+        sa.and_(table.c.actor_type == "user", table.c.actor_id == user_id),
+        sa.and_(table.c.actor_type == "group", table.c.actor_id.in_(_groups_of(user_id))),
     )
+
+
+def above(project_id: str) -> sa.Select:
+    """Ids of the projects above one, and of its domain."""
+    found = sa.select(projects.c.parent_id.label("id")).where(projects.c.id == project_id)
+    found = found.cte("above", recursive=True)
+    return sa.select(
+        found.union_all(sa.select(projects.c.parent_id).join(found, projects.c.id == found.c.id)).c.id
+    )
+
+
+def below(parents: sa.Select | Sequence[str]) -> sa.Select:
+    """Ids of the projects below these, at any depth."""
+    found = sa.select(projects.c.id).where(projects.c.parent_id.in_(parents)).cte("below", recursive=True)
+    return sa.select(found.union(sa.select(projects.c.id).join(found, projects.c.parent_id == found.c.id)).c.id)
 
 
 def granted_roles(tx: Tx, user_id: str, target_type: str, target_id: str) -> set[str]:
-    """Ids of the roles given, without what they imply."""
-    return set(
-        tx.connection.scalars(
-            sa.select(assignments.c.role_id).where(
-                _is_actor(user_id),
-                assignments.c.target_type == target_type,
-                assignments.c.target_id == target_id,
+    """Ids of the roles given, there or to what is below something, without what they imply."""
+    granted = sa.select(assignments.c.role_id).where(
+        is_actor(user_id), assignments.c.target_type == target_type, assignments.c.target_id == target_id
+    )
+    if target_type == "project":
+        inherited = inherited_assignments
+        granted = granted.union(
+            sa.select(inherited.c.role_id).where(
+                is_actor(user_id, inherited), inherited.c.target_id.in_(above(target_id))
             )
         )
-    )
+    return set(tx.connection.scalars(granted))
 
 
 def targets_of(tx: Tx, user_id: str, target_type: str) -> Sequence[sa.Row]:
     """The enabled projects (or domains) in which a user has a role, whole rows."""
     wanted = sa.select(assignments.c.target_id).where(
-        _is_actor(user_id), assignments.c.target_type == target_type
+        is_actor(user_id), assignments.c.target_type == target_type
     )
-    return listing(tx, projects, [projects.c.id.in_(wanted), projects.c.enabled])
+    fits = projects.c.id.in_(wanted)
+    if target_type == "project":
+        inherited = inherited_assignments
+        fits |= projects.c.id.in_(
+            below(sa.select(inherited.c.target_id).where(is_actor(user_id, inherited)))
+        )
+    return listing(tx, projects, [fits, projects.c.enabled])
 
 
 def role_names(tx: Tx) -> dict[str, str]:
@@ -307,14 +331,14 @@ def children(tx: Tx, project_id: str) -> Sequence[sa.Row]:
 
 
 def delete_project(tx: Tx, project_id: str) -> bool:
-    _drop_assignments(tx, assignments.c.target_id == project_id)
+    _drop_assignments(tx, lambda table: table.c.target_id == project_id)
     tx.execute(users.update().where(users.c.default_project_id == project_id).values(default_project_id=None))
     return delete(tx, projects, project_id)
 
 
 def delete_actor(tx: Tx, table: sa.Table, kind: str, key: str) -> bool:
     """A user or a group, with what was granted to it."""
-    _drop_assignments(tx, sa.and_(assignments.c.actor_type == kind, assignments.c.actor_id == key))
+    _drop_assignments(tx, lambda table: sa.and_(table.c.actor_type == kind, table.c.actor_id == key))
     return delete(tx, table, key)
 
 
@@ -322,10 +346,10 @@ def delete_domain(tx: Tx, domain_id: str) -> None:
     """With everything in it: users, groups, projects, roles."""
     for kind, table in (("user", users), ("group", groups)):
         inside = sa.select(table.c.id).where(table.c.domain_id == domain_id)
-        _drop_assignments(tx, sa.and_(assignments.c.actor_type == kind, assignments.c.actor_id.in_(inside)))
+        _drop_assignments(tx, lambda made: (made.c.actor_type == kind) & made.c.actor_id.in_(inside))
         tx.execute(table.delete().where(table.c.domain_id == domain_id))
     inside = sa.select(projects.c.id).where(projects.c.domain_id == domain_id)
-    _drop_assignments(tx, sa.or_(assignments.c.target_id.in_(inside), assignments.c.target_id == domain_id))
+    _drop_assignments(tx, lambda made: made.c.target_id.in_(inside) | (made.c.target_id == domain_id))
     tx.execute(users.update().where(users.c.default_project_id.in_(inside)).values(default_project_id=None))
     tx.execute(roles.delete().where(roles.c.domain_id == domain_id))
     # Children before their parents: the parent's row must outlive theirs.
@@ -334,8 +358,9 @@ def delete_domain(tx: Tx, domain_id: str) -> None:
     delete(tx, projects, domain_id)
 
 
-def _drop_assignments(tx: Tx, condition: sa.ColumnElement) -> None:
-    tx.execute(assignments.delete().where(condition))
+def _drop_assignments(tx: Tx, condition: Callable[[sa.Table], sa.ColumnElement]) -> None:
+    for table in (assignments, inherited_assignments):
+        tx.execute(table.delete().where(condition(table)))
 
 
 # Groups
@@ -352,13 +377,13 @@ def replace_password(tx: Tx, user_id: str, old_hash: str, new_hash: str) -> bool
     )
 
 
-def members_of(tx: Tx, group_id: str) -> Sequence[sa.Row]:
+def members_of(tx: Tx, group_id: str, conditions: Iterable[sa.ColumnElement]) -> Sequence[sa.Row]:
     inside = sa.select(members.c.user_id).where(members.c.group_id == group_id)
-    return listing(tx, users, [users.c.id.in_(inside)])
+    return listing(tx, users, [users.c.id.in_(inside), *conditions])
 
 
-def groups_of(tx: Tx, user_id: str) -> Sequence[sa.Row]:
-    return listing(tx, groups, [groups.c.id.in_(_groups_of(user_id))])
+def groups_of(tx: Tx, user_id: str, conditions: Iterable[sa.ColumnElement]) -> Sequence[sa.Row]:
+    return listing(tx, groups, [groups.c.id.in_(_groups_of(user_id)), *conditions])
 
 
 def is_member(tx: Tx, group_id: str, user_id: str) -> bool:
@@ -378,63 +403,6 @@ def remove_member(tx: Tx, group_id: str, user_id: str) -> bool:
             members.delete().where(members.c.group_id == group_id, members.c.user_id == user_id)
         ).rowcount
     )
-
-
-# Who was given which role where
-
-
-class Assignment(NamedTuple):
-    actor_type: str  # user | group
-    actor_id: str
-    target_type: str  # project | domain | system
-    target_id: str
-    role_id: str
-
-    def condition(self) -> sa.ColumnElement:
-        return sa.and_(*(assignments.c[name] == value for name, value in self._asdict().items()))
-
-
-def is_assigned(tx: Tx, wanted: Assignment) -> bool:
-    return tx.one(sa.select(assignments.c.role_id).where(wanted.condition())) is not None
-
-
-def assign(tx: Tx, wanted: Assignment) -> None:
-    ensure(tx, assignments, **wanted._asdict())
-
-
-def unassign(tx: Tx, wanted: Assignment) -> bool:
-    return bool(tx.execute(assignments.delete().where(wanted.condition())).rowcount)
-
-
-def assigned_roles(
-    tx: Tx, actor_type: str, actor_id: str, target_type: str, target_id: str
-) -> Sequence[sa.Row]:
-    inside = sa.select(assignments.c.role_id).where(
-        assignments.c.actor_type == actor_type,
-        assignments.c.actor_id == actor_id,
-        assignments.c.target_type == target_type,
-        assignments.c.target_id == target_id,
-    )
-    return listing(tx, roles, [roles.c.id.in_(inside)])
-
-
-def assigned(tx: Tx, conditions: Mapping[str, str], user_id: str | None = None) -> list[Assignment]:
-    """By columns; with `user_id` those to the user or to a group they are in."""
-    statement = sa.select(assignments).where(
-        *(assignments.c[name] == value for name, value in conditions.items())
-    )
-    if user_id is not None:
-        statement = statement.where(_is_actor(user_id))
-    order = (assignments.c[name] for name in Assignment._fields)
-    return [Assignment(**row._mapping) for row in tx.all(statement.order_by(*order))]
-
-
-def memberships(tx: Tx) -> dict[str, list[str]]:
-    """The users of each group."""
-    found: dict[str, list[str]] = {}
-    for row in tx.all(sa.select(members).order_by(members.c.user_id)):
-        found.setdefault(row.group_id, []).append(row.user_id)
-    return found
 
 
 def names(tx: Tx, table: sa.Table, ids: Iterable[str]) -> dict[str, sa.Row]:

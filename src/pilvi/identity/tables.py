@@ -94,6 +94,18 @@ implied = sa.Table(
     sa.Column("implied_id", sa.String(64), sa.ForeignKey(roles.c.id, ondelete="CASCADE"), primary_key=True),
 )
 
+# Roles that hold in all projects below a project or domain, and not in it itself.
+inherited_assignments = sa.Table(
+    "identity_inherited_assignments",
+    metadata,
+    sa.Column("actor_type", sa.String(8), primary_key=True),  # user | group
+    sa.Column("actor_id", sa.String(64), primary_key=True),
+    sa.Column("target_type", sa.String(8), primary_key=True),  # project | domain
+    sa.Column("target_id", sa.String(64), primary_key=True),
+    sa.Column("role_id", sa.String(64), sa.ForeignKey(roles.c.id, ondelete="CASCADE"), primary_key=True),
+    sa.Index("ix_identity_inherited_assignments_target_id", "target_id"),
+)
+
 assignments = sa.Table(
     "identity_assignments",
     metadata,

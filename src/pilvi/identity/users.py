@@ -12,7 +12,7 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest, Forbidden, Unauthorized
 from pilvi.identity import passwords, store
 from pilvi.identity import store_delegation as sql
-from pilvi.identity.base import missing, own_or_auditor
+from pilvi.identity.base import may_manage, may_see
 from pilvi.identity.directory import Directory, Values, merged, same_domain, taken
 from pilvi.identity.logins import DAY
 from pilvi.identity.tables import users
@@ -24,14 +24,15 @@ Options = Mapping[str, Any]
 
 class Users(Directory):
     def user(self, context: Context, user_id: str) -> sa.Row:
-        own_or_auditor(context, user_id, "identity:get_user")
-        return self.row(users, user_id, "user")
+        with self._db.read() as tx:
+            return self._seen_user(tx, context, user_id, "identity:get_user")
 
     def create_user(self, context: Context, values: Values, extra: Values) -> sa.Row:
         """Raises BadRequest for a password that is not as it should be."""
         password_hash = self._hashed(values["password"])
         with self._change() as tx:
             domain_id = self._domain_for(tx, context, values["domain_id"])
+            may_manage(context, domain_id, "identity:create_user")
             key, options = self._ids.hex(), merged({}, values["options"])
             store.insert(
                 tx,
@@ -53,7 +54,7 @@ class Users(Directory):
         changes = {name: values[name] for name in ("name", "enabled", "default_project_id") if name in values}
         password_hash = self._hashed(values.get("password"))
         with self._change() as tx:
-            row = self._get(tx, users, user_id, "user")
+            row = self._managed_user(tx, context, user_id, "identity:update_user")
             same_domain(row, values)
             changes["options"] = options = merged(row.options, values.get("options", {}))
             if "password" in values:
@@ -93,16 +94,26 @@ class Users(Directory):
 
     def delete_user(self, context: Context, user_id: str) -> None:
         with self._change() as tx:
-            if not store.delete_actor(tx, users, "user", user_id):
-                raise missing("user", user_id)
+            self._managed_user(tx, context, user_id, "identity:delete_user")
+            store.delete_actor(tx, users, "user", user_id)
             sql.note_revocation(tx, user_id=user_id)
 
     def projects_of_user(self, context: Context, user_id: str) -> list[sa.Row]:
         """Raises Forbidden where it is neither oneself nor somebody who sees all who asks."""
-        own_or_auditor(context, user_id, "identity:list_user_projects")
         with self._db.read() as tx:
-            self._get(tx, users, user_id, "user")
+            self._seen_user(tx, context, user_id, "identity:list_user_projects")
             return list(store.targets_of(tx, user_id, "project"))
+
+    def _seen_user(self, tx: Tx, context: Context, user_id: str, action: str) -> sa.Row:
+        row = store.get(tx, users, user_id)
+        if user_id != context.user_id:
+            may_see(context, row and row.domain_id, action)
+        return self._get(tx, users, user_id, "user")
+
+    def _managed_user(self, tx: Tx, context: Context, user_id: str, action: str) -> sa.Row:
+        row = store.get(tx, users, user_id)
+        may_manage(context, row and row.domain_id, action)
+        return self._get(tx, users, user_id, "user")
 
     # The rules
 
