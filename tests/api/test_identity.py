@@ -549,7 +549,9 @@ def test_what_is_above_and_below_a_project(api, admin):
     assert shown(top, "parents_as_ids&subtree_as_list")["parents"] is None
     assert "parents" not in shown(bottom, "")
     own = api.login("pilvi").json["token"]["project"]["id"]
-    assert api.call("GET", f"/projects/{own}?subtree_as_ids", token=api.token("pilvi")).status_code == 403
+    api.made("projects", admin, name="hidden", parent_id=own)
+    seen = api.call("GET", f"/projects/{own}?subtree_as_list", token=api.token("pilvi")).json["project"]
+    assert seen["subtree"] == []
 
 
 def test_domains_are_projects_when_asked_for(api, admin):

@@ -11,7 +11,7 @@ from pilvi.db import metadata
 from pilvi.engine.clock import ManualClock
 from pilvi.faults import NotFound, Unauthorized
 from pilvi.identity import store, wire
-from pilvi.identity.store import Assignment
+from pilvi.identity.store_grants import Assignment
 from pilvi.identity.tables import groups, projects, revocations, roles, users
 from pilvi.policy import Context
 from tests.support.identity import PASSWORDS, identity_on
@@ -126,13 +126,14 @@ def disable_domain(identity):
 
 def take_role_away(identity):
     identity.take_away(
+        ROOT,
         Assignment(
             "user",
             key(identity, users, "pilvi"),
             "project",
             key(identity, projects, "pilvi"),
             key(identity, roles, "member"),
-        )
+        ),
     )
 
 
@@ -194,13 +195,14 @@ def test_a_new_role_shows_in_tokens_that_are_in_use(two):
     text = by_password(first).text
     assert not holds(second, text).is_admin
     first.grant(
+        ROOT,
         Assignment(
             "user",
             key(first, users, "pilvi"),
             "project",
             key(first, projects, "pilvi"),
             key(first, roles, "admin"),
-        )
+        ),
     )
     assert holds(second, text).is_admin
 
@@ -210,17 +212,18 @@ def test_a_group_gives_its_roles_to_its_members(two):
     group = first.create_group(ROOT, {"name": "staff", "description": None, "domain_id": "default"}, {}).id
     user = key(first, users, "oscloud")
     first.grant(
-        Assignment("group", group, "project", key(first, projects, "pilvi"), key(first, roles, "member"))
+        ROOT,
+        Assignment("group", group, "project", key(first, projects, "pilvi"), key(first, roles, "member")),
     )
     scope = {"project": {"name": "pilvi", "domain": {"id": "default"}}}
     with pytest.raises(Unauthorized):
         by_password(first, "oscloud", scope=scope)
-    first.add_member(group, user)
+    first.add_member(ROOT, group, user)
     text = by_password(first, "oscloud", scope=scope).text
     assert holds(second, text).roles == {"member", "reader"}
-    first.remove_member(group, user)
+    first.remove_member(ROOT, group, user)
     assert holds(second, text) is None
-    first.add_member(group, user)
+    first.add_member(ROOT, group, user)
     assert holds(second, text)
     first.delete_group(ROOT, group)
     assert holds(second, text) is None
@@ -232,7 +235,7 @@ def test_a_domains_own_role_is_no_role_of_the_cloud(two):
     values = {"name": "admin", "domain_id": "default", "description": None, "options": {}}
     role = first.create_role(ROOT, values, {}).id
     user, project = key(first, users, "pilvi"), key(first, projects, "pilvi")
-    first.grant(Assignment("user", user, "project", project, role))
+    first.grant(ROOT, Assignment("user", user, "project", project, role))
     assert holds(first, by_password(first).text).roles == {"member", "reader"}
 
 
@@ -314,10 +317,10 @@ def test_the_same_grant_and_revocation_at_the_same_moment(two):
     context = holds(first, text)
     wanted = Assignment("user", user, "project", key(first, projects, "admin"), role)
     with ThreadPoolExecutor(8) as pool:
-        done = [pool.submit(identity.grant, wanted) for identity in (first, second) * 4]
-        done += [pool.submit(identity.add_member, group, user) for identity in (first, second) * 4]
+        done = [pool.submit(identity.grant, ROOT, wanted) for identity in (first, second) * 4]
+        done += [pool.submit(identity.add_member, ROOT, group, user) for identity in (first, second) * 4]
         ended = [pool.submit(identity.revoke, context, text, text) for identity in (first, second) * 4]
     assert [each.result() for each in done] == [None] * 16
     assert {type(each.exception()) for each in ended} <= {type(None), NotFound}
     assert holds(second, text) is None
-    assert [row.id for row in second.granted(*wanted[:4])] == [role]
+    assert [row.id for row in second.granted(ROOT, wanted)] == [role]

@@ -84,24 +84,33 @@ class Directory(Base):
                 may_see(context, row and (row.domain_id or row.id), "identity:get_project")
             return self._get(tx, projects, project_id, "project")
 
-    def ancestors(self, project_id: str) -> list[sa.Row]:
-        """The projects above one, the nearest first; the domain is not among them."""
+    def ancestors(self, context: Context, row: sa.Row) -> list[sa.Row]:
+        """The projects above one, the nearest first, as far as one may see them; its domain is none of them."""
         with self._db.read() as tx:
-            row, found = self._get(tx, projects, project_id, "project"), []
-            while row.parent_id is not None and not (row := store.get(tx, projects, row.parent_id)).is_domain:
-                found.append(row)
-            return found
+            rows = {each.id: each for each in self._seen(tx, context, row, store.above(row.id))}
+        found = []
+        while (row := rows.get(row.parent_id)) is not None:
+            found.append(row)
+        return found
 
-    def descendants(self, project_id: str) -> list[sa.Row]:
-        """The projects below one, level by level, one query for each."""
+    def descendants(self, context: Context, row: sa.Row) -> list[sa.Row]:
+        """The projects below one, as far as one may see them, those above before those below."""
         with self._db.read() as tx:
-            self._get(tx, projects, project_id, "project")
-            found, level = [], [project_id]
-            while level:
-                below = store.listing(tx, projects, [projects.c.parent_id.in_(level)])
-                found += below
-                level = [row.id for row in below]
-            return found
+            rows = self._seen(tx, context, row, store.below([row.id]))
+        found, level = [], {row.id}
+        while level:
+            below = [each for each in rows if each.parent_id in level]
+            found += below
+            level = {each.id for each in below}
+        return found
+
+    def _seen(self, tx: Tx, context: Context, row: sa.Row, ids: sa.Select) -> list[sa.Row]:
+        """Who may not see all that is in the domain sees the projects in which they have a role."""
+        rows = store.listing(tx, projects, [projects.c.id.in_(ids), ~projects.c.is_domain])
+        if context.is_auditor or context.read_domain == (row.domain_id or row.id):
+            return list(rows)
+        own = {each.id for each in store.targets_of(tx, context.user_id, "project")}
+        return [each for each in rows if each.id in own]
 
     def create_project(self, context: Context, values: Values, extra: Values) -> sa.Row:
         if values["is_domain"]:

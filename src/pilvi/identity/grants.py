@@ -12,7 +12,7 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.identity import store
 from pilvi.identity import store_grants as sql
-from pilvi.identity.base import forbidden
+from pilvi.identity.base import forbidden, may_see
 from pilvi.identity.directory import Directory, Values, merged, mutable_options, same_domain, taken
 from pilvi.identity.store_grants import Assignment, Wanted
 from pilvi.identity.tables import ROOT, groups, projects, roles, users
@@ -39,6 +39,14 @@ class Named(NamedTuple):
 
 
 class Grants(Directory):
+    def role(self, context: Context, role_id: str) -> sa.Row:
+        """A domain's own roles are its managers' and the auditors' to see. Raises NotFound, Forbidden."""
+        with self._db.read() as tx:
+            row = self._get(tx, roles, role_id, "role")
+        if row.domain_id != ROOT:
+            may_see(context, row.domain_id, "identity:get_domain_role")
+        return row
+
     def create_role(self, context: Any, values: Values, extra: Values) -> sa.Row:
         with self._change() as tx:
             if values["domain_id"] is not None:
@@ -94,7 +102,9 @@ class Grants(Directory):
         with self._change() as tx:
             prior, role = (self._get(tx, roles, each, "role") for each in (prior_id, implied_id))
             if role.domain_id != ROOT and prior.domain_id == ROOT:
-                raise Forbidden(f"The role {prior_id} is the whole cloud's: it cannot imply a domain's own one.")
+                raise Forbidden(
+                    f"The role {prior_id} is the whole cloud's: it cannot imply a domain's own one."
+                )
             if role.domain_id == ROOT and role.name == "admin":
                 raise Forbidden("The role admin cannot be implied.")
             known = self._roles(tx, store.change_count(tx)).implied
@@ -157,7 +167,9 @@ class Grants(Directory):
             targets = [direct.target_id]
             if direct.inherited:
                 targets = [wanted.target_id] if one else list(_below(direct.target_id, tree))
-                targets = targets if wanted.target_id is None else [each for each in targets if each in inside]
+                targets = (
+                    targets if wanted.target_id is None else [each for each in targets if each in inside]
+                )
             kind = "project" if direct.inherited else direct.target_type
             for role in sorted(known.implied[direct.role_id] & known.names.keys()):
                 for target, actor in product(targets, actors):
@@ -183,7 +195,9 @@ class Grants(Directory):
         self._ends_exist(tx, wanted)
         role = self._get(tx, roles, wanted.role_id, "role")
         if role.domain_id != ROOT and role.domain_id != self._domain_of(tx, wanted):
-            raise Forbidden(f"The role {role.id} is the domain {role.domain_id}'s own: it can be given in it only.")
+            raise Forbidden(
+                f"The role {role.id} is the domain {role.domain_id}'s own: it can be given in it only."
+            )
 
     def _ends_exist(self, tx: Tx, wanted: Assignment) -> None:
         self._get(tx, _ACTORS[wanted.actor_type], wanted.actor_id, wanted.actor_type)
@@ -204,7 +218,12 @@ class Grants(Directory):
             raise Forbidden(f"Only administrators give the role {role.name}.")
 
     def _in_reach(
-        self, tx: Tx, context: Context, wanted: Assignment, domain_id: str | None, everything: bool | None = None
+        self,
+        tx: Tx,
+        context: Context,
+        wanted: Assignment,
+        domain_id: str | None,
+        everything: bool | None = None,
     ) -> None:
         """Raises Forbidden unless both ends are in the domain, or the caller is concerned with everything."""
         if context.is_auditor if everything is None else everything:

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from pilvi.faults import Unauthorized
+from pilvi.faults import BadRequest, Unauthorized
 from pilvi.http.app import unauthorized
 from pilvi.http.request import Request, Response
 from pilvi.identity import nouns, wire
@@ -56,7 +56,9 @@ def list_group_users(request: Request) -> Response:
 
 
 def check_member(request: Request) -> Response:
-    request.cloud.identity.check_member(request.context, request.params["group_id"], request.params["user_id"])
+    request.cloud.identity.check_member(
+        request.context, request.params["group_id"], request.params["user_id"]
+    )
     return Response(204)
 
 
@@ -66,7 +68,9 @@ def add_member(request: Request) -> Response:
 
 
 def remove_member(request: Request) -> Response:
-    request.cloud.identity.remove_member(request.context, request.params["group_id"], request.params["user_id"])
+    request.cloud.identity.remove_member(
+        request.context, request.params["group_id"], request.params["user_id"]
+    )
     return Response(204)
 
 
@@ -96,13 +100,13 @@ def list_projects(request: Request) -> Response:
 def show_project(request: Request) -> Response:
     """With what is above and below it, where that is asked for: a list of projects, or a tree of ids."""
     identity, key = request.cloud.identity, request.params["project_id"]
-    asked = _HIERARCHY & request.query.keys()
-    view = project_view(identity.project(request.context, key), request)
+    row = identity.project(request.context, key)
+    asked, view = _HIERARCHY & request.query.keys(), project_view(row, request)
     if above := asked & {"parents_as_list", "parents_as_ids"}:
-        rows = identity.ancestors(key)
+        rows = identity.ancestors(request.context, row)
         view["parents"] = _as_list(rows, request) if "parents_as_list" in above else _chain(rows)
     if below := asked & {"subtree_as_list", "subtree_as_ids"}:
-        rows = identity.descendants(key)
+        rows = identity.descendants(request.context, row)
         view["subtree"] = _as_list(rows, request) if "subtree_as_list" in below else _tree(key, rows)
     return Response(200, {"project": view})
 
@@ -171,6 +175,21 @@ def add_tag(request: Request) -> Response:
 def remove_tag(request: Request) -> Response:
     request.cloud.identity.remove_tag(request.context, request.params["project_id"], _tag(request))
     return Response(204)
+
+
+class RegionBody(msgspec.Struct):
+    region: wire.RegionNew
+
+
+def create_region_named(request: Request) -> Response:
+    """By the id in the path. Raises BadRequest for another one in the body."""
+    values, extra = nouns.given(request, RegionBody, "region")
+    key = request.params["region_id"]
+    if values["id"] not in (None, key):
+        raise BadRequest(f"Invalid input for field/attribute id. The region is {key}, in the path.")
+    values["id"] = nouns.converted(key, wire.RegionId, "id")
+    row = request.cloud.identity.create_region(request.context, values, extra)
+    return Response(201, {"region": nouns.REGION.view(row, request)})
 
 
 def _tag(request: Request) -> str:

@@ -10,6 +10,7 @@ from pilvi.faults import BadRequest, NotFound
 from pilvi.http.request import Request, Response, boolean
 from pilvi.http.routing import Route
 from pilvi.identity import nouns
+from pilvi.identity.base import may_see
 from pilvi.identity.grants import Effective, Named
 from pilvi.identity.store import ALL, Filter
 from pilvi.identity.store_grants import Assignment, Wanted
@@ -20,6 +21,9 @@ from pilvi.identity.views import V3, collection, role_view
 def list_roles(request: Request) -> Response:
     """A domain's own only when that domain's are asked for."""
     wanted = nouns.filters(request, nouns.ROLE)
+    for each in wanted:
+        if each.column == "domain_id":
+            may_see(request.context, each.value, "identity:list_domain_roles")
     if not any(each.column == "domain_id" for each in wanted):
         wanted.append(Filter("domain_id", "", ROOT))
     limit, marker = nouns.page(request)
@@ -101,7 +105,10 @@ def _wanted(request: Request) -> Wanted:
         (wanted.group_id and wanted.user_id, "Role assignments are a user's or a group's, not both."),
         (wanted.group_id and wanted.effective, "A group has no effective role assignments: its users have."),
         (wanted.subtree and kind != "project", "include_subtree goes with scope.project.id only."),
-        (wanted.effective and wanted.inherited and kind == "domain", "A domain inherits no role assignments."),
+        (
+            wanted.effective and wanted.inherited and kind == "domain",
+            "A domain inherits no role assignments.",
+        ),
     ):
         if refused:
             raise BadRequest(reason)
@@ -141,7 +148,10 @@ def _assignment_view(request: Request, found: Effective, named: Named | None) ->
     return {
         "role": _part(given.role_id, named and named.roles),
         given.actor_type: _part(given.actor_id, getattr(named, given.actor_type + "s", None)),
-        "scope": {given.target_type: scope, **({"OS-INHERIT:inherited_to": "projects"} if given.inherited else {})},
+        "scope": {
+            given.target_type: scope,
+            **({"OS-INHERIT:inherited_to": "projects"} if given.inherited else {}),
+        },
         "links": links,
     }
 
@@ -191,9 +201,7 @@ def check_implied(request: Request) -> Response:
         raise NotFound(f"The role {wanted[0]} does not imply {wanted[1]}.")
     prior, implied = (_role_name(request, every[role]) for role in wanted)
     inference = {"prior_role": prior, "implies": implied}
-    return Response(
-        200, {"role_inference": inference, "links": {"self": request.base_url + request.path}}
-    )
+    return Response(200, {"role_inference": inference, "links": {"self": request.base_url + request.path}})
 
 
 def confirm_implied(request: Request) -> Response:

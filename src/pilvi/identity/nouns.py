@@ -54,7 +54,8 @@ def routes_of(
 def _list(noun: Noun) -> Handler:
     def handler(request: Request) -> Response:
         limit, marker = page(request)
-        rows = request.cloud.identity.listing(noun.table, filters(request, noun), limit, marker)
+        wanted = [*filters(request, noun), *(reach(request) if "domain_id" in noun.filters else ())]
+        rows = request.cloud.identity.listing(noun.table, wanted, limit, marker)
         return page_of(request, noun, rows, limit)
 
     return handler
@@ -137,6 +138,12 @@ def filters(request: Request, noun: Noun) -> list[Filter]:
     return found
 
 
+def reach(request: Request) -> list[Filter]:
+    """Who is a domain's reader, and no more, sees what is in that domain."""
+    context = request.context
+    return [] if context.is_auditor else [Filter("domain_id", "", context.read_domain)]
+
+
 def page(request: Request) -> tuple[int | None, str | None]:
     return (limit_of(request, MAX_LIMIT, 1) if "limit" in request.query else None), request.arg("marker")
 
@@ -195,6 +202,7 @@ GROUP = Noun(
     wire.GroupChange,
     views.group_view,
     {"name": str, "domain_id": str},
+    "group",
 )
 ROLE = Noun(
     "role",
@@ -204,6 +212,7 @@ ROLE = Noun(
     wire.RoleChange,
     views.role_view,
     {"name": str, "domain_id": str},
+    "role",
 )
 SERVICE = Noun(
     "service",

@@ -1,11 +1,12 @@
 """Who may do what in Identity: administrators manage; everybody may see and change what is their own.
 
-ANYONE stands where the service itself asks whether it is the caller's own.
+ANYONE stands where the service itself asks whether it is the caller's own; the rules of domains where it asks
+which domain something is in.
 """
 
 from __future__ import annotations
 
-from pilvi.policy import ADMIN, ANYONE, AUDITOR, SERVICE, Rule
+from pilvi.policy import ADMIN, ANYONE, AUDITOR, DOMAIN_MANAGER, DOMAIN_READER, SERVICE, Rule
 
 _OWN = (
     "validate_token",
@@ -50,15 +51,34 @@ _OWN = (
     "list_access_token_roles",
     "get_access_token_role",
 )
-_AUDITED = ("list_consumers", "get_consumer")
+_AUDITED = (
+    "list_consumers",
+    "get_consumer",
+    "list_role_inference_rules",
+    "list_implied_roles",
+    "get_implied_role",
+    "list_services",
+    "get_service",
+    "list_endpoints",
+    "get_endpoint",
+)
 _SERVICES = ("list_revoke_events", "create_ec2_token", "create_s3_token")
 _PUBLIC = ("list_regions", "get_region")
-_MANAGED = (
+_OF_DOMAINS = (  # in a domain: its readers see what is in it
     "list_domains",
-    "create_domain",
-    "update_domain",
-    "delete_domain",
     "list_projects",
+    "list_users",
+    "list_groups",
+    "get_group",
+    "list_users_in_group",
+    "check_user_in_group",
+    "list_grants",
+    "check_grant",
+    "list_role_assignments",
+    "list_roles",
+    "get_role",
+)
+_BY_DOMAINS = (  # in a domain: its managers change what is in it
     "create_project",
     "update_project",
     "delete_project",
@@ -66,42 +86,30 @@ _MANAGED = (
     "delete_project_tags",
     "create_project_tag",
     "delete_project_tag",
-    "list_users",
     "create_user",
     "update_user",
     "delete_user",
-    "list_groups",
     "create_group",
-    "get_group",
     "update_group",
     "delete_group",
-    "list_users_in_group",
-    "check_user_in_group",
     "add_user_to_group",
     "remove_user_from_group",
-    "list_roles",
-    "create_role",
-    "get_role",
-    "update_role",
-    "delete_role",
-    "list_role_inference_rules",
-    "list_implied_roles",
-    "get_implied_role",
-    "create_implied_role",
-    "delete_implied_role",
-    "list_grants",
-    "check_grant",
     "create_grant",
     "revoke_grant",
-    "list_role_assignments",
-    "list_services",
+)
+_MANAGED = (
+    "create_domain",
+    "update_domain",
+    "delete_domain",
+    "create_role",
+    "update_role",
+    "delete_role",
+    "create_implied_role",
+    "delete_implied_role",
     "create_service",
-    "get_service",
     "update_service",
     "delete_service",
-    "list_endpoints",
     "create_endpoint",
-    "get_endpoint",
     "update_endpoint",
     "delete_endpoint",
     "create_region",
@@ -113,8 +121,14 @@ _MANAGED = (
 )
 
 RULES: dict[str, Rule] = {
-    **{f"identity:{action}": ANYONE for action in (*_OWN, *_PUBLIC)},
-    **{f"identity:{action}": AUDITOR for action in _AUDITED},
-    **{f"identity:{action}": SERVICE for action in _SERVICES},
-    **{f"identity:{action}": ADMIN for action in _MANAGED},
+    f"identity:{action}": rule
+    for actions, rule in (
+        ((*_OWN, *_PUBLIC), ANYONE),
+        (_AUDITED, AUDITOR),
+        (_SERVICES, SERVICE),
+        (_OF_DOMAINS, DOMAIN_READER),
+        (_BY_DOMAINS, DOMAIN_MANAGER),
+        (_MANAGED, ADMIN),
+    )
+    for action in actions
 }

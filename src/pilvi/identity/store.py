@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -121,8 +122,7 @@ def comparison(table: sa.Table, wanted: Filter) -> sa.ColumnElement:
     compare = _COMPARISONS.get(wanted.how)
     if compare is None or not isinstance(wanted.value, str):
         raise BadRequest(
-            f"Invalid filter {wanted.column}__{wanted.how}: a text can be compared by "
-            f"{', '.join(_COMPARISONS)}."
+            f"Invalid filter {wanted.column}__{wanted.how}: a text can be compared by {', '.join(_COMPARISONS)}."
         )
     return compare(column, wanted.value)
 
@@ -225,7 +225,7 @@ def is_actor(user_id: str, table: sa.Table = assignments) -> sa.ColumnElement:
 def above(project_id: str) -> sa.Select:
     """Ids of the projects above one, and of its domain."""
     found = sa.select(projects.c.parent_id.label("id")).where(projects.c.id == project_id)
-    found = found.cte("above", recursive=True)
+    found = found.cte(recursive=True)
     return sa.select(
         found.union_all(sa.select(projects.c.parent_id).join(found, projects.c.id == found.c.id)).c.id
     )
@@ -233,8 +233,10 @@ def above(project_id: str) -> sa.Select:
 
 def below(parents: sa.Select | Sequence[str]) -> sa.Select:
     """Ids of the projects below these, at any depth."""
-    found = sa.select(projects.c.id).where(projects.c.parent_id.in_(parents)).cte("below", recursive=True)
-    return sa.select(found.union(sa.select(projects.c.id).join(found, projects.c.parent_id == found.c.id)).c.id)
+    found = sa.select(projects.c.id).where(projects.c.parent_id.in_(parents)).cte(recursive=True)
+    return sa.select(
+        found.union(sa.select(projects.c.id).join(found, projects.c.parent_id == found.c.id)).c.id
+    )
 
 
 def granted_roles(tx: Tx, user_id: str, target_type: str, target_id: str) -> set[str]:
@@ -260,9 +262,7 @@ def targets_of(tx: Tx, user_id: str, target_type: str) -> Sequence[sa.Row]:
     fits = projects.c.id.in_(wanted)
     if target_type == "project":
         inherited = inherited_assignments
-        fits |= projects.c.id.in_(
-            below(sa.select(inherited.c.target_id).where(is_actor(user_id, inherited)))
-        )
+        fits |= projects.c.id.in_(below(sa.select(inherited.c.target_id).where(is_actor(user_id, inherited))))
     return listing(tx, projects, [fits, projects.c.enabled])
 
 
@@ -345,8 +345,9 @@ def delete_actor(tx: Tx, table: sa.Table, kind: str, key: str) -> bool:
 def delete_domain(tx: Tx, domain_id: str) -> None:
     """With everything in it: users, groups, projects, roles."""
     for kind, table in (("user", users), ("group", groups)):
-        inside = sa.select(table.c.id).where(table.c.domain_id == domain_id)
-        _drop_assignments(tx, lambda made: (made.c.actor_type == kind) & made.c.actor_id.in_(inside))
+        _drop_assignments(
+            tx, partial(_is_given_to, kind, sa.select(table.c.id).where(table.c.domain_id == domain_id))
+        )
         tx.execute(table.delete().where(table.c.domain_id == domain_id))
     inside = sa.select(projects.c.id).where(projects.c.domain_id == domain_id)
     _drop_assignments(tx, lambda made: made.c.target_id.in_(inside) | (made.c.target_id == domain_id))
@@ -356,6 +357,10 @@ def delete_domain(tx: Tx, domain_id: str) -> None:
     tx.execute(projects.update().where(projects.c.domain_id == domain_id).values(parent_id=domain_id))
     tx.execute(projects.delete().where(projects.c.domain_id == domain_id))
     delete(tx, projects, domain_id)
+
+
+def _is_given_to(kind: str, ids: sa.Select, table: sa.Table) -> sa.ColumnElement:
+    return (table.c.actor_type == kind) & table.c.actor_id.in_(ids)
 
 
 def _drop_assignments(tx: Tx, condition: Callable[[sa.Table], sa.ColumnElement]) -> None:

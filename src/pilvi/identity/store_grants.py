@@ -72,8 +72,10 @@ def assigned(tx: Tx, wanted: Wanted) -> list[Assignment]:
     """What was assigned; for effective ones, all that have an effect on what is asked about."""
     tables = (inherited_assignments,) if wanted.inherited else (assignments, inherited_assignments)
     parts = [
-        sa.select(*(table.c[name] for name in COLUMNS), sa.literal(table is inherited_assignments).label("inherited"))
-        .where(*_conditions(table, wanted))
+        sa.select(
+            *(table.c[name] for name in COLUMNS),
+            sa.literal(table is inherited_assignments).label("inherited"),
+        ).where(*_conditions(table, wanted))
         for table in tables
     ]
     order = [sa.column(name) for name in COLUMNS]

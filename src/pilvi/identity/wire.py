@@ -117,7 +117,9 @@ class UserOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ignore_user_inactivity: bool | UnsetType | None = UNSET
     lock_password: bool | UnsetType | None = UNSET  # the user may not change it
     multi_factor_auth_enabled: bool | UnsetType | None = UNSET
-    multi_factor_auth_rules: FactorRules | UnsetType | None = UNSET  # one rule's methods, all, let the user in
+    multi_factor_auth_rules: FactorRules | UnsetType | None = (
+        UNSET  # one rule's methods, all, let the user in
+    )
 
 
 # The things that are managed: what may be given to make one, and to change one
@@ -243,8 +245,11 @@ class EndpointChange(msgspec.Struct):
     enabled: bool | UnsetType = UNSET
 
 
+RegionId = Annotated[str, Meta(max_length=255)]
+
+
 class RegionNew(msgspec.Struct):
-    id: Annotated[str, Meta(max_length=255)] | None = None
+    id: RegionId | None = None
     description: Text | None = None
     parent_region_id: AnyId | None = None
 
