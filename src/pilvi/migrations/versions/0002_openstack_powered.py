@@ -105,6 +105,18 @@ def upgrade() -> None:
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.create_index('ix_aggregate_hosts_host', ['host'], unique=False)
 
+    op.create_table('identity_inherited_assignments',
+    sa.Column('actor_type', sa.String(length=8), nullable=False),
+    sa.Column('actor_id', sa.String(length=64), nullable=False),
+    sa.Column('target_type', sa.String(length=8), nullable=False),
+    sa.Column('target_id', sa.String(length=64), nullable=False),
+    sa.Column('role_id', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['role_id'], ['identity_roles.id'], name=op.f('fk_identity_inherited_assignments_role_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('actor_type', 'actor_id', 'target_type', 'target_id', 'role_id', name=op.f('pk_identity_inherited_assignments'))
+    )
+    with op.batch_alter_table('identity_inherited_assignments', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_inherited_assignments_target_id', ['target_id'], unique=False)
+
     op.create_table('image_cache',
     sa.Column('image_id', sa.String(length=36), nullable=False),
     sa.Column('status', sa.String(length=16), nullable=False),
@@ -258,6 +270,10 @@ def downgrade() -> None:
     op.drop_table('identity_access_rules')
     op.drop_table('image_locations')
     op.drop_table('image_cache')
+    with op.batch_alter_table('identity_inherited_assignments', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_inherited_assignments_target_id')
+
+    op.drop_table('identity_inherited_assignments')
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.drop_index('ix_aggregate_hosts_host')
 
