@@ -63,6 +63,7 @@ class Cloud:
         self.identity.bootstrap(passwords)
         owner = self.identity.internal_context("admin", "admin", "").project_id
         self.network.bootstrap(project_id=owner, **self.site.external_network())
+        self.image.bootstrap()
         self.compute.bootstrap()
 
     def start(self) -> None:

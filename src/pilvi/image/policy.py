@@ -28,6 +28,8 @@ RULES = {
     "get_tasks": ADMIN,
     "add_task": ADMIN,
     "cache": ADMIN,
+    "get_metadefs": READER,
+    "modify_metadefs": ADMIN,
     # Asked by the service, in addition to one of those above:
     "publicize_image": ADMIN,
     "set_owner": ADMIN,

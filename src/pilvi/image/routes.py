@@ -12,10 +12,11 @@ from pilvi.http.pagination import next_link
 from pilvi.http.request import Request, Response
 from pilvi.http.routing import Api, Route
 from pilvi.image import handlers_imports as imports
-from pilvi.image import listing, patch, wire
+from pilvi.image import handlers_metadefs, listing, patch, wire
 from pilvi.image.imports import METHODS
 from pilvi.image.policy import RULES
 from pilvi.image.schemas import SCHEMAS
+from pilvi.image.schemas_metadefs import METADEFS, TASKS
 
 PREFIX = "/image"
 CURRENT, SUPPORTED = "v2.17", tuple(f"v2.{minor}" for minor in range(16, -1, -1))
@@ -52,11 +53,19 @@ def show_versions(request: Request) -> Response:
     return Response(200, _versions(request))
 
 
-def show_schema(request: Request) -> Response:
-    schema = SCHEMAS.get(request.params["name"])
-    if schema is None:
+def _schema(found: dict[str, Any] | None) -> Response:
+    if found is None:
         raise NotFound("The resource could not be found.")
-    return Response(200, schema)
+    return Response(200, found)
+
+
+def show_schema(request: Request) -> Response:
+    name = request.params["name"]
+    return _schema(SCHEMAS.get(name) or TASKS.get(name))
+
+
+def show_metadef_schema(request: Request) -> Response:
+    return _schema(METADEFS.get(request.params["name"]))
 
 
 # -- images
@@ -243,6 +252,7 @@ ROUTES = (
     Route("GET", "/versions", show_versions, None),
     Route("GET", "/v2", choose_version, None),
     Route("GET", "/v2/schemas/{name}", show_schema, "get_schema"),
+    Route("GET", "/v2/schemas/metadefs/{name}", show_metadef_schema, "get_schema"),
     Route("GET", "/v2/info/import", imports.show_import_info, "get_info"),
     Route("GET", "/v2/info/stores", imports.show_stores, "get_info"),
     Route("GET", "/v2/info/stores/detail", imports.show_stores_detail, "stores_info_detail"),
@@ -276,6 +286,7 @@ ROUTES = (
     Route("GET", _IMAGE + "/members/{member_id}", show_member, "get_members"),
     Route("PUT", _IMAGE + "/members/{member_id}", update_member, "modify_member"),
     Route("DELETE", _IMAGE + "/members/{member_id}", delete_member, "delete_member"),
+    *handlers_metadefs.ROUTES,
 )
 
 API = Api("image", PREFIX, ROUTES, RULES, fault, strict_slash=True)

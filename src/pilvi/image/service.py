@@ -23,6 +23,7 @@ from pilvi.image.files import Files, keep_buffers
 from pilvi.image.imports import Imports
 from pilvi.image.listing import Filter, Listing, parse
 from pilvi.image.locations import Locations
+from pilvi.image.metadefs import Metadefs
 from pilvi.image.operations import operations
 from pilvi.image.patch import Change
 from pilvi.image.policy import RULES
@@ -51,7 +52,7 @@ class BootImage(msgspec.Struct, frozen=True):
     path: Path
 
 
-class Images(Sharing, Data, Snapshots, Imports, Locations, Caching):
+class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs):
     """`root` is the folder that holds the data of all images."""
 
     ATTRIBUTES = wire.BASE  # of an image; what else it has are its additional properties

@@ -103,3 +103,36 @@ cache = sa.Table(
     sa.Column("modified_at", Time),
     sa.Column("accessed_at", Time),
 )
+
+namespaces = sa.Table(
+    "metadef_namespaces",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("namespace", sa.String(80), nullable=False, unique=True),
+    sa.Column("display_name", sa.String(80)),
+    sa.Column("description", sa.Text),
+    sa.Column("visibility", sa.String(16), nullable=False),  # public private
+    sa.Column("protected", sa.Boolean, nullable=False),
+    sa.Column("owner", sa.String(255)),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+)
+
+definitions = sa.Table(
+    "metadef_definitions",
+    metadata,
+    sa.Column("namespace_id", sa.ForeignKey("metadef_namespaces.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),  # object property tag resource_type
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("body", sa.JSON, nullable=False),  # what the API shows of it beside name and times
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+)
+
+resource_types = sa.Table(
+    "metadef_resource_types",
+    metadata,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+)
