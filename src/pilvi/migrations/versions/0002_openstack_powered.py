@@ -83,6 +83,25 @@ def upgrade() -> None:
         batch_op.create_index('ix_image_tasks_created_at', ['created_at', 'id'], unique=False)
         batch_op.create_index('ix_image_tasks_image_id', ['image_id'], unique=False)
 
+    op.create_table('metadef_namespaces',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('namespace', sa.String(length=80), nullable=False),
+    sa.Column('display_name', sa.String(length=80), nullable=True),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('visibility', sa.String(length=16), nullable=False),
+    sa.Column('protected', sa.Boolean(), nullable=False),
+    sa.Column('owner', sa.String(length=255), nullable=True),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_metadef_namespaces')),
+    sa.UniqueConstraint('namespace', name=op.f('uq_metadef_namespaces_namespace'))
+    )
+    op.create_table('metadef_resource_types',
+    sa.Column('name', sa.String(length=80), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_metadef_resource_types'))
+    )
     op.create_table('server_groups',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('seq', sa.BigInteger(), nullable=False),
@@ -137,6 +156,16 @@ def upgrade() -> None:
     sa.Column('meta', sa.JSON(), nullable=False),
     sa.ForeignKeyConstraint(['image_id'], ['images.id'], name=op.f('fk_image_locations_image_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('image_id', 'number', name=op.f('pk_image_locations'))
+    )
+    op.create_table('metadef_definitions',
+    sa.Column('namespace_id', sa.String(length=36), nullable=False),
+    sa.Column('kind', sa.String(length=16), nullable=False),
+    sa.Column('name', sa.String(length=80), nullable=False),
+    sa.Column('body', sa.JSON(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['namespace_id'], ['metadef_namespaces.id'], name=op.f('fk_metadef_definitions_namespace_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('namespace_id', 'kind', 'name', name=op.f('pk_metadef_definitions'))
     )
     op.create_table('identity_access_rules',
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -268,6 +297,7 @@ def downgrade() -> None:
 
     op.drop_table('identity_access_tokens')
     op.drop_table('identity_access_rules')
+    op.drop_table('metadef_definitions')
     op.drop_table('image_locations')
     op.drop_table('image_cache')
     with op.batch_alter_table('identity_inherited_assignments', schema=None) as batch_op:
@@ -282,6 +312,8 @@ def downgrade() -> None:
         batch_op.drop_index('ix_server_groups_project')
 
     op.drop_table('server_groups')
+    op.drop_table('metadef_resource_types')
+    op.drop_table('metadef_namespaces')
     with op.batch_alter_table('image_tasks', schema=None) as batch_op:
         batch_op.drop_index('ix_image_tasks_image_id')
         batch_op.drop_index('ix_image_tasks_created_at')
