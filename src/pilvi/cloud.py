@@ -53,7 +53,7 @@ class Cloud:
         self.network = Networks(self.db, self.clock, self.ids, self.engine, settings, northbound=self.site.northbound)
         self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
                                image=self.image, network=self.network, placement=self.placement)
-        self.metadata_server = MetadataServer(Metadata(self.db, self.network))
+        self.metadata_server = MetadataServer(Metadata(self.db, self.network, self.compute))
         self.oscloud = oscloud.OsCloud(self)
         self.requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")
 

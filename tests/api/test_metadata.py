@@ -16,6 +16,7 @@ from pilvi.metadata import server as metadata_server
 from pilvi.metadata.server import CONNECTIONS, MetadataServer
 from pilvi.metadata.service import Metadata
 from pilvi.network import routes as network_routes
+from pilvi.network.service import NicRequest
 from tests.support.wait import eventually
 from tests.support.world import World
 
@@ -33,7 +34,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def metadata(world):
-    return Metadata(world.cloud.db, world.cloud.network)
+    return Metadata(world.cloud.db, world.cloud.network, world.cloud.compute)
 
 
 class Guest:
@@ -118,6 +119,23 @@ def test_what_openstack_tells(guest):
         == b"{}"
     )
     assert guest.read("/openstack/latest/password") == b""
+
+
+def test_tagged_cards_are_devices(world, metadata):
+    one = Guest(world, metadata, name="tagged")
+    assert one.json("openstack/latest/meta_data.json")["devices"] == []
+    compute, context = world.cloud.compute, world.context()
+    card = compute.attach_interface(context, one.id, NicRequest(one.port.network_id, tag="second"))
+    world.settle()
+    expected = {"type": "nic", "bus": "pci", "address": "0000:02:00.0", "mac": card.mac, "tags": ["second"]}
+    assert one.json("openstack/latest/meta_data.json")["devices"] == [expected]
+    compute.stop(context, one.id)
+    world.settle()
+    unknown = {"bus": "none", "address": "none"}
+    assert one.json("openstack/latest/meta_data.json")["devices"] == [expected | unknown]
+    compute.detach_interface(context, one.id, card.id)
+    world.settle()
+    assert one.json("openstack/latest/meta_data.json")["devices"] == []
 
 
 def test_the_network_is_described(guest):

@@ -383,6 +383,7 @@ def test_a_card_is_plugged_in_once_and_found_at_an_address(rig: Simulated | Qemu
     found = driver.addresses(one.id)
     assert found.keys() == {taps[0].port_id, taps[1].port_id}
     assert len(set(found.values())) == 2
+    assert found[taps[0].port_id] == driver.layout(1)[0], "as was said before it was started"
     assert all(re.fullmatch(r"0000:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", where) for where in found.values())
     driver.pause(one.id)
     driver.attach_nic(one.id, taps[2])

@@ -13,6 +13,15 @@ from pilvi.policy import Context
 
 
 class Diagnostics(Servers):
+    def card_addresses(self, host: str | None, server_id: str) -> dict[str, str]:
+        """Port -> PCI address within the running guest; none while nobody can say."""
+        if host is None:
+            return {}
+        try:
+            return self.bus.call(host, "addresses", Question(server_id), dict[str, str])
+        except (BusError, RemoteError):
+            return {}
+
     def diagnostics(self, context: Context, server_id: str) -> tuple[sa.Row, UseReport]:
         """Raises NotFound, Conflict where it does not run, Unavailable while its host does not answer."""
         row = self.server(context, server_id)

@@ -9,12 +9,13 @@ from pilvi.db import Database
 from pilvi.metadata import tree
 
 if TYPE_CHECKING:
+    from pilvi.compute.service import Compute
     from pilvi.network.service import Networks
 
 
 class Metadata:
-    def __init__(self, db: Database, network: Networks):
-        self._db, self._network = db, network
+    def __init__(self, db: Database, network: Networks, compute: Compute):
+        self._db, self._network, self._compute = db, network, compute
 
     def answer(self, network_id: str, address: str, path: str) -> bytes | None:
         """What is at this path for the guest that asks from this address of this network; None: nothing
@@ -28,4 +29,7 @@ class Metadata:
                 return None
             ports = self._network.ports_of(tx, [server_id]).get(server_id, [])
             network_data = self._network.network_data(tx, server_id)
-        return tree.look_up(tree.tree_of(server, ports, network_data), path)
+        addresses = {}
+        if path.endswith("meta_data.json") and any(port.tag for port in ports):
+            addresses = self._compute.card_addresses(server.host, server_id)
+        return tree.look_up(tree.tree_of(server, ports, network_data, addresses), path)

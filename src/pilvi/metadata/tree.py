@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 OPENSTACK_VERSIONS = (
@@ -41,23 +42,28 @@ EC2_VERSIONS = (
 Tree = dict[str, Any]  # a name's value is a Tree, or its content in bytes
 
 
-def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any]) -> Tree:
-    """`server` is Compute's row, `ports` Network's, `network_data` as network_data.json has it."""
+def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any],
+            addresses: Mapping[str, str] | None = None) -> Tree:
+    """`server` is Compute's row, `ports` Network's, `network_data` as network_data.json has it.
+
+    `addresses`: port -> where the guest finds its card, as far as it is known."""
     user_data = base64.b64decode(server.user_data) if server.user_data else None
     ec2: Tree = {"meta-data": _ec2(server, ports)}
     if user_data is not None:
         ec2["user-data"] = user_data
     return {
         "openstack": {
-            version: _openstack(server, network_data, user_data, version) for version in OPENSTACK_VERSIONS
+            version: _openstack(server, network_data, user_data, version, devices(ports, addresses or {}))
+            for version in OPENSTACK_VERSIONS
         },
         **{version: ec2 for version in EC2_VERSIONS},
     }
 
 
-def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any]) -> dict[str, bytes]:
+def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any],
+                 addresses: Mapping[str, str] | None = None) -> dict[str, bytes]:
     """The files of a config drive: the same tree, without the versions in between."""
-    tree = tree_of(server, ports, network_data)
+    tree = tree_of(server, ports, network_data, addresses)
     files = {}
     for version in ("2018-08-27", "latest"):
         files |= {
@@ -90,7 +96,28 @@ def look_up(tree: Tree, path: str) -> bytes | None:
     ).encode()
 
 
-def _openstack(server: Any, network_data: dict[str, Any], user_data: bytes | None, version: str) -> Tree:
+def devices(ports: list[Any], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The tagged network cards, as meta_data.json describes devices."""
+    return [
+        {
+            "type": "nic",
+            "bus": "pci" if port.id in addresses else "none",
+            "address": addresses.get(port.id, "none"),
+            "mac": port.mac,
+            "tags": [port.tag],
+        }
+        for port in ports
+        if port.tag
+    ]
+
+
+def _openstack(
+    server: Any,
+    network_data: dict[str, Any],
+    user_data: bytes | None,
+    version: str,
+    tagged: list[dict[str, Any]],
+) -> Tree:
     facts: dict[str, Any] = {
         "uuid": server.id,
         "name": server.name,
@@ -100,7 +127,7 @@ def _openstack(server: Any, network_data: dict[str, Any], user_data: bytes | Non
         "project_id": server.project_id,
         "meta": server.metadata,
         "random_seed": base64.b64encode(secrets.token_bytes(512)).decode(),
-        "devices": [],
+        "devices": tagged,
         "dedicated_cpus": [],
     }
     if server.key_name:

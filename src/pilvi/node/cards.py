@@ -49,6 +49,11 @@ def addresses(agent: Agent, question: Question) -> dict[str, str]:
     return agent.hypervisor.addresses(question.server_id)
 
 
+def layout(agent: Agent, cards: int) -> list[str]:
+    """PCI addresses of a guest's cards, the next time that it is started with so many."""
+    return agent.hypervisor.layout(cards)
+
+
 def use(agent: Agent, question: Question) -> UseReport:
     """What a running guest has used, and its network cards."""
     counters = agent.fabric.counters()
@@ -62,5 +67,6 @@ VERBS = {
     "attach_card": (attach_card, CardOrder),
     "detach_card": (detach_card, CardOrder),
     "addresses": (addresses, Question),
+    "layout": (layout, int),
     "use": (use, Question),
 }

@@ -87,6 +87,9 @@ class Hypervisor(Protocol):
 
         Raises UnknownGuest, HypervisorError when it is off."""
 
+    def layout(self, cards: int) -> list[str]:
+        """Where a guest that is started with so many cards finds them (as `addresses`), in their order."""
+
     def use(self, guest_id: str) -> Use:
         """What it has used since it was started. Raises UnknownGuest, HypervisorError when it is off."""
 

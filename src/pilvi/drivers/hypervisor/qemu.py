@@ -126,6 +126,9 @@ class QemuHypervisor:
         with self._talking(guest_id) as monitor:
             return qemu_hotplug.unplug_nic(monitor, port_id)
 
+    def layout(self, cards: int) -> list[str]:
+        return qemu_command.layout(cards)
+
     def addresses(self, guest_id: str) -> dict[str, str]:
         with self._talking(guest_id) as monitor:
             return qemu_hotplug.nic_addresses(monitor)

@@ -84,7 +84,8 @@ def _group_for_kvm(uid: int, gid: int) -> int | None:
 def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool) -> list[str]:
     """QEMU's, for a guest that waits for `cont`."""
     slots = _Slots()
-    devices = [*_display(slots), *_disks(guest.disks, slots), *_nics(guest.nics, files, slots, offloads)]
+    # Cards come first: where they are hangs on no other device (`layout`).
+    devices = [*_nics(guest.nics, files, slots, offloads), *_display(slots), *_disks(guest.disks, slots)]
     return [
         PROGRAM, "-S", "-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown",
         "-sandbox", _SANDBOX, "-name", f"guest={_escaped(guest.name)},debug-threads=on", "-uuid", guest.id,
@@ -98,6 +99,11 @@ def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool) -> list[
         "-serial", "chardev:con", "-vnc", f"unix:{_escaped(str(files.writable / 'vnc'))}",
         *slots.ports(), *devices,
     ]
+
+
+def layout(cards: int) -> list[str]:
+    """The addresses of so many cards: the firmware numbers the buses behind the root ports in their order, from 1."""
+    return [f"0000:{number + 1:02x}:00.0" for number in range(cards)]
 
 
 class _Slots:

@@ -136,7 +136,10 @@ class SimulatedHypervisor(Faults):
 
     def addresses(self, guest_id: str) -> dict[str, str]:
         nics = self._alive(guest_id).guest.nics
-        return {nic.port_id: f"0000:{number + 1:02x}:00.0" for number, nic in enumerate(nics)}
+        return {nic.port_id: where for nic, where in zip(nics, self.layout(len(nics)), strict=True)}
+
+    def layout(self, cards: int) -> list[str]:
+        return [f"0000:{number + 1:02x}:00.0" for number in range(cards)]
 
     def use(self, guest_id: str) -> Use:
         """Pretended guests use nothing."""
