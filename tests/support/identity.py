@@ -20,11 +20,13 @@ PASSWORDS = {"admin": "admin-secret", "pilvi": "pilvi-secret", "oscloud": "osclo
 V3 = "/identity/v3"
 
 
-def identity_on(root: Path, clock: Clock, database: str = "") -> tuple[Database, Identity]:
+def identity_on(
+    root: Path, clock: Clock, database: str = "", settings: Settings | None = None
+) -> tuple[Database, Identity]:
     """Bootstrapped; a second one on the same root is a second controller."""
     db = Database(database or f"sqlite:///{root / 'pilvi.db'}", clock)
     metadata.create_all(db.engine)
-    identity = Identity(db, clock, Ids(), Settings(), keys=root / "identity")
+    identity = Identity(db, clock, Ids(), settings or Settings(), keys=root / "identity")
     identity.bootstrap(PASSWORDS)
     return db, identity
 

@@ -18,7 +18,7 @@ from pilvi.faults import BadRequest, Forbidden, NotFound, Unauthorized
 from pilvi.identity import delegations, store, tokens, wire
 from pilvi.identity import store_delegation as sql
 from pilvi.identity.delegations import ACCESS_TOKEN, APPLICATION_CREDENTIAL, TRUST, Delegation
-from pilvi.identity.logins import Login, Logins, required_methods
+from pilvi.identity.logins import UNKNOWN, Login, Logins, required_methods
 from pilvi.identity.oauth_signature import UNSIGNED, SignedRequest
 from pilvi.identity.scoping import REFUSED, Grant
 from pilvi.identity.tokens import DOMAIN, PROJECT, SYSTEM, Receipt, Token
@@ -180,14 +180,14 @@ class Authentication(Logins):
             issued = known and known.issued
             if issued is None and allow_expired and trusted:
                 issued = self._validate(tx, subject, store.change_count(tx), GRACE)
-        if not trusted and subject != own and (issued is None or issued.token.user_id != context.user_id):
-            raise Forbidden(
-                "You are not authorized to perform the requested action: identity:validate_token."
-            )
         delegation = issued and issued.grant.delegation
         limited = delegation is not None and delegation.access_rules is not None
         if issued is None or (limited and not rules):
-            raise NotFound("Could not find token: it is unknown, has expired or was revoked.")
+            raise NotFound(UNKNOWN)
+        if not trusted and subject != own and issued.token.user_id != context.user_id:
+            raise Forbidden(
+                "You are not authorized to perform the requested action: identity:validate_token."
+            )
         return issued
 
     def revoke(self, context: Context, own: str, subject: str) -> None:

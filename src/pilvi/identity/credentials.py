@@ -55,19 +55,19 @@ class Credentials(Directory):
             return self._keep(tx, key, user_id, project_id, values["type"], blob, extra)
 
     def update_credential(self, context: Context, key: str, values: Values, extra: Values) -> sa.Row:
-        if "user_id" in values:
-            own_or_admin(context, values["user_id"], "identity:update_credential")
+        """Whose it is and what for stays. Raises NotFound, BadRequest, Forbidden, Conflict."""
         with self._db.transaction() as tx:
             row = self._own_credential(tx, context, key)
+            for name in ("type", "user_id", "project_id"):
+                if values.get(name, getattr(row, name)) != getattr(row, name):
+                    raise BadRequest(f"Invalid input for field/attribute {name}. It cannot be changed: make another.")
             _may_have_factor(context, row.type)
-            _may_have_factor(context, values.get("type", row.type))
-            if "user_id" in values:
-                self._get(tx, users, values["user_id"], "user")
-            self._stays_what_it_is(row, values, context)
-            changes: dict[str, Any] = {**values, "extra": {**row.extra, **extra}}
+            changes: dict[str, Any] = {"extra": {**row.extra, **extra}}
             if "blob" in values:
-                changes["blob"] = self._secrets.encrypt(values["blob"].encode(), tx.now // 1_000_000)
-            store.update(tx, credentials, key, changes)
+                changes |= self._sealed_blob(tx, values["blob"])
+                if row.type == EC2:
+                    changes["access_digest"] = self._same_leave(row, values["blob"], context)
+            store.update(tx, credentials, key, changes, _DUPLICATE)
             return store.get(tx, credentials, key)
 
     def delete_credential(self, context: Context, key: str) -> None:
@@ -84,24 +84,20 @@ class Credentials(Directory):
         if project_id is not None and kind == EC2:
             self._get(tx, projects, project_id, "project", is_domain=False)
         values = {"id": key, "user_id": user_id, "project_id": project_id, "type": kind, "extra": extra}
-        values["blob"] = self._secrets.encrypt(blob.encode(), tx.now // 1_000_000)
-        store.insert(tx, credentials, values, _DUPLICATE)
+        values["access_digest"] = key if kind == EC2 else None
+        store.insert(tx, credentials, values | self._sealed_blob(tx, blob), _DUPLICATE)
         return store.get(tx, credentials, key)
 
-    def _stays_what_it_is(self, row: sa.Row, values: Values, context: Context) -> None:
-        """An EC2 key keeps its access key and by whose leave it is. Raises BadRequest, Forbidden."""
-        kind = values.get("type", row.type)
-        if EC2 not in (row.type, kind):
-            return
-        if kind != row.type:
-            raise BadRequest("Invalid input for field/attribute type. EC2 keys stay that, and nothing becomes one.")
-        if "blob" in values:
-            old, new = _ec2_blob(self.credential_blob(row)), _ec2_blob(values["blob"])
-            if any(old.get(name) != new.get(name) for name in ("access", *_LEAVES)):
-                raise BadRequest("Invalid input for field/attribute blob. Only the secret of an EC2 key can change.")
-        if values.get("project_id", row.project_id) is None:
-            raise BadRequest("Invalid input for field/attribute project_id. An EC2 key is for a project.")
-        leave_of(context, values.get("project_id", row.project_id))
+    def _sealed_blob(self, tx: Tx, blob: str) -> dict[str, str]:
+        return {"blob": self._secrets.encrypt(blob.encode(), tx.now // 1_000_000)}
+
+    def _same_leave(self, row: sa.Row, blob: str, context: Context) -> str:
+        """The digest of an EC2 key that is changed; by whose leave it was made stays. Raises BadRequest."""
+        leave_of(context, row.project_id)
+        old, new = _ec2_blob(self.credential_blob(row)), _ec2_blob(blob)
+        if any(old.get(name) != new.get(name) for name in _LEAVES):
+            raise BadRequest(f"Invalid input for field/attribute blob. {', '.join(_LEAVES)} cannot be changed.")
+        return key_of(new["access"])
 
     def _own_credential(self, tx: Tx, context: Context, key: str) -> sa.Row:
         row = store.get(tx, credentials, key)
@@ -111,7 +107,7 @@ class Credentials(Directory):
 
 
 def key_of(access: str) -> str:
-    """The id of an EC2 key's row, so that there is one key of a name."""
+    """The digest by which an EC2 key is found; the id of its row, too, as long as it keeps its name."""
     return hashlib.sha256(access.encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from pilvi.db import Tx
 from pilvi.faults import Unauthorized
 from pilvi.identity import delegations, store, wire
 from pilvi.identity import store_delegation as sql
@@ -60,15 +61,12 @@ class Ec2(Authentication, Credentials):
     def ec2_key(self, context: Context, user_id: str, access: str) -> Key:
         own_or_auditor(context, user_id, "identity:ec2_get_credential")
         with self._db.read() as tx:
-            return self._key(self._get(tx, credentials, key_of(access), "credential", user_id=user_id, type=EC2))
+            return self._key(_own(tx, user_id, access))
 
     def delete_ec2(self, context: Context, user_id: str, access: str) -> None:
         own_or_admin(context, user_id, "identity:ec2_delete_credential")
         with self._db.transaction() as tx:
-            row = store.get(tx, credentials, key_of(access))
-            if row is None or row.user_id != user_id or row.type != EC2:
-                raise missing("credential", access)
-            store.delete(tx, credentials, row.id)
+            store.delete(tx, credentials, _own(tx, user_id, access).id)
 
     def issue_for_ec2(self, shown: wire.Ec2Signed) -> Issued:
         """For the signature of a request. Raises Unauthorized, BadRequest for a moment that is none."""
@@ -89,8 +87,8 @@ class Ec2(Authentication, Credentials):
 
     def _shown(self, access: str) -> tuple[sa.Row | None, _Blob | None, int]:
         with self._db.read() as tx:
-            row, now = store.get(tx, credentials, key_of(access)), tx.now
-        return row, None if row is None or row.type != EC2 else self._blob(row), now
+            row, now = store.find(tx, credentials, access_digest=key_of(access)), tx.now
+        return row, None if row is None else self._blob(row), now
 
     def _issue_for(self, row: sa.Row, blob: _Blob) -> Issued:
         delegation = self._leave(blob)
@@ -116,6 +114,14 @@ class Ec2(Authentication, Credentials):
 
     def _blob(self, row: sa.Row) -> _Blob:
         return msgspec.json.decode(self.credential_blob(row), type=_Blob)
+
+
+def _own(tx: Tx, user_id: str, access: str) -> sa.Row:
+    """Raises NotFound."""
+    row = store.find(tx, credentials, access_digest=key_of(access), user_id=user_id)
+    if row is None:
+        raise missing("credential", access)
+    return row
 
 
 _TABLES: Sequence[tuple[str, sa.Table]] = (

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from pilvi.faults import BadRequest, Forbidden, Unauthorized
+from pilvi.faults import BadRequest, Forbidden, NotFound, Unauthorized
 from pilvi.identity import delegations, passwords, store, totp, wire
 from pilvi.identity import store_delegation as sql
 from pilvi.identity.delegations import Delegation
@@ -16,6 +16,7 @@ from pilvi.identity.scoping import REFUSED, user_key
 from pilvi.identity.tokens import Token
 
 DAY = 86_400 * 1_000_000  # microseconds
+UNKNOWN = "Could not find token: it is unknown, has expired or was revoked."
 METHODS = ("password", "token", "application_credential", "totp", "oauth1")
 
 
@@ -92,7 +93,7 @@ class Logins(OAuth):
         with self._db.read() as tx:
             issued = self._validate(tx, shown.id, store.change_count(tx))
         if issued is None:
-            raise Unauthorized(REFUSED)
+            raise NotFound(UNKNOWN)
         if issued.grant.delegation is not None:
             raise Forbidden("A token of a delegation cannot be exchanged for another: log in anew.")
         return Login(issued.token.user_id, None, "token", parent=issued.token)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from pilvi.engine.clock import parse_time
 from pilvi.faults import BadRequest
 from pilvi.http.pagination import limit_of, next_link
 from pilvi.http.request import Request, Response, boolean, field_message
@@ -30,7 +31,7 @@ class Noun(NamedTuple):
     new: type[msgspec.Struct]
     change: type[msgspec.Struct]
     view: Callable[[sa.Row, Request], dict[str, Any]]
-    filters: Mapping[str, type]  # bool or str, by column
+    filters: Mapping[str, type]  # bool, str, or int for a moment, by column
     shown_by: str | None = None  # the verb that shows one, where who may see it is more than a role
 
 
@@ -135,6 +136,8 @@ def filters(request: Request, noun: Noun) -> list[Filter]:
             found.append(Filter(column, how, values[-1] == "" or boolean(values[-1], name)))
         elif kind is str:
             found.append(Filter(column, how, values[-1]))
+        elif kind is int and not how:
+            found.append(_moment_filter(column, values[-1]))
     return found
 
 
@@ -142,6 +145,20 @@ def reach(request: Request) -> list[Filter]:
     """Who is a domain's reader, and no more, sees what is in that domain."""
     context = request.context
     return [] if context.is_auditor else [Filter("domain_id", "", context.read_domain)]
+
+
+def _moment_filter(column: str, text: str) -> Filter:
+    """"lt:2026-01-31T12:00:00Z": before then; also lte, gt, gte, eq, neq. Raises BadRequest."""
+    how, _, moment = text.partition(":")
+    try:
+        if how in ("lt", "lte", "gt", "gte", "eq", "neq"):
+            return Filter(column, "" if how == "eq" else how, parse_time(moment))
+    except (ValueError, OverflowError):
+        pass
+    raise BadRequest(
+        f"Invalid input for field/attribute {column}. Value: {text[:64]}. "
+        "It takes lt, lte, gt, gte, eq or neq, a colon and a time."
+    )
 
 
 def page(request: Request) -> tuple[int | None, str | None]:
@@ -191,7 +208,7 @@ USER = Noun(
     wire.UserNew,
     wire.UserChange,
     views.user_view,
-    {"name": str, "enabled": bool, "domain_id": str, "default_project_id": str},
+    {"name": str, "enabled": bool, "domain_id": str, "default_project_id": str, "password_expires_at": int},
     "user",
 )
 GROUP = Noun(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -106,8 +107,11 @@ _COMPARISONS = {
 }
 
 
+_MOMENTS = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge, "neq": operator.ne}
+
+
 class Filter(NamedTuple):
-    """One condition of a listing: `name__contains=...` is column name, how "contains"."""
+    """One condition of a listing: `name__contains=...` is column name, how "contains"; moments are ints."""
 
     column: str
     how: str
@@ -119,6 +123,8 @@ def comparison(table: sa.Table, wanted: Filter) -> sa.ColumnElement:
     column = table.c[wanted.column]
     if not wanted.how:
         return column == wanted.value if wanted.value is not None else column.is_(None)
+    if isinstance(wanted.value, int) and wanted.how in _MOMENTS:
+        return _MOMENTS[wanted.how](column, wanted.value)
     compare = _COMPARISONS.get(wanted.how)
     if compare is None or not isinstance(wanted.value, str):
         raise BadRequest(

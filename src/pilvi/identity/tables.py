@@ -175,7 +175,9 @@ credentials = sa.Table(
     sa.Column("project_id", sa.String(64)),
     sa.Column("type", sa.String(255), nullable=False),
     sa.Column("blob", sa.Text, nullable=False),  # encrypted
+    sa.Column("access_digest", sa.String(64)),  # of an EC2 key, by which it is found
     _extra(),
+    sa.UniqueConstraint("access_digest"),
     sa.Index("ix_identity_credentials_user_id", "user_id"),
 )
 
