@@ -244,6 +244,10 @@ def upgrade() -> None:
     with op.batch_alter_table('identity_application_credentials', schema=None) as batch_op:
         batch_op.add_column(sa.Column('access_rule_ids', sa.JSON(none_as_null=True), nullable=True))
 
+    with op.batch_alter_table('identity_credentials', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('access_digest', sa.String(length=64), nullable=True))
+        batch_op.create_unique_constraint(batch_op.f('uq_identity_credentials_access_digest'), ['access_digest'])
+
     with op.batch_alter_table('identity_users', schema=None) as batch_op:
         batch_op.add_column(sa.Column('password_created_at', sa.BigInteger(), nullable=True))
         batch_op.add_column(sa.Column('password_expires_at', sa.BigInteger(), nullable=True))
@@ -278,6 +282,10 @@ def downgrade() -> None:
         batch_op.drop_column('failed_count')
         batch_op.drop_column('password_expires_at')
         batch_op.drop_column('password_created_at')
+
+    with op.batch_alter_table('identity_credentials', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('uq_identity_credentials_access_digest'), type_='unique')
+        batch_op.drop_column('access_digest')
 
     with op.batch_alter_table('identity_application_credentials', schema=None) as batch_op:
         batch_op.drop_column('access_rule_ids')
