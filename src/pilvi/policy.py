@@ -17,6 +17,7 @@ class Rule(enum.Enum):
     ANYONE = "anyone with a token"
     READER = "reader"
     MEMBER = "member"
+    MANAGER = "manager"
     ADMIN = "admin"
     AUDITOR = "admin, or reader of the system"
     DOMAIN_READER = "admin, or reader of the system or of a domain"
@@ -24,7 +25,7 @@ class Rule(enum.Enum):
     SERVICE = "admin or service"
 
 
-ANYONE, READER, MEMBER, ADMIN = Rule.ANYONE, Rule.READER, Rule.MEMBER, Rule.ADMIN
+ANYONE, READER, MEMBER, MANAGER, ADMIN = Rule.ANYONE, Rule.READER, Rule.MEMBER, Rule.MANAGER, Rule.ADMIN
 AUDITOR, SERVICE = Rule.AUDITOR, Rule.SERVICE
 DOMAIN_READER, DOMAIN_MANAGER = Rule.DOMAIN_READER, Rule.DOMAIN_MANAGER
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pilvi.compute import (
     operations_boot,
     operations_cards,
+    operations_moving,
     operations_power,
 )
 from pilvi.engine.operations import Operation
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MODULES = (
     operations_boot,
     operations_cards,
+    operations_moving,
     operations_power,
 )
 

@@ -6,18 +6,23 @@ that knows a later one refuses them. They end in rows only if no later order was
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pilvi.bus.base import BusError
-from pilvi.compute import states, store_running
+from pilvi.compute import states, store, store_running
 from pilvi.db import Tx
 from pilvi.drivers.hypervisor.base import PowerState
 from pilvi.engine.operations import Operation, Progress, Retry
-from pilvi.node.messages import Order, Question
+from pilvi.faults import Fault
+from pilvi.images import configdrive
+from pilvi.metadata import tree
+from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec, Question
 
 if TYPE_CHECKING:
     from pilvi.compute.service import Compute
 
+GIB = 1 << 30
 RUNNING, PAUSED, SHUT_DOWN = 1, 3, 4  # power_state
 
 
@@ -32,9 +37,10 @@ class ServerOperation(Operation):
         argument: Any = None,
         answer: type | None = None,
         timeout: float = 60,
+        host: str | None = None,
     ) -> Any:
-        """A verb of the agent of the server's host. Raises Retry while that host does not answer."""
-        progress.host = progress.memory["host"]
+        """A verb of the agent of a host, the server's own unless told. Raises Retry while that does not answer."""
+        progress.host = host or progress.memory["host"]
         try:
             return self.compute.bus.call(
                 progress.host, verb, argument or self.order(progress), answer, timeout
@@ -56,6 +62,37 @@ class ServerOperation(Operation):
             self.settle(
                 tx, progress, vm_state=states.ERROR, task_state=None, fault=store_running.fault(tx, reason)
             )
+
+    def spec(self, progress: Progress, image: ImageSource, *, generation: int | None = None,
+             flavor: Mapping[str, Any] | None = None) -> GuestSpec:
+        """What the server's guest is, by its row, of this generation and flavor where they are not the row's.
+
+        Raises Fault where the server is gone."""
+        compute = self.compute
+        with compute.db.read() as tx:
+            row = store_running.for_spec(tx, progress.object_id)
+            if row is None:
+                raise Fault("the server was deleted")
+            cards = compute.network.cards_of(tx, row.id)
+            config = self._config_drive(tx, row.id) if row.config_drive else None
+        flavor = flavor or row.flavor
+        return GuestSpec(
+            row.id,
+            generation or progress.memory["generation"],
+            row.name,
+            flavor["vcpus"],
+            flavor["ram"],
+            image,
+            flavor["disk"] * GIB,
+            tuple(PortSpec(*card) for card in cards),
+            config,
+        )
+
+    def _config_drive(self, tx: Tx, server_id: str) -> bytes:
+        network = self.compute.network
+        ports = network.ports_of(tx, [server_id]).get(server_id, [])
+        server = store.server(tx, server_id)
+        return configdrive.build(tree.config_drive(server, ports, network.network_data(tx, server_id)))
 
     # -- steps that several operations have
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilvi.compute import states, store, store_running
+from pilvi.compute import states, store_running
 from pilvi.compute.operations_base import RUNNING, ServerOperation
 from pilvi.db import Tx
 from pilvi.engine.operations import Progress, Retry, Step
-from pilvi.faults import Fault
-from pilvi.images import configdrive
-from pilvi.metadata import tree
-from pilvi.node.messages import GuestSpec, ImageSource, PortSpec
+from pilvi.node.messages import ImageSource
 
 if TYPE_CHECKING:
     from pilvi.compute.service import Compute
@@ -32,7 +29,7 @@ class Boot(ServerOperation):
         )
 
     def prepare(self, progress: Progress) -> None:
-        spec = self._spec(progress)
+        spec = self.spec(progress, ImageSource(**progress.memory["image"]))
         progress.memory["ports"] = [port.id for port in spec.ports]
         self.call(progress, "prepare", spec, timeout=600)
 
@@ -65,32 +62,6 @@ class Boot(ServerOperation):
         """The server stays, as an error that can be looked at and deleted; all it held is given back."""
         if not progress.cancelled:
             abandon_boot(self.compute, tx, progress.object_id, progress.memory["generation"], reason)
-
-    def _spec(self, progress: Progress) -> GuestSpec:
-        compute = self.compute
-        with compute.db.read() as tx:
-            row = store_running.for_spec(tx, progress.object_id)
-            if row is None:
-                raise Fault("the server was deleted")
-            cards = compute.network.cards_of(tx, row.id)
-            config = self._config_drive(tx, row.id) if row.config_drive else None
-        return GuestSpec(
-            row.id,
-            progress.memory["generation"],
-            row.name,
-            row.flavor["vcpus"],
-            row.flavor["ram"],
-            ImageSource(**progress.memory["image"]),
-            row.flavor["disk"] * GIB,
-            tuple(PortSpec(*card) for card in cards),
-            config,
-        )
-
-    def _config_drive(self, tx: Tx, server_id: str) -> bytes:
-        network = self.compute.network
-        ports = network.ports_of(tx, [server_id]).get(server_id, [])
-        server = store.server(tx, server_id)
-        return configdrive.build(tree.config_drive(server, ports, network.network_data(tx, server_id)))
 
 
 class Delete(ServerOperation):

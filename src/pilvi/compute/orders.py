@@ -27,16 +27,24 @@ class Orders(Servers):
     def order(self, context: Context, server_id: str, change: Change) -> None:
         """Raises NotFound, and Conflict where the server is locked or not in a state for it."""
         with self.db.transaction() as tx:
-            row = self.owned(tx, context, server_id)
-            self.check_lock(context, row)
-            if row.host is None:
-                raise Conflict(f"Instance {server_id} is not ready: it has no host.")
-            generation = store.transition(tx, server_id, change.vm_states, change.task_states,
-                                          task_state=change.task_state)
-            if generation is None:
-                raise wrong_state(tx, change, row)
+            row, generation = self.taken(tx, context, server_id, change)
             self.engine.begin(tx, change.kind, server_id, context=context,
                               memory={**change.memory, "generation": generation, "host": row.host})
+
+    def taken(self, tx: Tx, context: Context, server_id: str, change: Change, *,
+              generations: int = 1) -> tuple[sa.Row, int]:
+        """(the server as it was, the last of the generations that it has now); the change is its task by then.
+
+        Raises NotFound, and Conflict where the server is locked or not in a state for it."""
+        row = self.owned(tx, context, server_id)
+        self.check_lock(context, row)
+        if row.host is None:
+            raise Conflict(f"Instance {server_id} is not ready: it has no host.")
+        generation = store.transition(tx, server_id, change.vm_states, change.task_states,
+                                      generations=generations, task_state=change.task_state)
+        if generation is None:
+            raise wrong_state(tx, change, row)
+        return row, generation
 
 
 def wrong_state(tx: Tx, change: Change, row: sa.Row) -> Conflict | NotFound:

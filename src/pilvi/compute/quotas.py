@@ -73,6 +73,15 @@ class Quotas(Base):
         raise OverLimit(f"Quota exceeded for {names}: Requested {wanted}, but already used {have} of {may} "
                         f"{names}")
 
+    def growing(self, tx: Tx, project_id: str, **more: int) -> None:
+        """Takes the project's lock. Raises OverLimit where the quota has no room for so much more."""
+        quota.lock(tx, project_id)
+        limits, used = quota.limits(tx, "compute", project_id), store.in_use(tx, project_id)
+        for name, amount in more.items():
+            if amount > 0 and limits[name] != quota.UNLIMITED and used[name] + amount > limits[name]:
+                raise OverLimit(f"Quota exceeded for {name}: Requested {amount}, but already used {used[name]} "
+                                f"of {limits[name]} {name}")
+
     def usage(self, context: Context, since: int, until: int, project_id: str | None) -> Sequence[sa.Row]:
         """Servers that were there for some of this time: of one project, or (None) of all.
 

@@ -6,20 +6,27 @@ from collections.abc import Sequence
 
 ACTIVE, BUILDING, STOPPED, PAUSED = "active", "building", "stopped", "paused"
 ERROR, DELETED = "error", "deleted"
+RESIZED = "resized"
 
 REBOOTING = ("rebooting", "reboot_pending", "reboot_started")
 REBOOTING_HARD = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
 
+REPLACING = {"resize_prep": "RESIZE", "resize_migrating": "RESIZE", "resize_migrated": "RESIZE",
+             "resize_finish": "RESIZE", **dict.fromkeys(("rebuilding", "rebuild_block_device_mapping",
+                                                         "rebuild_spawning"), "REBUILD")}
+
 STATUSES: dict[str, dict[str | None, str]] = {
     ACTIVE: {None: "ACTIVE", **dict.fromkeys(REBOOTING, "REBOOT"),
-             **dict.fromkeys(REBOOTING_HARD, "HARD_REBOOT")},
+             **dict.fromkeys(REBOOTING_HARD, "HARD_REBOOT"), "migrating": "MIGRATING", **REPLACING},
     BUILDING: {None: "BUILD"},
-    STOPPED: {None: "SHUTOFF"},
-    PAUSED: {None: "PAUSED"},
-    ERROR: {None: "ERROR"},
+    STOPPED: {None: "SHUTOFF", **REPLACING},
+    PAUSED: {None: "PAUSED", "migrating": "MIGRATING"},
+    RESIZED: {None: "VERIFY_RESIZE", "resize_reverting": "REVERT_RESIZE"},
+    ERROR: {None: "ERROR", **REPLACING},
     DELETED: {None: "DELETED"},
 }
-PROGRESS = {"ACTIVE": 100, "BUILD": 0}  # shown in these statuses only: as a whole, since a boot takes moments
+# Shown in these statuses only: as a whole, since a boot takes moments.
+PROGRESS = {"ACTIVE": 100, **dict.fromkeys(("BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"), 0)}
 WITH_FAULT = frozenset({"ERROR", "DELETED"})
 
 

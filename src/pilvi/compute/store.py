@@ -36,8 +36,8 @@ def update_server(tx: Tx, server_id: str, **values: Any) -> bool:
 
 
 def transition(tx: Tx, server_id: str, vm_states: Sequence[str] | None,
-               task_states: Sequence[str | None] | None, **values: Any) -> int | None:
-    """Writes columns and counts `generation` up, if the server is in one of these states (None: in any).
+               task_states: Sequence[str | None] | None, *, generations: int = 1, **values: Any) -> int | None:
+    """Writes columns and counts `generation` up by so many, if the server is in one of these states (None: in any).
 
     Returns the new generation; None where it is not in such a state, or gone: of two requests one wins."""
     conditions = [S.id == server_id, S.deleted_at.is_(None)]
@@ -48,7 +48,7 @@ def transition(tx: Tx, server_id: str, vm_states: Sequence[str] | None,
         idle = [S.task_state.is_(None)] if None in task_states else []
         conditions.append(sa.or_(S.task_state.in_(named), *idle))
     return tx.scalar(servers.update().where(*conditions)
-                     .values({"updated_at": tx.now, "generation": S.generation + 1, **values})
+                     .values({"updated_at": tx.now, "generation": S.generation + generations, **values})
                      .returning(S.generation))
 
 

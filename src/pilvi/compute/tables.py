@@ -60,6 +60,30 @@ servers = sa.Table(
     sa.Index("ix_servers_group", "server_group_id", "deleted_at"),
 )
 
+migrations = sa.Table(  # a server's moves between hosts and flavors
+    "migrations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("uuid", sa.String(36), nullable=False, unique=True),  # Placement's consumer of what the source holds
+    sa.Column("server_id", sa.String(36), nullable=False),
+    sa.Column("project_id", sa.String(64), nullable=False),
+    sa.Column("user_id", sa.String(64), nullable=False),
+    sa.Column("type", sa.String(32), nullable=False),  # resize migration live-migration evacuation
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("source_host", sa.String(255), nullable=False),
+    sa.Column("dest_host", sa.String(255), nullable=False),
+    sa.Column("old_flavor", sa.JSON, nullable=False),
+    sa.Column("new_flavor", sa.JSON, nullable=False),
+    sa.Column("mark", sa.Integer, nullable=False, default=0),  # under which the source keeps the old disks
+    sa.Column("ran", sa.Boolean, nullable=False, default=True),  # the guest ran before
+    sa.Column("wish", sa.String(16)),  # of a live migration under way: abort | force
+    sa.Column("figures", sa.JSON),  # how far a live migration is, bytes: memory and disk, total, processed, remaining
+    sa.Column("created_at", Time, nullable=False),
+    sa.Column("updated_at", Time, nullable=False),
+    sa.Index("ix_migrations_server", "server_id"),
+    sa.Index("ix_migrations_updated", "updated_at"),
+)
+
 flavors = sa.Table(
     "flavors",
     metadata,

@@ -280,9 +280,9 @@ class Engine:
         """Does the steps from the one under way on. Raises Waiting where one waits for its condition."""
         steps = operation.steps()
         while progress.state == "running" and not self._stopping.is_set():
-            if progress.cancelled and not operation.forward_only:
-                return self._turn(progress, "it was overtaken by a delete")
             step = steps[progress.step]
+            if progress.cancelled and not (operation.forward_only or step.certain):
+                return self._turn(progress, "it was overtaken by a delete")
             progress.started = progress.started or self.clock.now()
             progress.poked = False
             try:
@@ -323,7 +323,8 @@ class Engine:
                 trace="".join(traceback.format_exception(error, limit=-4)),
             )
         progress.attempts += 1
-        if operation.forward_only or (isinstance(error, Retry) and progress.attempts < operation.retries):
+        certain = operation.forward_only or step.certain
+        if certain or (isinstance(error, Retry) and progress.attempts < operation.retries):
             self._later(progress, step.name, reason)
             return False
         self._turn(progress, reason, failed=step.name)

@@ -87,6 +87,7 @@ class Step(NamedTuple):
     name: str
     do: Callable[[Progress], None]
     undo: Callable[[Progress], None] | None = None
+    certain: bool = False  # there is no way back from here: it is done again until it succeeds, and so are the rest
 
 
 class Operation:

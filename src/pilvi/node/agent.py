@@ -22,7 +22,7 @@ from pilvi.drivers.disk.base import DiskStore, Image
 from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.engine.clock import Clock
-from pilvi.node import cards
+from pilvi.node import cards, moving
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from pilvi.cloud import Cloud
 
 # Each has VERBS: name -> (function of the agent and the argument, the argument's type).
-MODULES: tuple[ModuleType, ...] = (cards,)
+MODULES: tuple[ModuleType, ...] = (
+    cards,
+    moving,
+)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -237,6 +240,10 @@ class Agent:
         entry = self.journal.get(server_id)
         for port in entry.spec.ports if entry and entry.spec else ():
             self.fabric.unplug(port.id)
+
+    def disks_of(self, server_id: str) -> tuple[str, str]:
+        """The names of its root disk and its config drive."""
+        return root_disk(server_id), config_disk(server_id)
 
     def guest_of(self, spec: GuestSpec, devices: Sequence[str]) -> Guest:
         root = self.disks.info(root_disk(spec.server_id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pilvi.drivers.disk.base import DiskSource
 from pilvi.drivers.fabric.base import Counters
 from pilvi.drivers.hypervisor.base import Use
 
@@ -34,6 +35,28 @@ class GuestSpec(msgspec.Struct, frozen=True):
     disk_bytes: int
     ports: tuple[PortSpec, ...] = ()
     config_drive: bytes | None = None  # an ISO 9660 image
+
+
+class Away(msgspec.Struct, frozen=True):
+    """An order about the disks that a guest had before a change: set aside under a mark of their own."""
+
+    server_id: str
+    generation: int
+    mark: int  # tells one change's from another's
+
+
+class Back(msgspec.Struct, frozen=True):
+    """The guest as it was before a change: its disks are taken from under the mark."""
+
+    spec: GuestSpec
+    mark: int
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """A guest whose root disk is another's copy (None: it has none)."""
+
+    spec: GuestSpec
+    root: DiskSource | None
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -96,6 +96,11 @@ class Placement:
         for host, amounts in held.items():
             store.give_back(tx, host, amounts)
 
+    def hand_over(self, tx: Tx, consumer_id: str, to: str) -> None:
+        """From now on it is `to`, which held nothing, that holds what the consumer held."""
+        tx.lock("placement")
+        store.hand_over(tx, consumer_id, to)
+
     def allocations(self, tx: Tx, consumer_id: str) -> dict[str, Any]:
         """{"host": ..., "resources": {class: amount}}, empty for one that holds nothing."""
         rows = store.allocations_of(tx, consumer_id)

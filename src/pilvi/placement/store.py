@@ -107,6 +107,10 @@ def allocations_on(tx: Tx, host: str) -> Sequence[sa.Row]:
     return tx.all(sa.select(allocations).where(allocations.c.host == host))
 
 
+def hand_over(tx: Tx, consumer_id: str, to: str) -> None:
+    tx.execute(allocations.update().where(allocations.c.consumer_id == consumer_id).values(consumer_id=to))
+
+
 def forget(tx: Tx, consumer_id: str) -> Sequence[sa.Row]:
     """Deletes a consumer's allocations and returns what they were."""
     return tx.all(_FORGET, {"consumer": consumer_id})

@@ -31,6 +31,14 @@ class DiskInfo(msgspec.Struct, frozen=True):
     allocated_bytes: int  # what it takes on the host
 
 
+class DiskSource(msgspec.Struct, frozen=True):
+    """Where the content of a disk can be read, by whoever makes another of it."""
+
+    url: str  # as QEMU's tools take it: a file that both hosts see
+    format: str
+    size_bytes: int
+
+
 class DiskStore(Protocol):
     """The disks of one host's guests."""
 
@@ -42,6 +50,17 @@ class DiskStore(Protocol):
 
     def ensure_file(self, disk_id: str, content: bytes) -> DiskInfo:
         """A small read-only raw disk with this content (a config drive). Raises DiskError."""
+
+    def export(self, disk_id: str) -> DiskSource | None:
+        """Where another host reads this disk, which nobody writes to; None where there is none."""
+
+    def ensure_copy(self, disk_id: str, source: DiskSource, size_bytes: int) -> DiskInfo:
+        """A disk with the content of another, at least as large as that and this size.
+
+        An existing disk of this id is returned as it is. Raises DiskError."""
+
+    def rename(self, disk_id: str, new_id: str) -> None:
+        """A disk that is not there is fine (it was renamed before, or there never was one). Raises DiskError."""
 
     def info(self, disk_id: str) -> DiskInfo | None:
         """None for a disk that is not there."""

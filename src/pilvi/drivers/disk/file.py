@@ -13,10 +13,10 @@ import subprocess
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pilvi.drivers.disk.base import DiskError, DiskInfo, Image
+from pilvi.drivers.disk.base import DiskError, DiskInfo, DiskSource, Image
 
 SUFFIXES = {".qcow2": "qcow2", ".raw": "raw"}
 COMMAND_SECONDS = 120
@@ -57,6 +57,35 @@ class FileDisks:
                 if not file.exists() or file.read_bytes() != content:
                     self._whole(file, 0o400, lambda unfinished: _write(unfinished, content))
             return self._described(disk_id)
+
+    def export(self, disk_id: str) -> DiskSource | None:
+        found = self.info(disk_id)
+        return found and DiskSource(found.path, found.format, found.size_bytes)
+
+    def ensure_copy(self, disk_id: str, source: DiskSource, size_bytes: int) -> DiskInfo:
+        with self._locks[_safe(disk_id)]:
+            if (found := self.info(disk_id)) is not None:
+                return found
+            with _told(f"disk {disk_id} cannot be copied"):
+                self._whole(self._root / f"{disk_id}.qcow2", 0o600,
+                            lambda file: self._copy(source, file, max(size_bytes, source.size_bytes)))
+            return self._described(disk_id)
+
+    def _copy(self, source: DiskSource, file: Path, size: int) -> None:
+        """What is based on an image that this host has stays based on it: only what differs is copied."""
+        base = _backing_file(Path(source.url)) if source.format == "qcow2" else ""
+        based = ("-B", base, "-F", Path(base).suffix[1:]) if base and Path(base).parent == self._base else ()
+        _run("qemu-img", "convert", "-q", "-f", source.format, "-O", "qcow2", *based, source.url, str(file),
+             seconds=COPY_SECONDS)
+        if size > _virtual_size(file, "qcow2"):
+            _run("qemu-img", "resize", "-q", "-f", "qcow2", str(file), str(size))
+
+    def rename(self, disk_id: str, new_id: str) -> None:
+        _safe(new_id)
+        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be renamed"):
+            for suffix in SUFFIXES:
+                with suppress(FileNotFoundError):
+                    os.rename(self._root / f"{disk_id}{suffix}", self._root / f"{new_id}{suffix}")
 
     def info(self, disk_id: str) -> DiskInfo | None:
         for suffix, disk_format in SUFFIXES.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from pilvi.drivers.disk.base import DiskError, DiskInfo, Image
+from pilvi.drivers.disk.base import DiskError, DiskInfo, DiskSource, Image
 from pilvi.drivers.pretend import Faults
 from pilvi.notes import Notes
 
@@ -37,6 +37,23 @@ class SimulatedDisks(Faults):
     def ensure_file(self, disk_id: str, content: bytes) -> DiskInfo:
         self.strike("ensure_file", f"disk {disk_id}")
         return self._keep(disk_id, "raw", len(content), len(content), None)
+
+    def export(self, disk_id: str) -> DiskSource | None:
+        found = self.info(disk_id)
+        return found and DiskSource(found.path, found.format, found.size_bytes)
+
+    def ensure_copy(self, disk_id: str, source: DiskSource, size_bytes: int) -> DiskInfo:
+        if (found := self.info(disk_id)) is not None:
+            return found
+        self.strike("ensure_copy", f"disk {disk_id}")
+        return self._keep(disk_id, "qcow2", max(source.size_bytes, size_bytes), 0, None)
+
+    def rename(self, disk_id: str, new_id: str) -> None:
+        if (text := self._notes.values.get(disk_id)) is not None:
+            self.strike("rename", f"disk {disk_id}")
+            kept = msgspec.json.decode(text, type=_Kept)
+            self._keep(new_id, kept.info.format, kept.info.size_bytes, kept.info.allocated_bytes, kept.image_id)
+            self._notes.drop(disk_id)
 
     def info(self, disk_id: str) -> DiskInfo | None:
         text = self._notes.values.get(disk_id)

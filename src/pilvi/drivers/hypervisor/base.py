@@ -38,6 +38,11 @@ class Hypervisor(Protocol):
         Defining replaces an earlier definition of the same id. Raises HypervisorError, with the
         hypervisor's own words, when it does not come up; nothing of it is left running then."""
 
+    def define(self, guest: Guest) -> None:
+        """Notes it as one that is OFF; one that runs (or is paused) stays as it is.
+
+        Defining replaces an earlier definition of the same id. Raises HypervisorError."""
+
     def shutdown(self, guest_id: str) -> None:
         """Asks the guest's operating system to switch itself off (ACPI); returns at once.
 

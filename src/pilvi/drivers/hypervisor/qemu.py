@@ -85,6 +85,17 @@ class QemuHypervisor:
             self._launch(folder, guest)
             self._known[guest.id] = PowerState.RUNNING
 
+    def define(self, guest: Guest) -> None:
+        with self._locks[guest.id]:
+            folder = self._folder(guest.id)
+            if self._look(folder) not in ALIVE:
+                try:
+                    folder.define(guest, self._privileges)
+                    folder.mark_off()
+                except OSError as error:
+                    raise HypervisorError(f"guest {guest.id} cannot be noted: {error}") from error
+                self._known[guest.id] = PowerState.OFF
+
     def shutdown(self, guest_id: str) -> None:
         with self._defined(guest_id) as folder:
             if self._look(folder) is PowerState.RUNNING:

@@ -67,6 +67,12 @@ class SimulatedHypervisor(Faults):
         self._do("start", guest.id)
         self._keep(_Kept(guest, PowerState.RUNNING, kept.boots + 1 if kept else 1))
 
+    def define(self, guest: Guest) -> None:
+        kept = self._guests.get(guest.id)
+        if kept is None or kept.state not in ALIVE:
+            self._do("define", guest.id)
+            self._keep(_Kept(guest, PowerState.OFF, kept.boots if kept else 0))
+
     def shutdown(self, guest_id: str) -> None:
         if self._known(guest_id).state is not PowerState.RUNNING:
             return

@@ -1,0 +1,74 @@
+"""Rebuilding a server: another image, with the id, the ports and the addresses that it has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from pilvi.compute import store
+from pilvi.compute.creation import Creation
+from pilvi.compute.operations_moving import GENERATIONS
+from pilvi.compute.orders import Change, Orders
+from pilvi.compute.servers import Found
+from pilvi.compute.states import ACTIVE, ERROR, STOPPED
+from pilvi.db import Tx
+from pilvi.faults import BadRequest, Forbidden, OverLimit
+from pilvi.policy import Context
+from pilvi.quota import UNLIMITED, limits
+
+REBUILD = Change("rebuild", "server.rebuild", "rebuilding", (ACTIVE, STOPPED, ERROR))
+
+
+class RebuildWanted(msgspec.Struct, kw_only=True):
+    """`values` are columns of the server's row as they are given anew; `key_name` None takes the key away."""
+
+    image_id: str
+    values: dict[str, Any] = {}
+    key_name: str | None = None
+    changes_key: bool = False
+
+
+class Rebuilding(Creation, Orders):
+    def rebuild_server(self, context: Context, server_id: str, wanted: RebuildWanted) -> Found:
+        """The server as it is going to be.
+
+        Raises BadRequest for an image or key pair that there is not or that does not fit, OverLimit for too much
+        metadata, Conflict where the server is locked or not in a state for it."""
+        with self.db.transaction() as tx:
+            row, generation = self.taken(tx, context, server_id, REBUILD, generations=GENERATIONS)
+            image = self._image(tx, context, wanted.image_id)
+            self._check_image(row, image)
+            values = {"image_id": image.id, **wanted.values, **self._new_key(tx, context, row, wanted)}
+            allowed = limits(tx, "compute", row.project_id)["metadata_items"]
+            if allowed != UNLIMITED and len(values.get("metadata", ())) > allowed:
+                raise OverLimit(f"Maximum number of metadata items exceeds {allowed}")
+            before = {name: getattr(row, name) for name in values}
+            store.update_server(tx, row.id, **values)
+            self.engine.begin(tx, REBUILD.kind, row.id, context=context, memory={
+                "generation": generation, "host": row.host, "target": row.host, "mark": generation - GENERATIONS + 1,
+                "was": row.vm_state, "run": row.vm_state != STOPPED, "graceful": False, "old": before, "new": {},
+                "image": {"id": image.id, "path": str(image.path), "format": image.disk_format}})
+            return self._with_ports(tx, [store.server(tx, row.id)])
+
+    def _check_image(self, row: sa.Row, image: Any) -> None:
+        """As at a boot, against the flavor that the server has."""
+        self._check_size(_AsFlavor(**{name: row.flavor[name] for name in ("name", "ram", "disk")}), image)
+
+    def _new_key(self, tx: Tx, context: Context, row: sa.Row, wanted: RebuildWanted) -> dict[str, Any]:
+        if not wanted.changes_key:
+            return {}
+        if wanted.key_name is not None and row.user_id != context.user_id:
+            raise Forbidden("The key pairs of a server's owner are its owner's to choose.")
+        try:
+            key = self._key(tx, context, wanted.key_name)
+        except BadRequest:
+            raise BadRequest(f"Keypair {wanted.key_name} not found for user {context.user_id}") from None
+        return {"key_name": key and key.name, "key_public": key and key.public_key, "key_type": key and key.type}
+
+
+class _AsFlavor(msgspec.Struct):
+    name: str
+    ram: int
+    disk: int

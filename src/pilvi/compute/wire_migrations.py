@@ -1,0 +1,49 @@
+"""Request bodies of what replaces a server's guest, or moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, UnsetType, field
+
+from pilvi.compute.wire import MAX_USER_DATA, Body, Flag, Hostname, Metadata, Name, Text255
+from pilvi.http.request import Version
+
+LAST: Version = (9, 0)
+
+
+class Rebuild(Body):
+    imageRef: Annotated[str, Meta(min_length=1, max_length=255)]
+    name: Name | UnsetType = UNSET
+    adminPass: str | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
+    preserve_ephemeral: Flag | UnsetType = UNSET
+    disk_config: str | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
+    accessIPv4: str | UnsetType = UNSET
+    accessIPv6: str | UnsetType = UNSET
+    personality: list[Any] | UnsetType = UNSET
+    description: Text255 | UnsetType | None = UNSET
+    key_name: Name | UnsetType | None = UNSET
+    user_data: Annotated[str, Meta(max_length=MAX_USER_DATA)] | UnsetType | None = UNSET
+    trusted_image_certificates: list[str] | UnsetType | None = UNSET
+    hostname: Hostname | UnsetType = UNSET
+
+
+REBUILD_FIELDS: Mapping[str, tuple[Version, Version]] = {
+    "description": ((2, 19), LAST),
+    "key_name": ((2, 54), LAST),
+    "user_data": ((2, 57), LAST),
+    "trusted_image_certificates": ((2, 63), LAST),
+    "hostname": ((2, 90), LAST),
+    "personality": ((2, 1), (2, 56)),
+}
+
+
+class Resize(Body):
+    flavorRef: Annotated[str, Meta(min_length=1, max_length=255)] | int
+    disk_config: str | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
+
+
+class Migrate(Body):
+    host: Name | None = None
