@@ -109,15 +109,17 @@ class World:
         context, cloud = self.context(), self.cloud
         with cloud.db.read() as tx:
             network = tx.one(networks.select().where(networks.c.external.is_(False)))
-        flavor = next(row.id for row in cloud.compute.flavors(context) if row.name == "m1.tiny")
         wanted = ServerCreate(
             name=name,
-            flavor_id=flavor,
+            flavor_id=self.flavor("m1.tiny"),
             image_id=cloud.image.find(context, "image"),
             networks=[NicRequest(network.id)],
             **values,
         )
         return cloud.compute.create_server(context, wanted)[0].id
+
+    def flavor(self, name: str) -> str:
+        return next(row.id for row in self.cloud.compute.flavors(self.context()) if row.name == name)
 
     def settled_boot(self) -> str:
         server_id = self.boot()

@@ -10,6 +10,7 @@ from pilvi.compute import (
     handlers_consoles,
     handlers_interfaces,
     handlers_power,
+    handlers_rebuild,
 )
 from pilvi.compute.policy import RULES
 from pilvi.faults import BadRequest, Forbidden, NotFound, NotImplementedHere
@@ -39,6 +40,7 @@ MODULES = (
     handlers_consoles,
     handlers_interfaces,
     handlers_power,
+    handlers_rebuild,
 )
 ACTIONS = {name: action for module in MODULES for name, action in module.ACTIONS.items()}
 
@@ -47,11 +49,6 @@ MOVE = "delete the server and make it anew"
 NOT_YET = {
     "createImage": "upload an image instead",
     "createBackup": "upload an image instead",
-    "rebuild": MOVE,
-    "resize": MOVE,
-    "confirmResize": MOVE,
-    "revertResize": MOVE,
-    "migrate": MOVE,
     "os-migrateLive": MOVE,
     "evacuate": MOVE,
     "rescue": MOVE,

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute import store, store_migrations
 from pilvi.compute.creation import Creation, flavor_at_boot
-from pilvi.compute.hosts import is_up
 from pilvi.compute.operations_moving import GENERATIONS
 from pilvi.compute.orders import Change, Orders
 from pilvi.compute.states import ACTIVE, RESIZED, STOPPED
 from pilvi.compute.store_migrations import COLD, RESIZE, MigrationQuery, UnknownMarker
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Conflict
+from pilvi.faults import BadRequest
+from pilvi.placement.service import NoValidHost
 from pilvi.policy import Context
 
 GROW = Change("resize", "server.resize", "resize_prep", (ACTIVE, STOPPED))
@@ -25,45 +25,51 @@ CONFIRM = Change("confirmResize", "server.confirm_resize", "resize_confirming", 
 REVERT = Change("revertResize", "server.revert_resize", "resize_reverting", (RESIZED,))
 
 
+class Target(NamedTuple):
+    """Where a server is to go; its share of that host is its own by now, that of the old one the migration's."""
+
+    migration: str
+    host: str
+    zone: str
+    why: str
+
+
 class Migrations(Creation, Orders):
     def resize_server(self, context: Context, server_id: str, flavor_id: str,
                       disk_config: str | None = None) -> None:
         """To another flavor, on this host or another; it waits for a word then.
 
-        Raises BadRequest for a flavor that there is not, that it has, or whose disk is smaller; OverLimit;
-        BadRequest where no host has room."""
+        Raises BadRequest for a flavor that there is not, that it has, or whose disk is smaller, and where no host
+        has room; OverLimit."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, GROW, generations=GENERATIONS)
             flavor = flavor_at_boot(self._flavor(tx, context, flavor_id))
             _check_flavors(row.flavor, flavor)
             self.growing(tx, row.project_id, cores=flavor["vcpus"] - row.vcpus, ram=flavor["ram"] - row.ram)
-            targets = self.targets(tx, row)
-            if not self.settings.allow_resize_to_same_host and len(targets) > 1:
-                targets.pop(row.host, None)
-            self._move(tx, context, row, generation, RESIZE, flavor, targets,
+            elsewhere = not self.settings.allow_resize_to_same_host and len(store.all_hosts(tx)) > 1
+            self._move(tx, context, row, generation, RESIZE, flavor,
+                       self.target(tx, row, flavor, elsewhere=elsewhere),
                        {} if disk_config is None else {"disk_config": disk_config})
 
     def migrate_server(self, context: Context, server_id: str, host: str | None = None) -> None:
         """To another host, switched off meanwhile. Raises BadRequest where there is none with room."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, MOVE, generations=GENERATIONS)
-            targets = self.targets(tx, row, host)
-            if targets.pop(row.host, None) and host is not None:
-                raise BadRequest(f"No valid host was found. Server {row.id} is on host {host} already.")
-            self._move(tx, context, row, generation, COLD, row.flavor, targets)
+            self._move(tx, context, row, generation, COLD, row.flavor, self.target(tx, row, row.flavor, host=host))
 
     def confirm_resize(self, context: Context, server_id: str) -> None:
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, CONFIRM)
-            self._decide(tx, context, row, generation, "confirming", CONFIRM)
+            self.decide(tx, context, row, generation, CONFIRM)
 
     def revert_resize(self, context: Context, server_id: str) -> None:
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, REVERT, generations=GENERATIONS)
-            self._decide(tx, context, row, generation, "reverting", REVERT)
+            self.decide(tx, context, row, generation, REVERT)
 
     def migrations(self, context: Context, query: MigrationQuery) -> Sequence[sa.Row]:
-        """Newest first: an administrator's are all, others see their project's. Raises BadRequest for an unknown marker."""
+        """Newest first: all for an administrator, for others their project's. Raises BadRequest for an unknown
+        marker."""
         if not context.is_admin:
             query = msgspec.structs.replace(query, project_id=context.project_id or "")
         with self.db.read() as tx:
@@ -72,74 +78,63 @@ class Migrations(Creation, Orders):
             except UnknownMarker:
                 raise BadRequest(f"Marker {query.marker} could not be found.") from None
 
-    # -- where to
+    # -- for what moves servers
 
-    def targets(self, tx: Tx, row: sa.Row, host: str | None = None) -> dict[str, str]:
-        """Hosts that the server may move to, its own included, each with its zone.
-
-        `host`: an administrator's choice, which goes before the zone that was asked for once. Raises BadRequest
-        where that is none or does not answer."""
-        rows = store.all_hosts(tx)
-        if host is not None:
-            found = next((each for each in rows if each.name == host), None)
-            if found is None:
-                raise BadRequest(f"Compute host {host} could not be found.")
-            if not is_up(found, tx.now):
-                raise BadRequest(f"Compute service of {host} is unavailable at this time.")
-            return {host: found.availability_zone}
-        return {each.name: each.availability_zone for each in rows
-                if not each.disabled and is_up(each, tx.now)
-                and row.pinned_availability_zone in (None, each.availability_zone)}
-
-    def claim_at(self, tx: Tx, row: sa.Row, flavor: Mapping[str, Any], hosts: Mapping[str, str],
-                 disk_gib: int) -> str:
-        """The host with most room, which the server holds its share of now. Raises BadRequest."""
-        try:
-            return self.placement.claim(tx, row.id, vcpus=flavor["vcpus"], memory_mib=flavor["ram"],
-                                        disk_gib=disk_gib, hosts=list(hosts))
-        except Conflict as fault:
-            raise BadRequest(fault.message) from None
-
-    # -- inside
-
-    def _move(self, tx: Tx, context: Context, row: sa.Row, generation: int, kind: str,
-              flavor: Mapping[str, Any], targets: Mapping[str, str], more: Mapping[str, Any] = {}) -> None:
-        """Both hosts' shares are held from now on: the new one by the server, the old one by the migration."""
-        uuid, old = self.ids.uuid(), row.flavor
+    def target(self, tx: Tx, row: sa.Row, flavor: Mapping[str, Any], *, host: str | None = None,
+               forced: bool = False, elsewhere: bool = True) -> Target:
+        """A host with room for the flavor. Raises BadRequest where there is none."""
+        if host is not None and store.host(tx, host) is None:
+            raise BadRequest(f"Compute host {host} could not be found.")
+        uuid = self.ids.uuid()
         held = self.placement.allocations(tx, row.id).get("resources", {}).get("DISK_GB", 0)
-        root = held - old["ephemeral"] if not flavor["disk"] else flavor["disk"]
+        root = flavor["disk"] or held - row.flavor["ephemeral"]
         self.placement.hand_over(tx, row.id, uuid)
-        target = self.claim_at(tx, row, flavor, targets, root + flavor["ephemeral"])
-        mark, run = generation - GENERATIONS + 1, row.vm_state == ACTIVE
-        store_migrations.insert(
-            tx, uuid=uuid, server_id=row.id, project_id=row.project_id, user_id=context.user_id, type=kind,
-            status="migrating", source_host=row.host, dest_host=target, old_flavor=old, new_flavor=flavor,
-            mark=mark, ran=run)
-        most = {"vcpus": max(row.vcpus, flavor["vcpus"]), "ram": max(row.ram, flavor["ram"])}
-        store.update_server(tx, row.id, **most)
-        before = {"flavor": old, "vcpus": row.vcpus, "ram": row.ram, "availability_zone": row.availability_zone}
-        self.engine.begin(
-            tx, "server.resize", row.id, context=context, action="migrate" if kind == COLD else "resize", memory={
-                "generation": generation, "host": row.host, "target": target, "mark": mark, "was": row.vm_state,
-                "run": run, "graceful": True, "migration": uuid, "image": image_of(row), "old": before,
-                "new": {"flavor": flavor, "availability_zone": targets[target], **most, **more},
-                "placement": [f"{target} was chosen among {len(targets)} hosts"]})
+        schedule = self.schedule_again(tx, row, flavor, host=host, forced=forced, elsewhere=elsewhere)
+        try:
+            choices = schedule.choices()
+            found = self.placement.claim(
+                tx, row.id, vcpus=flavor["vcpus"], memory_mib=flavor["ram"], disk_gib=root + flavor["ephemeral"],
+                hosts=list(choices), ranks=choices)
+        except NoValidHost as fault:
+            raise BadRequest(fault.message) from None
+        return Target(uuid, found, schedule.placed(found), f"{found} was chosen among {len(choices)} hosts")
 
-    def _decide(self, tx: Tx, context: Context, row: sa.Row, generation: int, status: str,
-                change: Change) -> None:
-        """Raises BadRequest for a server that was not resized (an administrator said so and it was not)."""
+    def note_migration(self, tx: Tx, context: Context, row: sa.Row, target: Target, kind: str, status: str,
+                       **values: Any) -> None:
+        store_migrations.insert(
+            tx, uuid=target.migration, server_id=row.id, project_id=row.project_id, user_id=context.user_id,
+            type=kind, status=status, source_host=row.host, dest_host=target.host,
+            **{"old_flavor": row.flavor, "new_flavor": row.flavor, **values})
+
+    def decide(self, tx: Tx, context: Context | None, row: sa.Row, generation: int, change: Change) -> None:
+        """Raises BadRequest for a server that was not resized (an administrator said so, and it was not)."""
         found = store_migrations.undecided(tx, row.id)
         if found is None or found.status != "finished":
             raise BadRequest("Instance has not been resized.")
-        store_migrations.update(tx, found.uuid, status=status)
-        old, new = found.old_flavor, found.new_flavor
-        zone = next((each.availability_zone for each in store.all_hosts(tx) if each.name == found.source_host),
-                    row.availability_zone)
+        store_migrations.update(tx, found.uuid, status="reverting" if change is REVERT else "confirming")
+        old, new, source = found.old_flavor, found.new_flavor, store.host(tx, found.source_host)
         self.engine.begin(tx, change.kind, row.id, context=context, memory={
             "generation": generation, "host": found.source_host, "target": row.host, "mark": found.mark,
             "run": found.ran, "migration": found.uuid, "image": image_of(row),
-            "old": {"flavor": old, "vcpus": old["vcpus"], "ram": old["ram"], "availability_zone": zone},
+            "old": {"flavor": old, "vcpus": old["vcpus"], "ram": old["ram"],
+                    "availability_zone": source.availability_zone if source else row.availability_zone},
             "new": {"vcpus": new["vcpus"], "ram": new["ram"]}})
+
+    # -- inside
+
+    def _move(self, tx: Tx, context: Context, row: sa.Row, generation: int, kind: str, flavor: Mapping[str, Any],
+              target: Target, more: Mapping[str, Any] = {}) -> None:
+        mark, run = generation - GENERATIONS + 1, row.vm_state == ACTIVE
+        self.note_migration(tx, context, row, target, kind, "migrating", new_flavor=flavor, mark=mark, ran=run)
+        most = {"vcpus": max(row.vcpus, flavor["vcpus"]), "ram": max(row.ram, flavor["ram"])}  # what it counts for
+        store.update_server(tx, row.id, **most)
+        before = {name: getattr(row, name) for name in ("flavor", "vcpus", "ram", "availability_zone")}
+        self.engine.begin(
+            tx, GROW.kind, row.id, context=context, action="migrate" if kind == COLD else "resize", memory={
+                "generation": generation, "host": row.host, "target": target.host, "mark": mark,
+                "was": row.vm_state, "run": run, "graceful": True, "migration": target.migration,
+                "image": image_of(row), "old": before, "placement": [target.why],
+                "new": {"flavor": flavor, "availability_zone": target.zone, **most, **more}})
 
 
 def image_of(row: sa.Row) -> dict[str, str]:
@@ -153,5 +148,5 @@ def _check_flavors(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     if not new["disk"] and old["disk"]:
         raise BadRequest("Resize to zero disk flavor is not allowed.")
     if new["disk"] < old["disk"]:
-        raise BadRequest(f"Flavor {new['name']} has a disk of {new['disk']} GiB, and the server's has {old['disk']} GiB: "
-                         "a disk cannot be made smaller.")
+        raise BadRequest(f"Flavor {new['name']} has a disk of {new['disk']} GiB, and the server's has {old['disk']} "
+                         "GiB: a disk cannot be made smaller.")

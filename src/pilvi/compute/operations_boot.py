@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilvi.compute import states, store_running
+from pilvi.compute import states, store_migrations, store_running
 from pilvi.compute.operations_base import RUNNING, ServerOperation
 from pilvi.db import Tx
 from pilvi.engine.operations import Progress, Retry, Step
-from pilvi.node.messages import ImageSource
+from pilvi.node.messages import Away, ImageSource
 
 if TYPE_CHECKING:
     from pilvi.compute.service import Compute
@@ -77,8 +77,20 @@ class Delete(ServerOperation):
             return
         progress.memory.update(host=row.host, generation=row.generation)
         self.call(progress, "absent", timeout=120)
+        self._discard(progress)
+
+    def _discard(self, progress: Progress) -> None:
+        """What a resize that nobody had a word on has kept."""
+        with self.compute.db.read() as tx:
+            move = store_migrations.undecided(tx, progress.object_id)
+        if move is not None:
+            away = Away(progress.object_id, progress.memory["generation"], move.mark)
+            self.call(progress, "discard", away, host=move.source_host)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
+        if (move := store_migrations.undecided(tx, progress.object_id)) is not None:
+            self.compute.placement.release(tx, move.uuid)
+            store_migrations.update(tx, move.uuid, status="confirmed")
         self.compute.placement.release(tx, progress.object_id)
         self.compute.network.release(tx, progress.object_id)
         store_running.bury(tx, progress.object_id)

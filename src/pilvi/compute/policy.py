@@ -1,6 +1,6 @@
 """Who may do what in Compute. Whose servers: the caller's project's, and an administrator's are all."""
 
-from pilvi.policy import ADMIN, ANYONE, MEMBER, READER, Rule
+from pilvi.policy import ADMIN, ANYONE, MANAGER, MEMBER, READER, Rule
 
 RULES: dict[str, Rule] = {
     "servers:index": READER,
@@ -10,6 +10,14 @@ RULES: dict[str, Rule] = {
     "servers:delete": MEMBER,
     "servers:action": MEMBER,
     "servers:reset_state": ADMIN,
+    "servers:migrate": MANAGER,
+    "servers:migrate:host": ADMIN,
+    "servers:evacuate": ADMIN,
+    "servers:inject_network_info": ADMIN,
+    "servers:reset_network": ADMIN,
+    "servers:migrations": MANAGER,
+    "migrations": MANAGER,
+    "external_events": ADMIN,
     "servers:metadata:show": READER,
     "servers:metadata:change": MEMBER,
     "servers:tags:show": READER,

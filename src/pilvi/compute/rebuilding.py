@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute import store
-from pilvi.compute.creation import Creation
+from pilvi.compute.creation import Creation, image_facts
 from pilvi.compute.operations_moving import GENERATIONS
 from pilvi.compute.orders import Change, Orders
 from pilvi.compute.servers import Found
@@ -40,7 +40,8 @@ class Rebuilding(Creation, Orders):
             row, generation = self.taken(tx, context, server_id, REBUILD, generations=GENERATIONS)
             image = self._image(tx, context, wanted.image_id)
             self._check_image(row, image)
-            values = {"image_id": image.id, **wanted.values, **self._new_key(tx, context, row, wanted)}
+            values = {"image_id": image.id, "image_properties": image_facts(image), **wanted.values,
+                      **self._new_key(tx, context, row, wanted)}
             allowed = limits(tx, "compute", row.project_id)["metadata_items"]
             if allowed != UNLIMITED and len(values.get("metadata", ())) > allowed:
                 raise OverLimit(f"Maximum number of metadata items exceeds {allowed}")

@@ -12,6 +12,7 @@ from pilvi.compute import handlers_diagnostics as diagnostics
 from pilvi.compute import handlers_events as events
 from pilvi.compute import handlers_extensions, policy, routes_admin, routes_legacy
 from pilvi.compute import handlers_interfaces as cards
+from pilvi.compute import handlers_migrations as migrations
 from pilvi.compute import handlers_servers as servers
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
@@ -92,6 +93,8 @@ ROUTES = (
     Route("GET", QUOTA + "/detail", cloud.quota_detail, "quotas:show"),
     Route("GET", "/v2.1/os-simple-tenant-usage", cloud.usage_list, "usage:list"),
     Route("GET", "/v2.1/os-simple-tenant-usage/{project_id}", cloud.usage, "usage:show"),
+
+    Route("GET", "/v2.1/os-migrations", migrations.index, "migrations"),
 
     Route("GET", "/v2.1/os-availability-zone", cloud.zones, "availability_zones"),
     Route("GET", "/v2.1/os-availability-zone/detail", cloud.zones_detail, "availability_zones:detail"),

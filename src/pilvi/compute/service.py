@@ -12,19 +12,24 @@ from pilvi.compute.diagnostics import Diagnostics
 from pilvi.compute.events import ExternalEvents
 from pilvi.compute.hosts import HostView
 from pilvi.compute.keypairs import Keypairs
+from pilvi.compute.migrations import Migrations
 from pilvi.compute.operations import operations
 from pilvi.compute.operations_cache import CacheImages
+from pilvi.compute.rebuilding import Rebuilding, RebuildWanted
 from pilvi.compute.reconcilers import reconcilers
 from pilvi.compute.servers import Found
 from pilvi.compute.store import ServerQuery
+from pilvi.compute.store_migrations import MigrationQuery
 from pilvi.compute.trail import Trail
 from pilvi.engine.engine import Engine
 from pilvi.node.messages import EVENTS, Event
 
-__all__ = ["Compute", "Found", "HostView", "ServerCreate", "ServerQuery"]
+__all__ = ["Compute", "Found", "HostView", "MigrationQuery", "RebuildWanted", "ServerCreate", "ServerQuery"]
 
 
-class Compute(Creation, Actions, Consoles, ExternalEvents, Diagnostics, Trail, Keypairs, Aggregates):
+class Compute(
+    Migrations, Rebuilding, Creation, Actions, Consoles, ExternalEvents, Diagnostics, Trail, Keypairs, Aggregates,
+):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def register(self, engine: Engine) -> None:

@@ -68,6 +68,7 @@ class MigrationQuery(msgspec.Struct):
 
     equal: dict[str, Any] = {}  # column: value
     project_id: str | None = None
+    project_id: str | None = None
     host: str | None = None  # source or destination
     since: int | None = None
     until: int | None = None
@@ -82,6 +83,8 @@ class UnknownMarker(LookupError):
 def select(tx: Tx, query: MigrationQuery) -> Sequence[sa.Row]:
     """Newest first. Raises UnknownMarker."""
     conditions = [M[name] == value for name, value in query.equal.items()]
+    if query.project_id is not None:
+        conditions.append(M.project_id == query.project_id)
     if query.project_id is not None:
         conditions.append(M.project_id == query.project_id)
     if query.host is not None:

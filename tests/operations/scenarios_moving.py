@@ -1,0 +1,44 @@
+"""What replaces a server's guest, on hosts of which there are two."""
+
+from __future__ import annotations
+
+from tests.operations.scenario import Scenario, active
+from tests.support.world import World
+
+
+def rebuild(world: World, server_id: str) -> str:
+    from pilvi.compute.service import RebuildWanted
+
+    image = world.cloud.image.find(world.context(), "image")
+    world.order("rebuild_server", server_id, wanted=RebuildWanted(image_id=image, values={"name": "new"}))
+    return server_id
+
+
+def resize(world: World, server_id: str) -> str:
+    world.order("resize_server", server_id, flavor_id=world.flavor("m1.small"))
+    return server_id
+
+
+def resized(world: World) -> str:
+    server_id = resize(world, active(world))
+    world.settle()
+    assert world.row(server_id).vm_state == "resized"
+    return server_id
+
+
+def confirm(world: World, server_id: str) -> str:
+    world.order("confirm_resize", server_id)
+    return server_id
+
+
+def revert(world: World, server_id: str) -> str:
+    world.order("revert_resize", server_id)
+    return server_id
+
+
+SCENARIOS = {
+    "server.rebuild": Scenario(active, rebuild, "active", "running", hosts=2),
+    "server.resize": Scenario(active, resize, "resized", "running", failed="active", hosts=2, held=False),
+    "server.confirm_resize": Scenario(resized, confirm, "active", "running", hosts=2),
+    "server.revert_resize": Scenario(resized, revert, "active", "running", hosts=2),
+}
