@@ -17,7 +17,6 @@ RULES: dict[str, Rule] = {
     "servers:reset_network": ADMIN,
     "servers:migrations": MANAGER,
     "migrations": MANAGER,
-    "external_events": ADMIN,
     "servers:metadata:show": READER,
     "servers:metadata:change": MEMBER,
     "servers:tags:show": READER,
