@@ -102,6 +102,31 @@ def upgrade() -> None:
     sa.Column('updated_at', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_metadef_resource_types'))
     )
+    op.create_table('migrations',
+    sa.Column('id', sa.Integer(), autoincrement=True, nullable=False),
+    sa.Column('uuid', sa.String(length=36), nullable=False),
+    sa.Column('server_id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('type', sa.String(length=32), nullable=False),
+    sa.Column('status', sa.String(length=32), nullable=False),
+    sa.Column('source_host', sa.String(length=255), nullable=False),
+    sa.Column('dest_host', sa.String(length=255), nullable=False),
+    sa.Column('old_flavor', sa.JSON(), nullable=False),
+    sa.Column('new_flavor', sa.JSON(), nullable=False),
+    sa.Column('mark', sa.Integer(), nullable=False),
+    sa.Column('ran', sa.Boolean(), nullable=False),
+    sa.Column('wish', sa.String(length=16), nullable=True),
+    sa.Column('figures', sa.JSON(), nullable=True),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_migrations')),
+    sa.UniqueConstraint('uuid', name=op.f('uq_migrations_uuid'))
+    )
+    with op.batch_alter_table('migrations', schema=None) as batch_op:
+        batch_op.create_index('ix_migrations_server', ['server_id'], unique=False)
+        batch_op.create_index('ix_migrations_updated', ['updated_at'], unique=False)
+
     op.create_table('server_groups',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('seq', sa.BigInteger(), nullable=False),
@@ -320,6 +345,11 @@ def downgrade() -> None:
         batch_op.drop_index('ix_server_groups_project')
 
     op.drop_table('server_groups')
+    with op.batch_alter_table('migrations', schema=None) as batch_op:
+        batch_op.drop_index('ix_migrations_updated')
+        batch_op.drop_index('ix_migrations_server')
+
+    op.drop_table('migrations')
     op.drop_table('metadef_resource_types')
     op.drop_table('metadef_namespaces')
     with op.batch_alter_table('image_tasks', schema=None) as batch_op:
