@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.conformance import clouds, results
+from tests.conformance import clouds, record, results
 from tests.conformance.configuration import GUEST_IMAGE, environment, prepare
 from tests.support.guests import tiny_image
 
 UNEXPECTED = "a request failed unexpectedly"  # what the cloud's log says of every answer with status 500
-WEB_PORT = 9776
 
 
 def main() -> int:
@@ -33,6 +32,8 @@ def main() -> int:
             if options.keep:
                 print(f"The cloud is at {target.listen} (state {target.place.root}), Tempest's files in {workspace}.")
                 input("Enter ends both. ")
+    if options.record:
+        record.write(options.record, options, outcomes)
     return report(outcomes, unexpected)
 
 
@@ -43,6 +44,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--real", action="store_true", help="QEMU and OVN in a network namespace, guests are logged in to")
     parser.add_argument("--workers", type=int, default=4, help="tests at a time (default: 4)")
     parser.add_argument("--keep", action="store_true", help="wait for Enter before the cloud is taken down")
+    parser.add_argument("--record", metavar="TITLE", help="write the results to docs/reference/conformance.md")
     options = parser.parse_args()
     if options.regex and options.list:
         parser.error("a REGEX or --list FILE, not both")
@@ -62,10 +64,10 @@ def guest_image(workspace: Path, *, real: bool) -> Path:
 @contextmanager
 def web(target: clouds.Target, folder: Path) -> Iterator[str]:
     """The workspace's files over HTTP, where the cloud is, for images that it fetches by itself."""
-    server = subprocess.Popen([*target.enter, sys.executable, "-m", "http.server", str(WEB_PORT), "--bind", "127.0.0.1",
-                               "--directory", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([*target.enter, sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1",
+                               "--directory", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
-        yield f"http://127.0.0.1:{WEB_PORT}"
+        yield re.search(r"http://[\d.:]+", server.stdout.readline())[0]
     finally:
         server.terminate()
         server.wait(10)
