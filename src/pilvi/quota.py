@@ -6,7 +6,7 @@ requests arrive at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 
@@ -24,6 +24,11 @@ DEFAULTS: dict[str, dict[str, int]] = {
         "injected_files": 5,
         "injected_file_content_bytes": 10240,
         "injected_file_path_bytes": 255,
+        # Kept and shown, but these are the Network service's since Compute has no networks of its own.
+        "fixed_ips": -1,
+        "floating_ips": -1,
+        "security_groups": -1,
+        "security_group_rules": -1,
     },
     "network": {
         "network": 100,
@@ -55,15 +60,57 @@ quotas = sa.Table(
 )
 
 
-_LIMITS = sa.select(quotas.c.resource, quotas.c.limit).where(
-    quotas.c.project_id == sa.bindparam("project_id"), quotas.c.service == sa.bindparam("service")
+user_quotas = sa.Table(
+    "user_quotas",
+    metadata,
+    sa.Column("project_id", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.String(64), primary_key=True),
+    sa.Column("service", sa.String(16), primary_key=True),
+    sa.Column("resource", sa.String(64), primary_key=True),
+    sa.Column("limit", sa.BigInteger, nullable=False),
+)
+
+# Limits of a quota class are kept as those of a project of this name, which no project has.
+CLASS = "class:"
+DEFAULT_CLASS = CLASS + "default"  # what a project has that nobody gave limits of its own
+
+_LIMITS = sa.select(quotas.c.project_id, quotas.c.resource, quotas.c.limit).where(
+    quotas.c.project_id.in_([sa.bindparam("project_id"), DEFAULT_CLASS]),
+    quotas.c.service == sa.bindparam("service"),
 )
 
 
 def limits(tx: Tx, service: str, project_id: str) -> dict[str, int]:
-    """Every limit of a project in one service; UNLIMITED is -1."""
-    own = tx.all(_LIMITS, {"project_id": project_id, "service": service})
-    return {**DEFAULTS[service], **{row.resource: row.limit for row in own}}
+    """Every limit of a project, or of a quota class, in one service; UNLIMITED is -1."""
+    rows = tx.all(_LIMITS, {"project_id": project_id, "service": service})
+    found = dict(DEFAULTS[service])
+    for row in sorted(rows, key=lambda row: row.project_id == project_id and project_id != DEFAULT_CLASS):
+        found[row.resource] = row.limit
+    return found
+
+
+def user_limits(tx: Tx, service: str, project_id: str, user_id: str) -> dict[str, int]:
+    """The limits that one user of a project was given."""
+    return {row.resource: row.limit for row in tx.all(
+        sa.select(user_quotas.c.resource, user_quotas.c.limit).where(
+            user_quotas.c.project_id == project_id, user_quotas.c.user_id == user_id,
+            user_quotas.c.service == service))}
+
+
+def set_user_limits(tx: Tx, service: str, project_id: str, user_id: str, wanted: Mapping[str, int]) -> None:
+    reset_user(tx, service, project_id, user_id, list(wanted))
+    if wanted:
+        tx.execute(user_quotas.insert(), [
+            {"project_id": project_id, "user_id": user_id, "service": service, "resource": resource, "limit": limit}
+            for resource, limit in wanted.items()])
+
+
+def reset_user(tx: Tx, service: str, project_id: str, user_id: str, resources: Collection[str] | None = None) -> None:
+    """Takes a user's limits away (of these resources only)."""
+    only = [] if resources is None else [user_quotas.c.resource.in_(resources)]
+    tx.execute(user_quotas.delete().where(
+        user_quotas.c.project_id == project_id, user_quotas.c.user_id == user_id,
+        user_quotas.c.service == service, *only))
 
 
 def set_limits(tx: Tx, service: str, project_id: str, wanted: Mapping[str, int]) -> None:
@@ -77,7 +124,8 @@ def set_limits(tx: Tx, service: str, project_id: str, wanted: Mapping[str, int])
 
 
 def reset(tx: Tx, service: str, project_id: str) -> None:
-    """Back to the defaults."""
+    """Back to the defaults, for the project and for every user in it."""
+    tx.execute(user_quotas.delete().where(user_quotas.c.project_id == project_id, user_quotas.c.service == service))
     tx.execute(quotas.delete().where(quotas.c.project_id == project_id, quotas.c.service == service))
 
 

@@ -17,10 +17,9 @@ from pilvi.compute.quotas import Quotas
 from pilvi.compute.scheduling import Asked, Schedule, Scheduling
 from pilvi.compute.servers import Servers
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Forbidden, NotFound, OverLimit
+from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.placement.service import NoValidHost
 from pilvi.policy import Context
-from pilvi.quota import UNLIMITED, limits
 
 GIB = 1 << 30
 
@@ -42,6 +41,7 @@ class ServerCreate(msgspec.Struct, kw_only=True):
     max_count: int = 1
     availability_zone: str | None = None  # "zone", and for administrators "zone:host" too
     host: str | None = None  # for administrators; unlike a zone's host it must fit the scheduler's rules
+    personality: list[dict[str, str]] = []  # files for the guest, which a config drive carries: path, contents (base64)
     hints: dict[str, Any] = {}  # scheduler hints, as the API takes them
     keep_unplaced: bool = False  # where they find no host, they stay as errors that say why
     admin_password: str | None = None
@@ -68,12 +68,11 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
             self._check_size(flavor, image)
             key = self._key(tx, context, wanted.key_name)
             asked = self._asked(tx, context, wanted, flavor, image)
-            count = self.fitting(tx, context.project_id, flavor, wanted.min_count, wanted.max_count)
+            count = self.fitting(tx, context.project_id, flavor, wanted.min_count, wanted.max_count,
+                                 context.user_id)
             if "group" in wanted.hints:
                 asked.group = self.group_to_join(tx, context, wanted.hints["group"], count)
-            allowed = limits(tx, "compute", context.project_id)["metadata_items"]
-            if allowed != UNLIMITED and len(wanted.metadata) > allowed:
-                raise OverLimit(f"Maximum number of metadata items exceeds {allowed}")
+            self.check_sizes(tx, context.project_id, wanted.metadata, wanted.personality)
             shared = self._shared(tx, context, wanted, flavor, key, asked, image)
             rows = [self._row(shared, wanted, number, count, tx.now + number) for number in range(count)]
             disk = (flavor.disk or -(-image.virtual_size_bytes // GIB)) + flavor.ephemeral
@@ -180,7 +179,8 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
             "ram": flavor.ram, "key_name": key and key.name, "key_public": key and key.public_key,
             "key_type": key and key.type, "pinned_availability_zone": asked.zone, "vm_state": states.BUILDING,
             "task_state": "spawning", "power_state": 0, "generation": 1, "metadata": wanted.metadata,
-            "tags": wanted.tags, "user_data": wanted.user_data, "config_drive": wanted.config_drive,
+            "tags": wanted.tags, "user_data": wanted.user_data, "personality": wanted.personality,
+            "config_drive": wanted.config_drive or bool(wanted.personality),
             "admin_password": wanted.admin_password, "access_ip_v4": wanted.access_ip_v4,
             "access_ip_v6": wanted.access_ip_v6, "disk_config": wanted.disk_config,
             "server_group_id": asked.group and asked.group.id, "scheduler_hints": wanted.hints,

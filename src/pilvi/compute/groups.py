@@ -28,9 +28,11 @@ class Groups(Base):
         group_id = self.ids.uuid()
         with self.db.transaction() as tx:
             quota.lock(tx, context.project_id)
-            limit = quota.limits(tx, "compute", context.project_id)["server_groups"]
-            if limit != quota.UNLIMITED and store.count_groups(tx, context.project_id) >= limit:
-                raise OverLimit("Quota exceeded, too many server groups.")
+            limits = quota.limits(tx, "compute", context.project_id)
+            own = quota.user_limits(tx, "compute", context.project_id, context.user_id)
+            for limit, user_id in ((limits["server_groups"], None), (own.get("server_groups", -1), context.user_id)):
+                if limit != quota.UNLIMITED and store.count_groups(tx, context.project_id, user_id) >= limit:
+                    raise OverLimit("Quota exceeded, too many server groups.")
             store.insert_group(tx, id=group_id, project_id=context.project_id, user_id=context.user_id, name=name,
                                policy=policy, max_server_per_host=max_per_host)
             return Group(store.group(tx, group_id), [])

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from pilvi.compute import keypairs, views, wire
 from pilvi.faults import BadRequest, Forbidden, NotFound
-from pilvi.http.pagination import MAX_LIMIT, limit_of, next_links
+from pilvi.http.pagination import limit_of, next_links
 from pilvi.http.request import Request, Response, integer
 
 # -- flavors
@@ -23,7 +23,7 @@ def flavors_detail(request: Request) -> Response:
 
 
 def flavor_page(request: Request, render: Any) -> Response:
-    limit = limit_of(request) or MAX_LIMIT
+    limit = limit_of(request)
     direction = request.arg("sort_dir", "asc")
     if direction not in ("asc", "desc"):
         raise wire.invalid("sort_dir", f"Value: {direction}. It must be asc or desc.")
@@ -153,7 +153,7 @@ def flavor_action(request: Request) -> Response:
 
 def keypair_list(request: Request) -> Response:
     paged = request.at_least(2, 35)
-    limit = (limit_of(request) or MAX_LIMIT) if paged else None
+    limit = limit_of(request) if paged else None
     rows = request.cloud.compute.keypairs(
         request.context, user_id=whose(request), limit=limit, marker=request.arg("marker") if paged else None)
     body: dict[str, Any] = {"keypairs": [{"keypair": views.keypair_brief(request, row)} for row in rows]}
@@ -179,15 +179,21 @@ def create_keypair(request: Request) -> Response:
     """The private key of a generated pair is in this answer, and nowhere else."""
     new = request.decode(wire.CreateKeypair).keypair
     check_keypair(request, new)
-    private, public = None, new.public_key
-    if public is UNSET:
-        private, public = keypairs.generate("Generated-by-Pilvi")
-    user_id = whose(request, new.user_id or None)
-    row = request.cloud.compute.create_keypair(request.context, new.name, public, user_id=user_id)
+    user_id, kind = whose(request, new.user_id or None), new.type or "ssh"
+    private, public = (None, new.public_key) if new.public_key else generated(request, kind, user_id)
+    row = request.cloud.compute.create_keypair(request.context, new.name, public, type=kind, user_id=user_id)
     body = views.keypair_brief(request, row) | {"user_id": row.user_id}
     if private:
         body["private_key"] = private
     return Response(201 if request.at_least(2, 2) else 200, {"keypair": body})
+
+
+def generated(request: Request, kind: str, user_id: str | None) -> tuple[str, str]:
+    """(the private half, the public half)"""
+    if kind == "ssh":
+        return keypairs.generate("Generated-by-Pilvi")
+    owner, serial = user_id or request.context.user_id, int(request.cloud.ids.hex(), 16) >> 1
+    return keypairs.generate_certificate(owner, request.cloud.clock.now(), serial)
 
 
 def check_keypair(request: Request, new: wire.KeypairNew) -> None:
@@ -199,8 +205,8 @@ def check_keypair(request: Request, new: wire.KeypairNew) -> None:
                                       "pairs are imported only.")
     if not request.at_least(2, 92):
         wire.check(new.name, wire.KeyName, "name")
-    if new.type == "x509":
-        raise wire.invalid("type", "Value: x509. Only key pairs of type ssh are served.")
+    if new.public_key == "":
+        raise wire.invalid("public_key", "It is empty.")
 
 
 def delete_keypair(request: Request) -> Response:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
 
 from pilvi.compute import wire
-from pilvi.compute.quotas import RESOURCES
 from pilvi.compute.service import HostView
 from pilvi.compute.views import PREFIX
 from pilvi.engine.clock import micros_text, parse_time
-from pilvi.faults import BadRequest, Forbidden, NotFound
+from pilvi.faults import BadRequest, NotFound
 from pilvi.http.pagination import MAX_LIMIT, limit_of, next_links
 from pilvi.http.request import Request, Response
 
@@ -47,88 +46,6 @@ def version_detail(body: dict[str, Any], number: str) -> Response:
     kind = f"application/vnd.openstack.compute+json;version={number}"
     body["media-types"] = [{"base": "application/json", "type": kind}]
     return Response(200, {"version": body})
-
-
-# -- limits and quotas
-
-
-def limits(request: Request) -> Response:
-    context = request.context
-    project_id = request.arg("tenant_id", context.project_id) if context.is_admin else context.project_id
-    allowed, used = request.cloud.compute.quota_usage(project_id or "")
-    absolute = {
-        "maxTotalInstances": allowed["instances"], "maxTotalCores": allowed["cores"],
-        "maxTotalRAMSize": allowed["ram"], "maxTotalKeypairs": allowed["key_pairs"],
-        "maxServerMeta": allowed["metadata_items"], "maxServerGroups": allowed["server_groups"],
-        "maxServerGroupMembers": allowed["server_group_members"], "totalInstancesUsed": used["instances"],
-        "totalCoresUsed": used["cores"], "totalRAMUsed": used["ram"], "totalServerGroupsUsed": 0,
-    }
-    if not request.at_least(2, 57):
-        absolute |= {"maxPersonality": allowed["injected_files"],
-                     "maxPersonalitySize": allowed["injected_file_content_bytes"]}
-    if not request.at_least(2, 39):
-        absolute["maxImageMeta"] = allowed["metadata_items"]
-    if not request.at_least(2, 36):  # Network's, which compute does not bound
-        absolute |= dict.fromkeys(("maxSecurityGroups", "maxSecurityGroupRules", "maxTotalFloatingIps"), -1)
-        absolute |= dict.fromkeys(("totalSecurityGroupsUsed", "totalFloatingIpsUsed"), 0)
-    return Response(200, {"limits": {"rate": [], "absolute": absolute}})
-
-
-NETWORKS = ("fixed_ips", "floating_ips", "security_groups", "security_group_rules")
-FILES = ("injected_files", "injected_file_content_bytes", "injected_file_path_bytes")
-
-
-def quota_names(request: Request) -> list[str]:
-    """The resources that this microversion has; those of networks are unlimited."""
-    names = [name for name in RESOURCES if name not in FILES or not request.at_least(2, 57)]
-    return names if request.at_least(2, 36) else [*names, *NETWORKS]
-
-
-def quota_project(request: Request) -> str:
-    """Raises Forbidden for another project's, unless the caller is an administrator."""
-    project_id = request.params["project_id"]
-    if project_id != request.context.project_id and not request.context.is_admin:
-        raise Forbidden("Policy doesn't allow os_compute_api:os-quota-sets:show to be performed.")
-    return project_id
-
-
-def quota(request: Request) -> Response:
-    project_id = quota_project(request)
-    allowed = request.cloud.compute.quota_limits(project_id)
-    body = {name: allowed.get(name, -1) for name in quota_names(request)}
-    return Response(200, {"quota_set": {"id": project_id, **body}})
-
-
-def quota_defaults(request: Request) -> Response:
-    allowed = request.cloud.compute.quota_defaults()
-    body = {name: allowed.get(name, -1) for name in quota_names(request)}
-    return Response(200, {"quota_set": {"id": quota_project(request), **body}})
-
-
-def quota_detail(request: Request) -> Response:
-    project_id = quota_project(request)
-    allowed, used = request.cloud.compute.quota_usage(project_id)
-    body = {name: {"limit": allowed.get(name, -1), "in_use": used.get(name, 0), "reserved": 0}
-            for name in quota_names(request)}
-    return Response(200, {"quota_set": {"id": project_id, **body}})
-
-
-def update_quota(request: Request) -> Response:
-    changes = request.decode(wire.UpdateQuota).quota_set
-    names = quota_names(request)
-    given = {name: value for name, value in structs.asdict(changes).items() if value is not UNSET}
-    force = wire.truth(given.pop("force", UNSET), "force")
-    given.pop("tenant_id", None)
-    for name in given.keys() - set(names):
-        raise wire.unexpected("quota_set", name)
-    wanted = {name: wire.whole(value, name, -1) for name, value in given.items()}
-    allowed = request.cloud.compute.set_quota(request.params["project_id"], wanted, force=force)
-    return Response(200, {"quota_set": {name: allowed.get(name, -1) for name in names}})
-
-
-def reset_quota(request: Request) -> Response:
-    request.cloud.compute.reset_quota(request.params["project_id"])
-    return Response(202)
 
 
 # -- usage
@@ -232,7 +149,7 @@ def hypervisors_detail(request: Request) -> Response:
 def hypervisor_page(request: Request, render: Any) -> Response:
     hosts, limit = request.cloud.compute.hosts(), MAX_LIMIT
     if request.at_least(2, 33):
-        limit = limit_of(request) or MAX_LIMIT
+        limit = limit_of(request)
         hosts = after_marker(request, hosts)
     if request.at_least(2, 53) and (pattern := request.arg("hypervisor_hostname_pattern")):
         hosts = [host for host in hosts if pattern in host.row.name]

@@ -38,8 +38,6 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
     """Raises BadRequest for what this microversion or Pilvi does not know, and values that make no sense."""
     new = body.server
     wire.known(request, new, wire.SERVER_FIELDS)
-    if new.personality:
-        raise BadRequest("Personality files are not served: pass user_data instead, which cloud-init reads.")
     if new.trusted_image_certificates:
         raise BadRequest("Image signature certificate validation is not enabled.")
     least, most = counts(new)
@@ -52,6 +50,7 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
         user_data=wire.user_data(new.user_data), config_drive=wire.truth(new.config_drive, "config_drive"),
         min_count=least, max_count=most, availability_zone=set_or(new.availability_zone),
         host=forced_host(new), hints=wire.scheduler_hints(body), keep_unplaced=True,
+        personality=wire.personality(new.personality),
         admin_password=set_or(new.adminPass) or request.cloud.ids.secret(ADMIN_PASSWORD_LENGTH),
         description=described(request, new), disk_config=wire.disk_config(new.disk_config),
         access_ip_v4=wire.address(new.accessIPv4, "accessIPv4", 4),

@@ -6,11 +6,14 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pilvi import quota
 from pilvi.compute import store_catalog as store
@@ -19,21 +22,24 @@ from pilvi.faults import BadRequest, Conflict, NotFound, OverLimit
 from pilvi.policy import Context
 
 RSA_BITS = 2048
+UPN = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")  # user principal name
 
 
 class Keypairs(Base):
     def create_keypair(self, context: Context, name: str, public_key: str, *, type: str = "ssh",
                        user_id: str | None = None) -> sa.Row:
-        """Keeps a public key in OpenSSH's format.
+        """Keeps a public key in OpenSSH's format, or (type x509) a certificate in PEM.
 
-        Raises BadRequest for one that is none, Conflict for a name that the user has already, OverLimit."""
+        Raises BadRequest for one that is neither, Conflict for a name that the user has already, OverLimit."""
         owner = user_id or context.user_id
-        fingerprint = fingerprint_of(public_key)
+        fingerprint = fingerprint_of(public_key) if type == "ssh" else certificate_fingerprint(public_key)
         with self.db.transaction() as tx:
             tx.lock("quota", "user", owner)
             if store.keypair(tx, owner, name):
                 raise Conflict(f"Key pair '{name}' already exists.")
-            limit = quota.limits(tx, "compute", context.project_id or "")["key_pairs"]
+            project_id = context.project_id or ""
+            limits = quota.limits(tx, "compute", project_id) | quota.user_limits(tx, "compute", project_id, owner)
+            limit = limits["key_pairs"]
             if limit != quota.UNLIMITED and store.count_keypairs(tx, owner) >= limit:
                 raise OverLimit("Quota exceeded, too many key pairs.")
             store.insert_keypair(tx, user_id=owner, name=name, type=type, public_key=public_key.strip(),
@@ -76,6 +82,34 @@ def fingerprint_of(public_key: str) -> str:
         raise BadRequest(f"Keypair data is invalid: failed to generate fingerprint: {error}") from None
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
     return ":".join(digest[at:at + 2] for at in range(0, 32, 2))
+
+
+def certificate_fingerprint(certificate: str) -> str:
+    """SHA-1 of an X.509 certificate in colon form. Raises BadRequest where it is none in PEM."""
+    try:
+        digest = x509.load_pem_x509_certificate(certificate.encode()).fingerprint(hashes.SHA1()).hex()
+    except ValueError as error:
+        raise BadRequest(f"Keypair data is invalid: failed to generate X509 fingerprint: {error}") from None
+    return ":".join(digest[at:at + 2] for at in range(0, 40, 2))
+
+
+def generate_certificate(user_id: str, now: int, serial: int) -> tuple[str, str]:
+    """A new RSA key with a certificate of its own for logging in (WinRM's client authentication), both in PEM.
+
+    `now` in microseconds; it is good for ten years. The key is not kept."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user_id[:64])])
+    principal = x509.OtherName(UPN, b"\x0c" + bytes([len(user_id[:64]) + 10]) + f"{user_id[:64]}@localhost".encode())
+    begin = datetime.fromtimestamp(now // 1_000_000, UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(serial).not_valid_before(begin).not_valid_after(begin + timedelta(days=3650))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([principal]), critical=False)
+        .sign(key, hashes.SHA256()))
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
+                                serialization.NoEncryption())
+    return private.decode(), certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def generate(comment: str) -> tuple[str, str]:

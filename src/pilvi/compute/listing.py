@@ -10,7 +10,7 @@ from pilvi.compute.states import states_of
 from pilvi.compute.wire import invalid, unexpected
 from pilvi.engine.clock import parse_time
 from pilvi.faults import BadRequest, Forbidden
-from pilvi.http.pagination import MAX_LIMIT, limit_of
+from pilvi.http.pagination import limit_of
 from pilvi.http.request import Request, boolean, integer
 
 PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir", "all_tenants"})
@@ -63,19 +63,17 @@ class ServerList(NamedTuple):
 
 def server_list(request: Request) -> ServerList:
     """Raises BadRequest for a filter's value that makes no sense, Forbidden for administrators' matters."""
-    context, admin = request.context, request.context.is_admin
+    context = request.context
     if request.at_least(2, 75):
         for name in request.query.keys() - KNOWN:
             raise unexpected("query", name)
-    limit = limit_of(request) or MAX_LIMIT
+    limit = limit_of(request)
     all_projects = request.arg("all_tenants") == "" or bool(request.flag("all_tenants", False))
-    if all_projects and not admin:
+    if all_projects and not context.is_admin:
         raise Forbidden("Policy doesn't allow os_compute_api:servers:detail:get_all_tenants to be performed.")
     query = ServerQuery(limit=limit, marker=request.arg("marker"), sort=_sort(request))
-    if admin and (project := request.arg("project_id", request.arg("tenant_id"))):
-        query.project_id, all_projects = project, True
-    elif not all_projects:
-        query.project_id = context.project_id
+    # An administrator who names a project is heeded only when asking for all projects, as in Nova.
+    query.project_id = request.arg("project_id", request.arg("tenant_id")) if all_projects else context.project_id
     _plain(request, query)
     _times(request, query)
     nothing = _states(request, query)

@@ -38,6 +38,7 @@ RULES: dict[str, Rule] = {
     "limits": READER,
     "quotas:show": READER,
     "quotas:update": ADMIN,
+    "quota_classes:show": READER,
     "usage:show": READER,
     "usage:list": ADMIN,
     "availability_zones": READER,

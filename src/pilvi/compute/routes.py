@@ -13,6 +13,7 @@ from pilvi.compute import handlers_events as events
 from pilvi.compute import handlers_extensions, policy, routes_admin, routes_legacy
 from pilvi.compute import handlers_interfaces as cards
 from pilvi.compute import handlers_migrations as migrations
+from pilvi.compute import handlers_quotas as quotas
 from pilvi.compute import handlers_servers as servers
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
@@ -21,6 +22,7 @@ from pilvi.http.routing import Api, Microversions, Route, plain_fault
 SERVER = "/v2.1/servers/{server_id}"
 FLAVOR = "/v2.1/flavors/{flavor_id}"
 QUOTA = "/v2.1/os-quota-sets/{project_id}"
+QUOTA_CLASS = "/v2.1/os-quota-class-sets/{name}"
 
 ROUTES = (
     Route("GET", "", cloud.versions, None),
@@ -85,12 +87,14 @@ ROUTES = (
     Route("GET", "/v2.1/os-console-auth-tokens/{token}", consoles.auth_token, "console_tokens"),
     Route("POST", "/v2.1/os-server-external-events", events.create, "external_events"),
 
-    Route("GET", "/v2.1/limits", cloud.limits, "limits"),
-    Route("GET", QUOTA, cloud.quota, "quotas:show"),
-    Route("PUT", QUOTA, cloud.update_quota, "quotas:update"),
-    Route("DELETE", QUOTA, cloud.reset_quota, "quotas:update"),
-    Route("GET", QUOTA + "/defaults", cloud.quota_defaults, "quotas:show"),
-    Route("GET", QUOTA + "/detail", cloud.quota_detail, "quotas:show"),
+    Route("GET", "/v2.1/limits", quotas.limits, "limits"),
+    Route("GET", QUOTA, quotas.quota, "quotas:show"),
+    Route("PUT", QUOTA, quotas.update_quota, "quotas:update"),
+    Route("DELETE", QUOTA, quotas.reset_quota, "quotas:update"),
+    Route("GET", QUOTA + "/defaults", quotas.quota_defaults, "quotas:show"),
+    Route("GET", QUOTA + "/detail", quotas.quota_detail, "quotas:show"),
+    Route("GET", QUOTA_CLASS, quotas.quota_class, "quota_classes:show"),
+    Route("PUT", QUOTA_CLASS, quotas.update_quota_class, "quotas:update"),
     Route("GET", "/v2.1/os-simple-tenant-usage", cloud.usage_list, "usage:list"),
     Route("GET", "/v2.1/os-simple-tenant-usage/{project_id}", cloud.usage, "usage:show"),
 

@@ -152,11 +152,13 @@ _IN_USE = (
               sa.func.coalesce(sa.func.sum(S.ram), 0))
     .where(S.project_id == sa.bindparam("project_id"), S.deleted_at.is_(None))
 )
+_IN_USE_BY = _IN_USE.where(S.user_id == sa.bindparam("user_id"))
 
 
-def in_use(tx: Tx, project_id: str) -> dict[str, int]:
-    """Instances, cores and MiB of memory that count against a project's quota."""
-    instances, cores, ram = tx.one(_IN_USE, {"project_id": project_id})
+def in_use(tx: Tx, project_id: str, user_id: str | None = None) -> dict[str, int]:
+    """Instances, cores and MiB of memory that count against the quota of a project, or of one user in it."""
+    statement = _IN_USE if user_id is None else _IN_USE_BY
+    instances, cores, ram = tx.one(statement, {"project_id": project_id, "user_id": user_id})
     return {"instances": instances, "cores": int(cores), "ram": int(ram)}
 
 

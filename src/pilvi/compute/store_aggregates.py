@@ -80,8 +80,10 @@ def select_groups(tx: Tx, project_id: str | None, *, offset: int = 0, limit: int
     return tx.all(sa.select(server_groups).where(*owner).order_by(G.seq, G.id).offset(offset).limit(limit))
 
 
-def count_groups(tx: Tx, project_id: str) -> int:
-    return tx.scalar(sa.select(sa.func.count()).select_from(server_groups).where(G.project_id == project_id))
+def count_groups(tx: Tx, project_id: str, user_id: str | None = None) -> int:
+    """Those of a project, or those of them that one user made."""
+    owner = [G.user_id == user_id] if user_id is not None else []
+    return tx.scalar(sa.select(sa.func.count()).select_from(server_groups).where(G.project_id == project_id, *owner))
 
 
 def delete_group(tx: Tx, group_id: str) -> None:

@@ -46,6 +46,7 @@ servers = sa.Table(
     sa.Column("disk_config", sa.String(8), nullable=False, default="MANUAL"),
     sa.Column("reservation_id", sa.String(32), nullable=False),
     sa.Column("launch_index", sa.Integer, nullable=False, default=0),
+    sa.Column("personality", sa.JSON),  # files for the guest: [{"path", "contents" in base64}]
     sa.Column("server_group_id", sa.String(36)),
     sa.Column("scheduler_hints", sa.JSON),  # as they were given, which microversion 2.100 shows
     sa.Column("image_properties", sa.JSON),  # of the image as it was when the disk was made from it

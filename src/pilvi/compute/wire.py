@@ -47,6 +47,11 @@ class Nic(Body):
     tag: Tag | UnsetType = UNSET
 
 
+class InjectedFile(Body):
+    path: Annotated[str, Meta(pattern=r"^[^\x00]+\Z")]
+    contents: str
+
+
 class GroupName(Body):
     name: Name
 
@@ -96,7 +101,7 @@ class ServerNew(Body):
     host: Name | UnsetType = UNSET
     hypervisor_hostname: Name | UnsetType = UNSET
     trusted_image_certificates: list[str] | UnsetType | None = UNSET
-    personality: list[Any] | UnsetType = UNSET
+    personality: list[InjectedFile] | UnsetType = UNSET
     block_device_mapping_v2: list[BlockDevice] | UnsetType = UNSET
     block_device_mapping: list[BlockDevice] | UnsetType = UNSET
 
@@ -296,6 +301,9 @@ class CreateKeypair(Body):
 # -- quotas, services
 
 
+QuotaClass = Annotated[str, Meta(min_length=1, max_length=50)]
+
+
 class QuotaChanges(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     instances: Whole | UnsetType = UNSET
     cores: Whole | UnsetType = UNSET
@@ -307,6 +315,10 @@ class QuotaChanges(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=Tru
     injected_files: Whole | UnsetType = UNSET
     injected_file_content_bytes: Whole | UnsetType = UNSET
     injected_file_path_bytes: Whole | UnsetType = UNSET
+    fixed_ips: Whole | UnsetType = UNSET
+    floating_ips: Whole | UnsetType = UNSET
+    security_groups: Whole | UnsetType = UNSET
+    security_group_rules: Whole | UnsetType = UNSET
     force: Flag | UnsetType = UNSET
     tenant_id: str | UnsetType = UNSET
 
@@ -381,6 +393,16 @@ def user_data(value: str | UnsetType) -> str | None:
     except (binascii.Error, ValueError):
         raise invalid("user_data", "It is not a 'base64'") from None
     return value
+
+
+def personality(files: list[InjectedFile] | UnsetType) -> list[dict[str, str]]:
+    """Files to put into a guest. Raises BadRequest where one's contents are not base64."""
+    for file in files or ():
+        try:
+            base64.b64decode("".join(file.contents.split()), validate=True)
+        except (binascii.Error, ValueError):
+            raise invalid("personality", f"The contents of {file.path} are not a 'base64'") from None
+    return [{"path": file.path, "contents": file.contents} for file in files or ()]
 
 
 def disk_config(value: str | UnsetType) -> str:

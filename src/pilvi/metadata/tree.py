@@ -53,8 +53,10 @@ def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any],
         ec2["user-data"] = user_data
     return {
         "openstack": {
-            version: _openstack(server, network_data, user_data, version, devices(ports, addresses or {}))
-            for version in OPENSTACK_VERSIONS
+            **{version: _openstack(server, network_data, user_data, version, devices(ports, addresses or {}))
+               for version in OPENSTACK_VERSIONS},
+            "content": {f"{number:04}": base64.b64decode("".join(file["contents"].split()))
+                        for number, file in enumerate(server.personality or ())},
         },
         **{version: ec2 for version in EC2_VERSIONS},
     }
@@ -71,6 +73,7 @@ def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any],
             for name, content in tree["openstack"][version].items()
             if name != "password"
         }
+    files |= {f"openstack/content/{name}": content for name, content in tree["openstack"]["content"].items()}
     files["ec2/latest/meta-data.json"] = json.dumps(_plain(tree["latest"]["meta-data"])).encode()
     if "user-data" in tree["latest"]:
         files["ec2/latest/user-data"] = tree["latest"]["user-data"]
@@ -133,6 +136,9 @@ def _openstack(
     if server.key_name:
         facts["public_keys"] = {server.key_name: server.key_public}
         facts["keys"] = [{"name": server.key_name, "type": server.key_type, "data": server.key_public}]
+    if server.personality:
+        facts["files"] = [{"path": file["path"], "content_path": f"/content/{number:04}"}
+                          for number, file in enumerate(server.personality)]
     if server.admin_password:
         facts["admin_pass"] = server.admin_password
     files: dict[str, tuple[str, bytes | None]] = {
