@@ -140,6 +140,14 @@ def upgrade() -> None:
     with op.batch_alter_table('server_groups', schema=None) as batch_op:
         batch_op.create_index('ix_server_groups_project', ['project_id'], unique=False)
 
+    op.create_table('user_quotas',
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('service', sa.String(length=16), nullable=False),
+    sa.Column('resource', sa.String(length=64), nullable=False),
+    sa.Column('limit', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('project_id', 'user_id', 'service', 'resource', name=op.f('pk_user_quotas'))
+    )
     op.create_table('aggregate_hosts',
     sa.Column('aggregate_id', sa.Integer(), nullable=False),
     sa.Column('host', sa.String(length=255), nullable=False),
@@ -284,6 +292,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('os_hash_algo', sa.String(length=16), nullable=True))
 
     with op.batch_alter_table('servers', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('personality', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('server_group_id', sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column('scheduler_hints', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('image_properties', sa.JSON(), nullable=True))
@@ -297,6 +306,7 @@ def downgrade() -> None:
         batch_op.drop_column('image_properties')
         batch_op.drop_column('scheduler_hints')
         batch_op.drop_column('server_group_id')
+        batch_op.drop_column('personality')
 
     with op.batch_alter_table('images', schema=None) as batch_op:
         batch_op.drop_column('os_hash_algo')
@@ -341,6 +351,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_aggregate_hosts_host')
 
     op.drop_table('aggregate_hosts')
+    op.drop_table('user_quotas')
     with op.batch_alter_table('server_groups', schema=None) as batch_op:
         batch_op.drop_index('ix_server_groups_project')
 
