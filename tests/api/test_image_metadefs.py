@@ -172,3 +172,12 @@ def test_what_is_shown_holds_against_the_schemas(client):
     assert made.keys() <= schema["properties"].keys()
     assert made["objects"][0].keys() <= schema["properties"]["objects"]["items"]["properties"].keys()
     assert client("GET", "/v2/schemas/task", status=200).json["properties"].keys() >= {"id", "input", "expires_at"}
+
+
+def test_names_may_hold_anything(client):
+    for name in ("Lab::Clocks", "öä/ \u008d", "a?b#c"):
+        made = client("POST", ALL, ADMIN, 201, json={"namespace": name, "objects": [{"name": "ö"}]})
+        assert made.headers["location"].isascii()
+        made = made.json
+        assert client("GET", made["self"], ADMIN, 200 if "/" not in name else None).status_code in (200, 404)
+        assert made["objects"][0]["self"].isascii()

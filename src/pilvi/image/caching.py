@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pilvi.engine.clock import seconds_text
 from pilvi.faults import BadRequest, NotFound
 from pilvi.image import store, store_locations
 
@@ -55,6 +54,6 @@ def _shown(row: Any) -> dict[str, Any]:
         "image_id": row.image_id,
         "size": row.size,
         "hits": row.hits,
-        "last_accessed": seconds_text(row.accessed_at),
-        "last_modified": seconds_text(row.modified_at),
+        "last_accessed": row.accessed_at / 1e6,  # seconds since 1970, as Glance says it
+        "last_modified": row.modified_at / 1e6,
     }

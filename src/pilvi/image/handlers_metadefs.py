@@ -82,7 +82,7 @@ def _of(request: Request, kind: Kind) -> list[dict[str, Any]]:
 
 
 def list_objects(request: Request) -> Response:
-    path = f"{wire.PATH}/{request.params['namespace']}/objects"
+    path = wire.path(request.params["namespace"], "objects")
     return Response(200, {"objects": _of(request, OBJECT), "first": path, "schema": SCHEMAS + "objects"})
 
 
@@ -92,7 +92,7 @@ def list_properties(request: Request) -> Response:
 
 
 def list_tags(request: Request) -> Response:
-    path = f"{wire.PATH}/{request.params['namespace']}/tags"
+    path = wire.path(request.params["namespace"], "tags")
     tags = [{"name": each["name"]} for each in _of(request, TAG)]
     return Response(200, {"tags": tags, "first": path, "schema": SCHEMAS + "tags"})
 
@@ -105,7 +105,7 @@ def create_tags(request: Request) -> Response:
     """In place of those that there are, unless the header asks to append."""
     namespace, append = request.params["namespace"], request.headers.get("x-openstack-append", "").lower() == "true"
     tags = request.cloud.image.set_tags(request.context, namespace, request.decode(wire.Tags).tags, append)
-    return _created(request, {"tags": tags}, f"{wire.PATH}/{namespace}/tags")
+    return _created(request, {"tags": tags}, wire.path(namespace, "tags"))
 
 
 def create_tag(request: Request) -> Response:
@@ -113,7 +113,7 @@ def create_tag(request: Request) -> Response:
     if len(name) > 80:
         raise BadRequest("Invalid input for a tag: it has at most 80 characters.")
     made = request.cloud.image.create_definition(request.context, namespace, TAG, wire.Tag(name))
-    return _created(request, made, f"{wire.PATH}/{namespace}/tags/{name}")
+    return _created(request, made, wire.path(namespace, "tags", name))
 
 
 def show_property(request: Request) -> Response:
@@ -127,7 +127,7 @@ def _creator(kind: Kind, shape: type, path: str) -> Callable[[Request], Response
     def create(request: Request) -> Response:
         wanted, namespace = request.decode(shape), request.params["namespace"]
         made = request.cloud.image.create_definition(request.context, namespace, kind, wanted)
-        return _created(request, made, f"{wire.PATH}/{namespace}/{path}/{made['name']}")
+        return _created(request, made, wire.path(namespace, path, made["name"]))
 
     return create
 

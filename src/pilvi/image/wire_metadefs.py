@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import msgspec
 import sqlalchemy as sa
@@ -100,19 +101,24 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def path(namespace: str, *rest: str) -> str:
+    """Of a namespace, or what is in it: names may hold anything."""
+    return "/".join((PATH, *(quote(part, safe=":") for part in (namespace, *rest))))
+
+
 def namespace(row: sa.Row, associations: list[sa.Row]) -> dict[str, Any]:
     names = ("namespace", "display_name", "description", "visibility", "protected", "owner")
     return _filled({name: getattr(row, name) for name in names}) | {
         **_times(row),
         **({"resource_type_associations": [resource_type(each) for each in associations]} if associations else {}),
-        "self": f"{PATH}/{row.namespace}",
+        "self": path(row.namespace),
         "schema": "/v2/schemas/metadefs/namespace",
     }
 
 
 def object_(row: sa.Row, namespace: str) -> dict[str, Any]:
     shown = {"name": row.name, "required": [], "properties": {}, **row.body, **_times(row)}
-    return {**shown, "self": f"{PATH}/{namespace}/objects/{row.name}", "schema": "/v2/schemas/metadefs/object"}
+    return {**shown, "self": path(namespace, "objects", row.name), "schema": "/v2/schemas/metadefs/object"}
 
 
 def property_(row: sa.Row, namespace: str = "") -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from openstackclient.shell import OpenStackShell
+from osc_lib.clientmanager import ClientCache, ClientManager
 
 from pilvi.cli.client import Client
 from tests.support.wait import eventually
@@ -79,6 +80,9 @@ class Shell:
         cloud = "pilvi-admin" if user == "admin" else user
         out = io.StringIO()
         logging.getLogger().handlers.clear()  # an earlier command's, which write where that wrote
+        for cache in vars(ClientManager).values():
+            if isinstance(cache, ClientCache):
+                cache._handle = None  # an earlier command's client, which is that command's user
         before = os.environ.get("OS_CLIENT_CONFIG_FILE")
         os.environ["OS_CLIENT_CONFIG_FILE"] = str(self._clouds)
         try:
