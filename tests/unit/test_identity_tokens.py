@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 
 import pytest
+from click.testing import CliRunner
 from cryptography.fernet import InvalidToken
 
+from pilvi.cli.main import main
 from pilvi.identity import passwords, tokens
 from pilvi.identity.keys import KEPT, Keys
 
@@ -113,3 +116,39 @@ def test_passwords():
     assert not passwords.matches("nobody's password", None)
     assert not passwords.matches("right", "no hash")
     assert "$m=19456,t=2,p=1$" in kept
+
+
+def test_a_rotation_elsewhere_takes_effect_at_once(tmp_path):
+    serving, command = Keys(tmp_path / "keys"), Keys(tmp_path / "keys")
+    old = serving.encrypt(b"x", 1_700_000_000)
+    assert command.rotate() == 1
+    new = serving.encrypt(b"y", 1_700_000_000)
+    for path in (tmp_path / "keys").iterdir():
+        if path.name == "0":
+            path.unlink()
+    later = Keys(tmp_path / "keys")
+    assert later.decrypt(new) == b"y"
+    with pytest.raises(InvalidToken):
+        later.decrypt(old)
+
+
+def test_the_command_rotates_and_says_when_it_must_wait(tmp_path):
+    Keys(tmp_path / "identity").encrypt(b"x", 0)
+
+    def run(*more):
+        return CliRunner().invoke(main, ["keys", "rotate", "--state", str(tmp_path), *more])
+
+    for number, older in ((1, "0"), (2, "1, 0")):
+        done = run()
+        assert done.exit_code == 0, done.output
+        assert f"{number} seals new tokens; older keys read on: {older}." in done.output
+    done = run()
+    assert done.exit_code == 1
+    assert "may be in use for 12.0 hours" in done.output
+    assert sorted(path.name for path in (tmp_path / "identity").iterdir()) == ["0", "1", "2"]
+    assert run("--force").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "identity").iterdir()) == ["1", "2", "3"]
+    os.utime(tmp_path / "identity" / "2", (0, 0))
+    assert run().exit_code == 0
+    missing = CliRunner().invoke(main, ["keys", "rotate", "--state", str(tmp_path / "none")])
+    assert (missing.exit_code, "no cloud has been up" in missing.output) == (1, True)

@@ -13,6 +13,7 @@ COMMANDS = {
     "status": ("pilvi.cli.status", "Show what runs: the API, hosts, reconcilers, engines."),
     "doctor": ("pilvi.cli.doctor", "Check each requirement of this machine, and say how to meet it."),
     "image": ("pilvi.cli.image", "Build guest images."),
+    "keys": ("pilvi.cli.keys", "Change the keys that tokens are sealed with."),
     "explain": ("pilvi.cli.explain", "Tell what happened to a thing, and why."),
     "serve": ("pilvi.cli.serve", "Run the cloud in this process (what `up` starts)."),
 }

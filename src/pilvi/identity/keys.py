@@ -25,10 +25,11 @@ class Keys:
         self._lock = threading.Lock()
         self._seen: frozenset[str] = frozenset()
         self._fernet: MultiFernet | None = None
+        self._loaded_at = -1  # when the folder had changed last as the keys were read
 
     def encrypt(self, data: bytes, seconds: int) -> str:
         """`seconds` since 1970 is the moment that the token's outer layer shows."""
-        fernet = self._fernet or self._load()
+        fernet = self._fernet if self._fernet is not None and self._changed_at() == self._loaded_at else self._load()
         # "=" needs escaping in URLs and says nothing: left out.
         return fernet.encrypt_at_time(data, seconds).rstrip(b"=").decode()
 
@@ -42,14 +43,42 @@ class Keys:
                 raise
             return self._load().decrypt(padded)
 
-    def rotate(self) -> None:
-        """A new key comes into use; of the old ones the newest KEPT - 1 stay."""
+    def rotate(self) -> int:
+        """A new key comes into use, here and wherever these keys are used; its number.
+
+        Of the old ones the newest KEPT - 1 stay."""
         with self._lock:
-            numbers = sorted(map(int, self._names()))
-            self._write(numbers[-1] + 1 if numbers else 0)
+            numbers = self._numbers()
+            new = numbers[-1] + 1 if numbers else 0
+            self._write(new)
             for number in numbers[: -(KEPT - 1)]:
                 (self._folder / str(number)).unlink(missing_ok=True)
         self._load()
+        return new
+
+    def older(self) -> list[str]:
+        """The keys that only read, the newest first."""
+        return [str(number) for number in reversed(self._numbers()[:-1])]
+
+    def in_use_until(self, lifetime: float) -> float:
+        """When the last token ends, seconds since 1970, whose key the next rotation drops; 0 where it drops none.
+
+        `lifetime` of a token, in seconds; a key sealed tokens until the one after it was made."""
+        dropped = self._numbers()[: -(KEPT - 1)]
+        if not dropped:
+            return 0
+        successor = self._numbers()[len(dropped)]
+        return (self._folder / str(successor)).stat().st_mtime + lifetime
+
+    def _numbers(self) -> list[int]:
+        return sorted(map(int, self._names()))
+
+    def _changed_at(self) -> int:
+        """One call of the system for each token that is issued: a rotation elsewhere takes effect at once."""
+        try:
+            return os.stat(self._folder).st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _names(self) -> frozenset[str]:
         if not self._folder.is_dir():
@@ -58,15 +87,14 @@ class Keys:
 
     def _load(self) -> MultiFernet:
         with self._lock:
-            names = self._names()
-            if not names:
+            if not self._names():
                 self._write(0)
-                names = self._names()
+            loaded_at, names = self._changed_at(), self._names()
             newest_first = sorted(names, key=int, reverse=True)
             fernet = MultiFernet(
                 [Fernet((self._folder / name).read_bytes().strip()) for name in newest_first]
             )
-            self._seen, self._fernet = names, fernet
+            self._seen, self._fernet, self._loaded_at = names, fernet, loaded_at
             return fernet
 
     def _write(self, number: int) -> None:
