@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from urllib.parse import quote
 
 import msgspec
 import pytest
 
 from pilvi.db import metadata
 from pilvi.engine.clock import ManualClock
-from pilvi.faults import NotFound, Unauthorized
+from pilvi.faults import Forbidden, NotFound, Unauthorized
 from pilvi.identity import store, wire
+from pilvi.identity.oauth_signature import SignedRequest
+from pilvi.identity.store_delegation import former_passwords
 from pilvi.identity.store_grants import Assignment
 from pilvi.identity.tables import groups, projects, revocations, roles, users
 from pilvi.policy import Context
+from pilvi.settings import IdentitySettings
 from tests.support.identity import PASSWORDS, identity_on
 from tests.support.postgresql import postgresql
 
@@ -324,3 +332,93 @@ def test_the_same_grant_and_revocation_at_the_same_moment(two):
     assert {type(each.exception()) for each in ended} <= {type(None), NotFound}
     assert holds(second, text) is None
     assert [row.id for row in second.granted(ROOT, wanted)] == [role]
+
+
+# What may happen once only, tried by many at the same moment
+
+
+def context_of(identity, name):
+    return identity.internal_context(name, name, "req-1")
+
+
+def outcomes(calls):
+    """How many succeeded, and the kinds of what the others raised."""
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(call) for call in calls]
+    raised = [type(each.exception()) for each in done if each.exception() is not None]
+    return len(done) - len(raised), set(raised)
+
+
+def test_the_uses_of_a_trust_are_given_out_once(two):
+    first, second, _ = two
+    trustor, trustee = context_of(first, "pilvi"), context_of(first, "oscloud")
+    wanted = wire.TrustNew(
+        trustor.user_id, trustee.user_id, True, trustor.project_id, [wire.RoleRef(name="member")], remaining_uses=3
+    )
+    trust = first.create_trust(trustor, wanted, {})
+    scope = {"OS-TRUST:trust": {"id": trust.id}}
+    calls = [partial(by_password, identity, "oscloud", scope=scope) for identity in (first, second) * 4]
+    assert outcomes(calls) == (3, {Forbidden})
+    with pytest.raises(NotFound):
+        second.trust(trustor, trust.id)
+
+
+def test_a_password_is_changed_by_one_and_kept_for_comparison(two):
+    first, second, _ = two
+    for identity in two[:2]:
+        rules = IdentitySettings(unique_passwords=3, lockout_attempts=100)
+        identity._settings = msgspec.structs.replace(identity._settings, identity=rules)
+    user = key(first, users, "pilvi")
+    calls = [
+        partial(identity.change_password, user, "pilvi-secret", f"new {number}")
+        for number, identity in enumerate((first, second) * 4)
+    ]
+    changed, raised = outcomes(calls)
+    assert (changed, raised) == (1, {Unauthorized})
+    with first._db.read() as tx:
+        assert len(former_passwords(tx, user, 9)) == 1
+    assert outcomes([partial(by_password, identity) for identity in (first, second) * 4]) == (0, {Unauthorized})
+    assert first.row(users, user, "user").failed_count == 8
+
+
+def test_a_signed_request_is_answered_once(two):
+    first, second, clock = two
+    consumer, secret = first.create_consumer("a program", {})
+    said = {
+        "oauth_consumer_key": consumer.id,
+        "oauth_signature_method": "HMAC-SHA1",
+        "oauth_timestamp": str(clock.now() // 1_000_000),
+        "oauth_nonce": "n",
+        "oauth_callback": "oob",
+    }
+    base = "&".join(f"{name}={value}" for name, value in sorted(said.items()))
+    text = "&".join(quote(part, safe="~") for part in ("POST", "http://cloud/request_token", base))
+    signature = base64.b64encode(hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1).digest()).decode()
+    parts = {**said, "oauth_signature": quote(signature, safe="")}
+    header = "OAuth " + ", ".join(f'{name}="{value}"' for name, value in parts.items())
+    request = SignedRequest("POST", "http://cloud/request_token", "", header)
+    project = key(first, projects, "pilvi")
+    calls = [partial(identity.request_token, request, project) for identity in (first, second) * 4]
+    assert outcomes(calls) == (1, {Unauthorized})
+    clock.advance(9 * HOURS)
+    assert first.expire() == 2  # the request token, and that it was asked for
+
+
+def test_queries_of_delegations(two):
+    first, _, _ = two
+    trustor, trustee = context_of(first, "pilvi"), context_of(first, "oscloud")
+    wanted = wire.TrustNew(
+        trustor.user_id, trustee.user_id, True, trustor.project_id, [wire.RoleRef(name="member")]
+    )
+    for _ in range(5):
+        trust = first.create_trust(trustor, wanted, {})
+    text = by_password(first, "oscloud", scope={"OS-TRUST:trust": {"id": trust.id}}).text
+    first._cache.clear()
+    with first._db.counting() as cold:
+        holds(first, text)
+    with first._db.counting() as warm:
+        holds(first, text)
+    with first._db.counting() as listing:
+        assert len(first.trusts(trustor, trustor.user_id, None)) == 5
+    assert (len(warm), len(listing)) == (1, 1)
+    assert len(cold) <= 6, cold

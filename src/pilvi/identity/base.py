@@ -110,9 +110,11 @@ def may_manage(context: Context, domain_id: str | None, action: str) -> None:
 
 
 def role_ids_of(having: Mapping[str, str], wanted: Sequence[wire.RoleRef]) -> list[str] | None:
-    """Ids of the wanted roles, by id or name; None where there are none, or one is not among `having`."""
+    """Ids of the wanted roles, by id or name; None where there are none, or one is not among `having`.
+
+    A client that may not list roles sends the name that it was given as an id."""
     by_name = {name: role for role, name in having.items()}
-    found = [role.id if role.id in having else by_name.get(role.name or "") for role in wanted]
+    found = [role.id if role.id in having else by_name.get(role.name or role.id or "") for role in wanted]
     return sorted(set(found)) if found and None not in found else None
 
 

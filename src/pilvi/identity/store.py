@@ -60,7 +60,9 @@ def ensure(tx: Tx, table: sa.Table, **values: Any) -> bool:
 
     False where there was one."""
     insert_into = postgresql.insert if tx.connection.dialect.name == "postgresql" else sqlite.insert
-    return bool(tx.execute(insert_into(table).values(**values).on_conflict_do_nothing()).rowcount)
+    statement = insert_into(table).values(**values).on_conflict_do_nothing()
+    # Without the option the count of an INSERT is not to be relied upon.
+    return bool(tx.execute(statement.execution_options(preserve_rowcount=True)).rowcount)
 
 
 def update(tx: Tx, table: sa.Table, key: str, values: Mapping[str, Any], duplicate: str = "") -> bool:
