@@ -104,6 +104,9 @@ class FakePlacement:
             reasons.append(f"host {host}: {memory_mib} MiB of memory wanted, {free} free")
         raise NoValidHost("No valid host was found. " + "; ".join(reasons))
 
+    def remove_host(self, tx: Tx, host: str) -> None:
+        assert host not in {name for name, _ in self.claims.values()}
+
     def release(self, tx: Tx, consumer_id: str) -> None:
         self.claims.pop(consumer_id, None)
 

@@ -517,14 +517,17 @@ def test_private_flavors_are_for_those_with_access(user, other, admin):
 
 def test_extra_specs_are_kept(user, admin):
     path = "/flavors/42/os-extra_specs"
-    added = admin.ok("POST", path, {"extra_specs": {"hw:x": "1", "y": 2}})
-    assert added == {"extra_specs": {"hw:x": "1", "y": "2"}}
+    added = admin.ok("POST", path, {"extra_specs": {"hw:cpu_policy": "shared", "y": 2}})
+    assert added == {"extra_specs": {"hw:cpu_policy": "shared", "y": "2"}}
     assert admin.ok("PUT", path + "/y", {"y": "3"}) == {"y": "3"}
-    assert user.ok("GET", path)["extra_specs"] == {"hw:x": "1", "y": "3"}
+    assert user.ok("GET", path)["extra_specs"] == {"hw:cpu_policy": "shared", "y": "3"}
     admin.ok("DELETE", path + "/y")
     user.refused(404, "GET", path + "/y")
     user.refused(403, "POST", path, {"extra_specs": {}})
     admin.refused(400, "POST", path, {"extra_specs": {"a/b": "1"}})
+    admin.refused(400, "POST", path, {"extra_specs": {"hw:cpu_policy": "some"}}, "2.86")
+    admin.refused(400, "PUT", path + "/hw:wings", {"hw:wings": "2"}, "2.86")
+    admin.ok("POST", path, {"extra_specs": {"hw:cpu_policy": "some"}}, "2.85")
 
 
 # -- key pairs
@@ -587,6 +590,61 @@ def test_quotas_are_read_and_set(user, admin):
     admin.refused(400, "PUT", "/os-quota-sets/red", {"quota_set": {"injected_files": 1}}, "2.57")
     admin.refused(400, "PUT", "/os-quota-sets/no-such", {"quota_set": {"cores": 1}})
     admin.refused(400, "PUT", "/os-quota-sets/red", {"quota_set": {"cores": -2}})
+
+
+def test_usage_comes_in_pages_from_2_40_on(user, admin):
+    ids = [user.active(name) for name in ("a", "b", "c")]
+    path = "/os-simple-tenant-usage"
+    assert len(user.ok("GET", f"{path}/red?limit=1", version="2.39")["tenant_usage"]["server_usages"]) == 3
+    seen, query = [], "?limit=2"
+    while query:
+        found = user.ok("GET", f"{path}/red{query}", version="2.40")
+        seen += [each["instance_id"] for each in found["tenant_usage"].get("server_usages", ())]
+        query = "?" + found["tenant_usage_links"][0]["href"].partition("?")[2] if "tenant_usage_links" in found else ""
+    assert seen == ids
+    first = admin.ok("GET", f"{path}?limit=2&detailed=1", version="2.40")
+    assert [len(each["server_usages"]) for each in first["tenant_usages"]] == [2]
+    assert first["tenant_usages_links"][0]["href"].endswith(f"marker={ids[1]}")
+    user.refused(400, "GET", f"{path}/red?marker={IMAGE}", version="2.40")
+    user.refused(400, "GET", f"{path}/red?who=me", version="2.75")
+
+
+def test_a_host_that_is_gone_is_forgotten(cloud, user, admin):
+    aggregate = admin.ok("POST", "/os-aggregates", {"aggregate": {"name": "rack"}})["aggregate"]["id"]
+    for host in ("alpha", "beta"):
+        admin.ok("POST", f"/os-aggregates/{aggregate}/action", {"add_host": {"host": host}})
+    server = user.active()
+    home = admin.ok("GET", f"/servers/{server}")["server"]["OS-EXT-SRV-ATTR:host"]
+    services = {each["host"]: each["id"] for each in admin.ok("GET", "/os-services")["services"]}
+    other = next(host for host in services if host != home)
+    said = admin.refused(409, "DELETE", f"/os-services/{services[home]}")
+    assert f"1 servers are on host {home}" in said
+    assert admin("DELETE", f"/os-services/{services[other]}").status_code == 204
+    assert [each["host"] for each in admin.ok("GET", "/os-services")["services"]] == [home]
+    assert admin.ok("GET", f"/os-aggregates/{aggregate}")["aggregate"]["hosts"] == [home]
+    admin.refused(404, "DELETE", f"/os-services/{services[other]}")
+    admin.refused(400, "DELETE", "/os-services/1")
+    admin.refused(404, "DELETE", "/os-services/99", version="2.52")
+    user.refused(403, "DELETE", f"/os-services/{services[home]}")
+
+
+def test_the_network_is_told_anew(cloud, user, admin):
+    told = []
+    cloud.network.refresh = lambda: told.append(1)
+    server = user.active()
+    assert admin("POST", f"/servers/{server}/action", {"injectNetworkInfo": None}).status_code == 202
+    assert told == [1]
+    user.refused(403, "POST", f"/servers/{server}/action", {"injectNetworkInfo": None})
+    admin.refused(410, "POST", f"/servers/{server}/action", {"resetNetwork": None})
+
+
+def test_hypervisors_say_how_long_they_are_up_from_2_88_on(cloud, admin):
+    cloud.bus.serve("alpha", lambda verb, argument: " 10:00:00 up 1 day" if verb == "uptime" else None)
+    found = admin.ok("GET", "/os-hypervisors/detail", version="2.88")["hypervisors"]
+    assert {each["hypervisor_hostname"]: each["uptime"] for each in found} == {
+        "alpha": " 10:00:00 up 1 day", "beta": None}
+    admin.refused(400, "GET", "/os-hypervisors/1", version="2.53")
+    admin.refused(400, "GET", "/os-hypervisors?limit=1&hypervisor_hostname_pattern=a")
 
 
 def test_hosts_are_hypervisors_services_and_zones(user, admin):

@@ -11,6 +11,7 @@ from pilvi.compute import (
     handlers_interfaces,
     handlers_power,
     handlers_rebuild,
+    handlers_refresh,
 )
 from pilvi.compute.policy import RULES
 from pilvi.faults import BadRequest, Forbidden, NotFound, NotImplementedHere
@@ -41,6 +42,7 @@ MODULES = (
     handlers_interfaces,
     handlers_power,
     handlers_rebuild,
+    handlers_refresh,
 )
 ACTIONS = {name: action for module in MODULES for name, action in module.ACTIONS.items()}
 
@@ -61,6 +63,4 @@ NOT_YET = {
     "restore": "a deleted server is gone at once",
     "changePassword": "log in with a key pair",
     "trigger_crash_dump": "reboot it",
-    "injectNetworkInfo": "reboot it",
-    "resetNetwork": "reboot it",
 }

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import UNSET
 
 from pilvi.compute import keypairs, views, wire
+from pilvi.compute.extra_specs import check as check_extra_spec
 from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.http.pagination import limit_of, next_links
 from pilvi.http.request import Request, Response, integer
@@ -101,6 +102,9 @@ def extra_specs(request: Request) -> Response:
 
 def add_extra_specs(request: Request) -> Response:
     specs = {name: str(value) for name, value in request.decode(wire.ExtraSpecs).extra_specs.items()}
+    if request.at_least(2, 86):
+        for name, value in specs.items():
+            check_extra_spec(name, value)
     request.cloud.compute.add_extra_specs(request.params["flavor_id"], specs)
     return Response(200, {"extra_specs": specs})
 
@@ -117,6 +121,8 @@ def set_extra_spec(request: Request) -> Response:
     new, key = request.decode(dict[wire.MetadataKey, wire.Text255 | int | float]), request.params["key"]
     if list(new) != [key]:
         raise BadRequest("Request body and URI mismatch")
+    if request.at_least(2, 86):
+        check_extra_spec(key, str(new[key]))
     request.cloud.compute.add_extra_specs(request.params["flavor_id"], {key: str(new[key])})
     return Response(200, {key: str(new[key])})
 

@@ -1,4 +1,4 @@
-"""Versions, limits, quotas, usage, and the hosts as hypervisors, services and zones."""
+"""Versions, and the hosts as hypervisors, services and zones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from msgspec import UNSET
 from pilvi.compute import wire
 from pilvi.compute.service import HostView
 from pilvi.compute.views import PREFIX
-from pilvi.engine.clock import micros_text, parse_time
+from pilvi.engine.clock import micros_text
 from pilvi.faults import BadRequest, NotFound
 from pilvi.http.pagination import MAX_LIMIT, limit_of, next_links
-from pilvi.http.request import Request, Response
+from pilvi.http.request import Request, Response, integer
 
 OLDEST, NEWEST = "2.1", "2.104"
 
@@ -46,64 +46,6 @@ def version_detail(body: dict[str, Any], number: str) -> Response:
     kind = f"application/vnd.openstack.compute+json;version={number}"
     body["media-types"] = [{"base": "application/json", "type": kind}]
     return Response(200, {"version": body})
-
-
-# -- usage
-
-
-def usage_list(request: Request) -> Response:
-    since, until = usage_time(request)
-    rows = request.cloud.compute.usage(request.context, since, until, None)
-    by_project: dict[str, list[Any]] = {}
-    for row in rows:
-        by_project.setdefault(row.project_id, []).append(row)
-    detailed = request.arg("detailed") == "1"
-    return Response(200, {"tenant_usages": [usage_view(request, project_id, each, since, until, detailed)
-                                            for project_id, each in by_project.items()]})
-
-
-def usage(request: Request) -> Response:
-    since, until = usage_time(request)
-    project_id = request.params["project_id"]
-    rows = request.cloud.compute.usage(request.context, since, until, project_id)
-    body = usage_view(request, project_id, rows, since, until, True) if rows else {}
-    return Response(200, {"tenant_usage": body})
-
-
-def usage_time(request: Request) -> tuple[int, int]:
-    """From `start` (four weeks ago) to `end` (now). Raises BadRequest."""
-    now = request.cloud.clock.now()
-    try:
-        until = parse_time(request.arg("end")) if request.arg("end") else now
-        since = parse_time(request.arg("start")) if request.arg("start") else now - 28 * 86_400_000_000
-    except (ValueError, OverflowError) as error:
-        raise BadRequest(f"Datetime is in invalid format: {error}") from None
-    if since > until:
-        raise BadRequest("Invalid start time. The start time cannot occur after the end time.")
-    return since, min(until, now)
-
-
-def usage_view(request: Request, project_id: str, rows: Any, since: int, until: int,
-               detailed: bool) -> dict[str, Any]:
-    servers, totals = [], dict.fromkeys(("hours", "local_gb_usage", "memory_mb_usage", "vcpus_usage"), 0.0)
-    for row in rows:
-        end = min(row.terminated_at or until, until)
-        hours = max(end - max(row.launched_at, since), 0) / 3_600_000_000
-        disk = row.flavor["disk"] + row.flavor["ephemeral"]
-        totals = {"hours": totals["hours"] + hours, "local_gb_usage": totals["local_gb_usage"] + hours * disk,
-                  "memory_mb_usage": totals["memory_mb_usage"] + hours * row.ram,
-                  "vcpus_usage": totals["vcpus_usage"] + hours * row.vcpus}
-        servers.append({
-            "instance_id": row.id, "name": row.name, "tenant_id": project_id, "flavor": row.flavor["name"],
-            "hours": hours, "vcpus": row.vcpus, "memory_mb": row.ram, "local_gb": disk,
-            "started_at": micros_text(row.launched_at),
-            "ended_at": row.terminated_at and micros_text(row.terminated_at),
-            "state": "terminated" if row.terminated_at else row.vm_state,
-            "uptime": ((row.terminated_at or request.cloud.clock.now()) - row.launched_at) // 1_000_000,
-        })
-    body = {"tenant_id": project_id, "start": micros_text(since), "stop": micros_text(until),
-            **{f"total_{name}": total for name, total in totals.items()}}
-    return body | {"server_usages": servers} if detailed else body
 
 
 # -- availability zones
@@ -148,6 +90,7 @@ def hypervisors_detail(request: Request) -> Response:
 
 def hypervisor_page(request: Request, render: Any) -> Response:
     hosts, limit = request.cloud.compute.hosts(), MAX_LIMIT
+    check_hypervisor_query(request)
     if request.at_least(2, 33):
         limit = limit_of(request)
         hosts = after_marker(request, hosts)
@@ -161,6 +104,17 @@ def hypervisor_page(request: Request, render: Any) -> Response:
     if request.at_least(2, 33) and (links := next_links(request, hosts, limit, last)):
         body["hypervisors_links"] = links
     return Response(200, body)
+
+
+def check_hypervisor_query(request: Request) -> None:
+    """Raises BadRequest for parameters that there are not, or not together."""
+    query = request.query
+    if "hypervisor_hostname_pattern" in query and {"limit", "marker"} & query.keys():
+        raise BadRequest("Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not "
+                         "supported.")
+    if request.at_least(2, 75):
+        for name in query.keys() - {"limit", "marker", "hypervisor_hostname_pattern", "with_servers"}:
+            raise wire.unexpected("query", name)
 
 
 def after_marker(request: Request, hosts: list[HostView]) -> list[HostView]:
@@ -199,8 +153,16 @@ def hypervisor_detail(request: Request, host: HostView) -> dict[str, Any]:
             "disabled_reason": row.disabled_reason},
     }
     if request.at_least(2, 88):  # what Placement knows better is not shown any more
-        return body | {"uptime": None}
+        return body | {"uptime": uptime_of(request, host)}
     return body | totals([host]) | {"cpu_info": {} if request.at_least(2, 28) else "{}"}
+
+
+def uptime_of(request: Request, host: HostView) -> str | None:
+    """None while the host does not answer."""
+    try:
+        return request.cloud.compute.host_uptime(host.row.name) if host.up else None
+    except BadRequest:
+        return None
 
 
 def totals(hosts: list[HostView]) -> dict[str, Any]:
@@ -219,6 +181,8 @@ def totals(hosts: list[HostView]) -> dict[str, Any]:
 
 def hypervisor(request: Request) -> Response:
     wanted = request.params["hypervisor_id"]
+    if request.at_least(2, 53):
+        wire.check(wanted, wire.Uuid, "id")
     for host in request.cloud.compute.hosts():
         if str(hypervisor_id(request, host)) == wanted:
             return Response(200, {"hypervisor": hypervisor_detail(request, host)})
@@ -234,6 +198,9 @@ def hypervisor_statistics(request: Request) -> Response:
 
 
 def services(request: Request) -> Response:
+    if request.at_least(2, 75):
+        for each in request.query.keys() - {"binary", "host"}:
+            raise wire.unexpected("query", each)
     binary, name = request.arg("binary"), request.arg("host")
     hosts = request.cloud.compute.hosts() if binary in (None, "nova-compute") else []
     return Response(200, {"services": [service_view(request, host) for host in hosts
@@ -262,6 +229,20 @@ def update_service(request: Request) -> Response:
             changed = request.cloud.compute.change_host(host.row.name, **values)
             return Response(200, {"service": service_view(request, changed)})
     raise NotFound(f"Service {service_id} could not be found.")
+
+
+def delete_service(request: Request) -> Response:
+    """A host that is no more. Raises NotFound, and Conflict while it has servers."""
+    service_id, by_uuid = request.params["service_id"], request.at_least(2, 53)
+    if by_uuid:
+        wire.check(service_id, wire.Uuid, "id")
+    for host in request.cloud.compute.hosts():
+        if service_id == (host.row.service_id if by_uuid else str(host.row.number)):
+            request.cloud.compute.delete_host(host.row.name)
+            return Response(204)
+    if not by_uuid:
+        integer(service_id, "id")
+    raise NotFound(f"Service {service_id} not found.")
 
 
 def service_values(changes: wire.ServiceChanges, host: HostView) -> dict[str, Any]:

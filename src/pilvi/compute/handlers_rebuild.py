@@ -32,8 +32,6 @@ def rebuild(request: Request, server_id: str, value: Any) -> Response:
 
 def rebuild_wanted(body: wire_migrations.Rebuild, password: str) -> RebuildWanted:
     """Raises BadRequest for what is not served, and values that make no sense."""
-    if body.personality:
-        raise BadRequest("Personality files are not served: pass user_data instead, which cloud-init reads.")
     if body.trusted_image_certificates:
         raise BadRequest("Image signature certificate validation is not enabled.")
     if wire.truth(body.preserve_ephemeral, "preserve_ephemeral"):
@@ -42,6 +40,8 @@ def rebuild_wanted(body: wire_migrations.Rebuild, password: str) -> RebuildWante
     for name in ("name", "description", "hostname", "metadata"):
         if (given := getattr(body, name)) is not UNSET:
             values[name] = given
+    if body.personality:
+        values |= {"personality": wire.personality(body.personality), "config_drive": True}
     if body.disk_config is not UNSET:
         values["disk_config"] = wire.disk_config(body.disk_config)
     if body.accessIPv4 is not UNSET:

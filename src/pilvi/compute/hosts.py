@@ -9,9 +9,9 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.bus.base import BusError
-from pilvi.compute import store
+from pilvi.compute import store, store_aggregates
 from pilvi.compute.base import Base
-from pilvi.faults import BadRequest, NotFound
+from pilvi.faults import BadRequest, Conflict, NotFound
 
 AUDIT_FORMAT = "%Y-%m-%d %H:%M:%S"
 DOWN_AFTER_SECONDS = 60  # since its agent last answered
@@ -75,6 +75,18 @@ class Hosts(Base):
         end = datetime.fromtimestamp(before // 1_000_000, UTC).replace(day=1, hour=0, minute=0, second=0)
         begin = (end - timedelta(days=1)).replace(day=1)
         return begin.strftime(AUDIT_FORMAT), end.strftime(AUDIT_FORMAT)
+
+    def delete_host(self, name: str) -> None:
+        """Forgets a host; one whose agent still answers comes back with its next answer.
+
+        Raises Conflict while servers, or what else holds its capacity, are on it."""
+        with self.db.transaction() as tx:
+            if count := store.count_by_host(tx).get(name):
+                raise Conflict(f"Unable to delete compute service that is hosting instances: {count} servers are on "
+                               f"host {name}. Migrate or delete them first.")
+            self.placement.remove_host(tx, name)
+            store_aggregates.remove_host(tx, name)
+            store.delete_host(tx, name)
 
     def change_host(self, name: str, **values: Any) -> HostView:
         """Writes `disabled`, `disabled_reason`, `forced_down`. Raises NotFound."""

@@ -120,14 +120,18 @@ class Quotas(Base):
                 raise OverLimit(f"Quota exceeded for {name}: Requested {amount}, but already used {used[name]} "
                                 f"of {limits[name]} {name}")
 
-    def usage(self, context: Context, since: int, until: int, project_id: str | None) -> Sequence[sa.Row]:
+    def usage(self, context: Context, since: int, until: int, project_id: str | None, *, marker: str | None = None,
+              limit: int | None = None) -> Sequence[sa.Row]:
         """Servers that were there for some of this time: of one project, or (None) of all.
 
-        Raises NotFound for another's project."""
+        Raises NotFound for another's project, BadRequest for a marker that is none."""
         if not context.is_admin and project_id != context.project_id:
             raise NotFound(f"Project {project_id} could not be found.")
         with self.db.read() as tx:
-            return store.servers_alive_between(tx, since, until, project_id)
+            after = None
+            if marker is not None and (after := store.server(tx, marker, deleted=True)) is None:
+                raise BadRequest(f"marker [{marker}] not found")
+            return store.servers_alive_between(tx, since, until, project_id, after=after, limit=limit)
 
 
 def exceeds(limit: int, other: int) -> bool:

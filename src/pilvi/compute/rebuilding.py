@@ -14,9 +14,8 @@ from pilvi.compute.orders import Change, Orders
 from pilvi.compute.servers import Found
 from pilvi.compute.states import ACTIVE, ERROR, STOPPED
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Forbidden, OverLimit
+from pilvi.faults import BadRequest, Forbidden
 from pilvi.policy import Context
-from pilvi.quota import UNLIMITED, limits
 
 REBUILD = Change("rebuild", "server.rebuild", "rebuilding", (ACTIVE, STOPPED, ERROR))
 
@@ -42,9 +41,7 @@ class Rebuilding(Creation, Orders):
             self._check_image(row, image)
             values = {"image_id": image.id, "image_properties": image_facts(image), **wanted.values,
                       **self._new_key(tx, context, row, wanted)}
-            allowed = limits(tx, "compute", row.project_id)["metadata_items"]
-            if allowed != UNLIMITED and len(values.get("metadata", ())) > allowed:
-                raise OverLimit(f"Maximum number of metadata items exceeds {allowed}")
+            self.check_sizes(tx, row.project_id, values.get("metadata", {}), values.get("personality", ()))
             before = {name: getattr(row, name) for name in values}
             store.update_server(tx, row.id, **values)
             self.engine.begin(tx, REBUILD.kind, row.id, context=context, memory={

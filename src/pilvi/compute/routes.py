@@ -15,6 +15,7 @@ from pilvi.compute import handlers_interfaces as cards
 from pilvi.compute import handlers_migrations as migrations
 from pilvi.compute import handlers_quotas as quotas
 from pilvi.compute import handlers_servers as servers
+from pilvi.compute import handlers_usage as usage
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Microversions, Route, plain_fault
@@ -95,8 +96,8 @@ ROUTES = (
     Route("GET", QUOTA + "/detail", quotas.quota_detail, "quotas:show"),
     Route("GET", QUOTA_CLASS, quotas.quota_class, "quota_classes:show"),
     Route("PUT", QUOTA_CLASS, quotas.update_quota_class, "quotas:update"),
-    Route("GET", "/v2.1/os-simple-tenant-usage", cloud.usage_list, "usage:list"),
-    Route("GET", "/v2.1/os-simple-tenant-usage/{project_id}", cloud.usage, "usage:show"),
+    Route("GET", "/v2.1/os-simple-tenant-usage", usage.usage_list, "usage:list"),
+    Route("GET", "/v2.1/os-simple-tenant-usage/{project_id}", usage.usage, "usage:show"),
 
     Route("GET", "/v2.1/os-migrations", migrations.index, "migrations"),
 
@@ -107,6 +108,7 @@ ROUTES = (
     Route("GET", "/v2.1/os-hypervisors/statistics", cloud.hypervisor_statistics, "hypervisors", until="2.87"),
     Route("GET", "/v2.1/os-hypervisors/{hypervisor_id}", cloud.hypervisor, "hypervisors"),
     Route("GET", "/v2.1/os-services", cloud.services, "services"),
+    Route("DELETE", "/v2.1/os-services/{service_id}", cloud.delete_service, "services"),
     Route("PUT", "/v2.1/os-services/{service_id}", cloud.named_service, "services", until="2.52"),
     Route("PUT", "/v2.1/os-services/{service_id}", cloud.update_service, "services", since="2.53"),
     *routes_admin.ROUTES,

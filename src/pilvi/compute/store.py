@@ -162,14 +162,17 @@ def in_use(tx: Tx, project_id: str, user_id: str | None = None) -> dict[str, int
     return {"instances": instances, "cores": int(cores), "ram": int(ram)}
 
 
-def servers_alive_between(tx: Tx, since: int, until: int, project_id: str | None = None) -> Sequence[sa.Row]:
-    """Servers that ran for some of this time, for the usage report."""
-    owner = [S.project_id == project_id] if project_id is not None else []
-    return tx.all(
-        sa.select(servers)
-        .where(S.launched_at <= until, sa.or_(S.terminated_at.is_(None), S.terminated_at >= since), *owner)
-        .order_by(S.project_id, S.seq)
-    )
+def servers_alive_between(tx: Tx, since: int, until: int, project_id: str | None = None, *,
+                          after: sa.Row | None = None, limit: int | None = None) -> Sequence[sa.Row]:
+    """Servers that ran for some of this time, for the usage report; `after`: the last one of the page before."""
+    conditions = [S.launched_at <= until, sa.or_(S.terminated_at.is_(None), S.terminated_at >= since)]
+    if project_id is not None:
+        conditions.append(S.project_id == project_id)
+    if after is not None:
+        conditions.append(sa.or_(S.project_id > after.project_id, sa.and_(
+            S.project_id == after.project_id,
+            sa.or_(S.seq > after.seq, sa.and_(S.seq == after.seq, S.id > after.id)))))
+    return tx.all(sa.select(servers).where(*conditions).order_by(S.project_id, S.seq, S.id).limit(limit))
 
 
 def count_by_host(tx: Tx) -> dict[str, int]:
@@ -210,3 +213,7 @@ def save_host(tx: Tx, name: str, ids: Any, **values: Any) -> None:
         tx.execute(hosts.insert(), {
             "name": name, "id": ids.uuid(), "service_id": ids.uuid(), "created_at": tx.now,
             "updated_at": tx.now, "seen_at": tx.now, **values})
+
+
+def delete_host(tx: Tx, name: str) -> None:
+    tx.execute(hosts.delete().where(hosts.c.name == name))

@@ -55,6 +55,11 @@ def remove_aggregate_host(tx: Tx, aggregate_id: int, host: str) -> bool:
     return bool(tx.execute(aggregate_hosts.delete().where(H.aggregate_id == aggregate_id, H.host == host)).rowcount)
 
 
+def remove_host(tx: Tx, host: str) -> None:
+    """From all aggregates."""
+    tx.execute(aggregate_hosts.delete().where(H.host == host))
+
+
 def metadata_by_host(tx: Tx) -> dict[str, list[Mapping[str, str]]]:
     """The metadata of all aggregates that each host is in; hosts in none are not there."""
     found: dict[str, list[Mapping[str, str]]] = {}

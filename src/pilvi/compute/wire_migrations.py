@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from pilvi.compute.wire import MAX_USER_DATA, Body, Flag, Hostname, Metadata, Name, Text255
+from pilvi.compute.wire import MAX_USER_DATA, Body, Flag, Hostname, InjectedFile, Metadata, Name, Text255
 from pilvi.http.request import Version
 
 LAST: Version = (9, 0)
@@ -22,7 +22,7 @@ class Rebuild(Body):
     disk_config: str | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
     accessIPv4: str | UnsetType = UNSET
     accessIPv6: str | UnsetType = UNSET
-    personality: list[Any] | UnsetType = UNSET
+    personality: list[InjectedFile] | UnsetType = UNSET
     description: Text255 | UnsetType | None = UNSET
     key_name: Name | UnsetType | None = UNSET
     user_data: Annotated[str, Meta(max_length=MAX_USER_DATA)] | UnsetType | None = UNSET

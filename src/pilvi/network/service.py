@@ -26,6 +26,10 @@ class Networks(CardVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs)
     def register(self, engine: Engine) -> None:
         engine.add_reconciler(self.reconciler)
 
+    def refresh(self) -> None:
+        """Has the next pass compare everything with what the driver has, and mend that."""
+        self._engine.poke_reconciler(self.reconciler.name)
+
     def on_change(self, callback: Callable[[], None]) -> None:
         """Called after each pass that changed the logical network, or what is known of it."""
         self.reconciler.on_change(callback)

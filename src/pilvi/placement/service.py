@@ -51,6 +51,13 @@ class Placement:
         if any(changed):
             store.count_generation(tx, host)
 
+    def remove_host(self, tx: Tx, host: str) -> None:
+        """Raises Conflict while somebody holds some of what it has."""
+        tx.lock("placement")
+        if held := store.allocations_on(tx, host):
+            raise Conflict(f"Host {host} cannot be removed: {held[0].consumer_id} and maybe others hold some of it.")
+        store.remove_provider(tx, host)
+
     def claim(
         self,
         tx: Tx,

@@ -34,6 +34,11 @@ def ensure_provider(tx: Tx, host: str, uuid: str) -> None:
         tx.execute(providers.insert(), {"host": host, "uuid": uuid, "generation": 0, "created_at": tx.now})
 
 
+def remove_provider(tx: Tx, host: str) -> None:
+    tx.execute(inventories.delete().where(I.host == host))
+    tx.execute(providers.delete().where(providers.c.host == host))
+
+
 def save_inventory(tx: Tx, host: str, resource_class: str, total: int, reserved: int, ratio: float) -> bool:
     """Whether this changed anything."""
     values = {"total": total, "reserved": reserved, "ratio": ratio}
