@@ -226,6 +226,7 @@ def test_the_config_drive_holds_the_same(world, metadata, guest):
         world,
         metadata,
         name="driven",
+        tag="first",
         config_drive=True,
         key_name="key",
         user_data=base64.b64encode(USER_DATA).decode(),
@@ -241,6 +242,8 @@ def test_the_config_drive_holds_the_same(world, metadata, guest):
 
     told = json.loads(file("/openstack/latest/meta_data.json"))
     assert (told["uuid"], told["public_keys"]) == (driven.id, {"key": KEY})
+    assert told["devices"] == driven.json("openstack/latest/meta_data.json")["devices"]
+    assert [(each["address"], each["tags"]) for each in told["devices"]] == [("0000:01:00.0", ["first"])]
     assert file("/openstack/latest/user_data") == file("/ec2/latest/user-data") == USER_DATA
     assert json.loads(file("/openstack/2018-08-27/network_data.json")) == driven.json(
         "/openstack/latest/network_data.json"

@@ -105,7 +105,7 @@ class World:
 
     # -- what users do
 
-    def boot(self, name: str = "server", **values: Any) -> str:
+    def boot(self, name: str = "server", *, tag: str | None = None, **values: Any) -> str:
         context, cloud = self.context(), self.cloud
         with cloud.db.read() as tx:
             network = tx.one(networks.select().where(networks.c.external.is_(False)))
@@ -113,7 +113,7 @@ class World:
             name=name,
             flavor_id=self.flavor("m1.tiny"),
             image_id=cloud.image.find(context, "image"),
-            networks=[NicRequest(network.id)],
+            networks=[NicRequest(network.id, tag=tag)],
             **values,
         )
         return cloud.compute.create_server(context, wanted)[0].id

@@ -74,7 +74,8 @@ class ServerOperation(Operation):
             if row is None:
                 raise Fault("the server was deleted")
             cards = compute.network.cards_of(tx, row.id)
-            config = self._config_drive(tx, row.id) if row.config_drive else None
+            told = self._told(tx, row.id) if row.config_drive else None
+        config = None if told is None else self._config_drive(progress, *told)
         flavor = flavor or row.flavor
         return GuestSpec(
             row.id,
@@ -88,11 +89,19 @@ class ServerOperation(Operation):
             config,
         )
 
-    def _config_drive(self, tx: Tx, server_id: str) -> bytes:
+    def _told(self, tx: Tx, server_id: str) -> tuple[Any, list[Any], dict[str, Any]]:
+        """The server, its ports and its network_data: what its config drive is made of."""
         network = self.compute.network
         ports = network.ports_of(tx, [server_id]).get(server_id, [])
-        server = store.server(tx, server_id)
-        return configdrive.build(tree.config_drive(server, ports, network.network_data(tx, server_id)))
+        return store.server(tx, server_id), ports, network.network_data(tx, server_id)
+
+    def _config_drive(self, progress: Progress, server: Any, ports: list[Any], data: dict[str, Any]) -> bytes:
+        """Tagged cards are told with their places, which only the host knows."""
+        places: dict[str, str] = {}
+        if any(port.tag for port in ports):
+            found = self.call(progress, "layout", len(ports), list[str])
+            places = {port.id: where for port, where in zip(ports, found, strict=True)}
+        return configdrive.build(tree.config_drive(server, ports, data, places))
 
     # -- steps that several operations have
 

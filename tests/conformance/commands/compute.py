@@ -149,7 +149,8 @@ def devices(run: Shell) -> None:
     run("server add network one side", user="pilvi")
     run("server remove network one side", user="pilvi")
     run("server add fixed ip --fixed-ip-address 10.8.0.20 one side", user="pilvi")
-    run("server remove fixed ip one 10.8.0.20", user="pilvi")
+    run("--os-compute-api-version 2.43 server remove fixed ip one 10.8.0.20", user="pilvi")
+    run("server remove network one side", user="pilvi")  # a port without an address would stand in a floating IP's way
     run("router create --external-gateway public way", user="pilvi")
     run("router add subnet way lab", user="pilvi")
     floating = run.json("floating ip create public", user="pilvi")["floating_ip_address"]
