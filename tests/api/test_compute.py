@@ -617,6 +617,9 @@ def test_a_host_that_is_gone_is_forgotten(cloud, user, admin):
     home = admin.ok("GET", f"/servers/{server}")["server"]["OS-EXT-SRV-ATTR:host"]
     services = {each["host"]: each["id"] for each in admin.ok("GET", "/os-services")["services"]}
     other = next(host for host in services if host != home)
+    assert "its agent answers" in admin.refused(409, "DELETE", f"/os-services/{services[other]}")
+    for service in services.values():
+        admin.ok("PUT", f"/os-services/{service}", {"forced_down": True})
     said = admin.refused(409, "DELETE", f"/os-services/{services[home]}")
     assert f"1 servers are on host {home}" in said
     assert admin("DELETE", f"/os-services/{services[other]}").status_code == 204

@@ -77,10 +77,15 @@ class Hosts(Base):
         return begin.strftime(AUDIT_FORMAT), end.strftime(AUDIT_FORMAT)
 
     def delete_host(self, name: str) -> None:
-        """Forgets a host; one whose agent still answers comes back with its next answer.
+        """Forgets a host that is down.
 
-        Raises Conflict while servers, or what else holds its capacity, are on it."""
+        Raises Conflict while its agent answers, which would bring it back at once, and while servers, or what else
+        holds its capacity, are on it."""
         with self.db.transaction() as tx:
+            row = store.host(tx, name)
+            if row is not None and is_up(row, tx.now):
+                raise Conflict(f"Unable to delete the compute service of host {name}: its agent answers. Stop it, or "
+                               "force the service down, first.")
             if count := store.count_by_host(tx).get(name):
                 raise Conflict(f"Unable to delete compute service that is hosting instances: {count} servers are on "
                                f"host {name}. Migrate or delete them first.")
