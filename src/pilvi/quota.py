@@ -6,7 +6,7 @@ requests arrive at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -127,6 +127,21 @@ def reset(tx: Tx, service: str, project_id: str) -> None:
     """Back to the defaults, for the project and for every user in it."""
     tx.execute(user_quotas.delete().where(user_quotas.c.project_id == project_id, user_quotas.c.service == service))
     tx.execute(quotas.delete().where(quotas.c.project_id == project_id, quotas.c.service == service))
+
+
+def set_limit(tx: Tx, service: str, project_id: str, resource: str, limit: int | None) -> None:
+    """One, of a project or of a quota class; None: it has no limit of its own any more."""
+    if limit is not None:
+        return set_limits(tx, service, project_id, {resource: limit})
+    key = (quotas.c.project_id == project_id, quotas.c.service == service, quotas.c.resource == resource)
+    tx.execute(quotas.delete().where(*key))
+    return None
+
+
+def forget(tx: Tx, project_ids: Sequence[str] | sa.Select) -> None:
+    """Projects that are gone have no limits, in no service, nor has anybody in them."""
+    for table in (quotas, user_quotas):
+        tx.execute(table.delete().where(table.c.project_id.in_(project_ids)))
 
 
 def lock(tx: Tx, project_id: str) -> None:

@@ -15,6 +15,7 @@ from pilvi.engine import tables as _engine  # noqa: F401  isort: skip
 from pilvi.faces import oscloud as _oscloud  # noqa: F401  isort: skip
 from pilvi.identity import tables as _identity  # noqa: F401  isort: skip
 from pilvi.identity import tables_delegation as _delegation  # noqa: F401  isort: skip
+from pilvi.identity import tables_registry as _registry  # noqa: F401  isort: skip
 from pilvi.image import tables as _image  # noqa: F401  isort: skip
 from pilvi.network import tables as _network  # noqa: F401  isort: skip
 from pilvi.placement import tables as _placement  # noqa: F401  isort: skip

@@ -106,7 +106,9 @@ class Catalog(Directory):
     def catalog(self, base_url: str, project_id: str | None) -> list[dict[str, Any]]:
         """The services with their endpoints; where there is no project, without those that need one."""
         found: dict[str, dict[str, Any]] = {}
-        for row in self._catalog_rows():
+        with self._db.read() as tx:
+            rows = self._catalog_rows(tx, project_id)
+        for row in rows:
             url = filled(row.url, base_url, project_id)
             if "$(" in url:
                 continue
@@ -125,11 +127,11 @@ class Catalog(Directory):
             )
         return list(found.values())
 
-    def _catalog_rows(self) -> list[sa.Row]:
-        with self._db.read() as tx:
-            count = store.change_count(tx)
-            if self._endpoints is None or self._endpoints[0] != count:
-                self._endpoints = (count, list(store.catalog(tx)))
+    def _catalog_rows(self, tx: Tx, project_id: str | None) -> list[sa.Row]:
+        """What a project sees, or who is in none: remembered until something changes."""
+        count = store.change_count(tx)
+        if self._endpoints is None or self._endpoints[0] != count:
+            self._endpoints = (count, list(store.catalog(tx)))
         return self._endpoints[1]
 
 

@@ -33,6 +33,8 @@ class Noun(NamedTuple):
     view: Callable[[sa.Row, Request], dict[str, Any]]
     filters: Mapping[str, type]  # bool, str, or int for a moment, by column
     shown_by: str | None = None  # the verb that shows one, where who may see it is more than a role
+    place: str = ""  # of an extension: "OS-EP-FILTER/"
+    named: bool = False  # made by PUT, under an id of the client's choice
 
 
 Handler = Callable[[Request], Response]
@@ -42,10 +44,12 @@ def routes_of(
     noun: Noun, listing: Handler | None = None, showing: Handler | None = None
 ) -> tuple[Route, ...]:
     """List, create, show, update and delete."""
-    every, one = f"/v3/{noun.plural}", f"/v3/{noun.plural}/{{{noun.singular}_id}}"
+    every = f"/v3/{noun.place}{noun.plural}"
+    one = f"{every}/{{{noun.singular}_id}}"
+    made = ("PUT", one) if noun.named else ("POST", every)
     return (
         Route("GET", every, listing or _list(noun), f"identity:list_{noun.plural}"),
-        Route("POST", every, _create(noun), f"identity:create_{noun.singular}"),
+        Route(*made, _create(noun), f"identity:create_{noun.singular}"),
         Route("GET", one, showing or _show(noun), f"identity:get_{noun.singular}"),
         Route("PATCH", one, _update(noun), f"identity:update_{noun.singular}"),
         Route("DELETE", one, _delete(noun), f"identity:delete_{noun.singular}"),
@@ -67,6 +71,8 @@ def _create(noun: Noun) -> Handler:
 
     def handler(request: Request) -> Response:
         values, extra = given(request, body, noun.singular)
+        if noun.named:
+            values["id"] = converted(request.params[f"{noun.singular}_id"], wire.Id, "id")
         row = getattr(request.cloud.identity, f"create_{noun.singular}")(request.context, values, extra)
         return Response(201, {noun.singular: noun.view(row, request)})
 
@@ -115,8 +121,9 @@ def given(request: Request, body: type[msgspec.Struct], name: str) -> tuple[dict
         for field in known.__struct_fields__
         if (value := getattr(known, field)) is not msgspec.UNSET
     }
-    if "options" in values:
-        values["options"] = msgspec.to_builtins(values["options"])
+    for field in ("options", "filters"):
+        if field in values:
+            values[field] = msgspec.to_builtins(values[field])
     everything = msgspec.json.decode(request.body)[name]
     extra = {
         field: value
@@ -148,7 +155,7 @@ def reach(request: Request) -> list[Filter]:
 
 
 def _moment_filter(column: str, text: str) -> Filter:
-    """"lt:2026-01-31T12:00:00Z": before then; also lte, gt, gte, eq, neq. Raises BadRequest."""
+    """ "lt:2026-01-31T12:00:00Z": before then; also lte, gt, gte, eq, neq. Raises BadRequest."""
     how, _, moment = text.partition(":")
     try:
         if how in ("lt", "lte", "gt", "gte", "eq", "neq"):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pilvi.http.routing import Api, Route
 from pilvi.identity import handlers_auth as auth
+from pilvi.identity import handlers_catalog as catalog
 from pilvi.identity import handlers_credentials as credentials
 from pilvi.identity import handlers_directory as directory
+from pilvi.identity import handlers_domain_config as domain_config
+from pilvi.identity import handlers_federation as federation
 from pilvi.identity import handlers_grants as grants
+from pilvi.identity import handlers_limits as limits
 from pilvi.identity import handlers_oauth as oauth
 from pilvi.identity import handlers_trusts as trusts
 from pilvi.identity import nouns, policy
@@ -56,6 +60,10 @@ ROUTES = (
     Route("DELETE", _IMPLIED + "/{implied_role_id}", grants.no_longer_imply, "identity:delete_implied_role"),
     *grants.grant_routes(),
     Route("GET", "/v3/role_assignments", grants.list_assignments, "identity:list_role_assignments"),
+    *catalog.ROUTES,
+    *limits.ROUTES,
+    *domain_config.ROUTES,
+    *federation.ROUTES,
     *credentials.ROUTES,
     *trusts.ROUTES,
     *oauth.ROUTES,

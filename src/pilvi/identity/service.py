@@ -13,8 +13,12 @@ from pilvi.identity import passwords, store, tables
 from pilvi.identity import store_delegation as sql
 from pilvi.identity.application_credentials import ApplicationCredentials
 from pilvi.identity.authentication import GRACE
-from pilvi.identity.catalog import Catalog
+from pilvi.identity.domain_config import DomainConfig
 from pilvi.identity.ec2 import Ec2
+from pilvi.identity.endpoint_filter import EndpointFilter
+from pilvi.identity.federation import Federation
+from pilvi.identity.limits import Limits
+from pilvi.identity.policies import Policies
 from pilvi.identity.reconcilers import Expiry
 from pilvi.identity.trusts import Trusts
 from pilvi.identity.users import Users
@@ -36,7 +40,9 @@ USERS = (
 )  # with their role in the project named alike
 
 
-class Identity(Ec2, ApplicationCredentials, Trusts, Users, Catalog):
+class Identity(
+    Ec2, ApplicationCredentials, Trusts, Users, EndpointFilter, Policies, Limits, DomainConfig, Federation
+):
     def register(self, engine: Engine) -> None:
         engine.add_reconciler(Expiry(self))
 
@@ -73,6 +79,7 @@ class Identity(Ec2, ApplicationCredentials, Trusts, Users, Catalog):
             for name, role in USERS:
                 self._bootstrap_user(tx, name, passwords_by_user[name], roles[role])
             self._bootstrap_catalog(tx)
+            self._bootstrap_limits(tx)
             store.changed(tx)
 
     def _bootstrap_user(self, tx: Tx, name: str, password: str, role_id: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from pilvi import quota
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict
 from pilvi.identity.tables import (
@@ -341,6 +342,7 @@ def children(tx: Tx, project_id: str) -> Sequence[sa.Row]:
 def delete_project(tx: Tx, project_id: str) -> bool:
     _drop_assignments(tx, lambda table: table.c.target_id == project_id)
     tx.execute(users.update().where(users.c.default_project_id == project_id).values(default_project_id=None))
+    quota.forget(tx, [project_id])
     return delete(tx, projects, project_id)
 
 
@@ -361,6 +363,7 @@ def delete_domain(tx: Tx, domain_id: str) -> None:
     _drop_assignments(tx, lambda made: made.c.target_id.in_(inside) | (made.c.target_id == domain_id))
     tx.execute(users.update().where(users.c.default_project_id.in_(inside)).values(default_project_id=None))
     tx.execute(roles.delete().where(roles.c.domain_id == domain_id))
+    quota.forget(tx, inside)
     # Children before their parents: the parent's row must outlive theirs.
     tx.execute(projects.update().where(projects.c.domain_id == domain_id).values(parent_id=domain_id))
     tx.execute(projects.delete().where(projects.c.domain_id == domain_id))

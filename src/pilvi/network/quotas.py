@@ -29,7 +29,8 @@ class QuotaVerbs(Base):
 
     def quota_defaults(self, context: Context, project_id: str) -> dict[str, int]:
         self._permit_quota(context, project_id)
-        return quota.DEFAULTS[SERVICE]
+        with self._db.read() as tx:
+            return quota.limits(tx, SERVICE, quota.DEFAULT_CLASS)
 
     def quota_details(self, context: Context, project_id: str) -> dict[str, dict[str, int]]:
         self._permit_quota(context, project_id)
@@ -48,7 +49,7 @@ class QuotaVerbs(Base):
         with self._db.read() as tx:
             projects = tx.all(
                 sa.select(quota.quotas.c.project_id)
-                .where(quota.quotas.c.service == SERVICE)
+                .where(quota.quotas.c.service == SERVICE, quota.quotas.c.project_id != quota.DEFAULT_CLASS)
                 .distinct()
                 .order_by(quota.quotas.c.project_id)
             )
