@@ -39,6 +39,19 @@ def upgrade() -> None:
     sa.Column('extra', sa.JSON(), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_consumers'))
     )
+    op.create_table('identity_endpoint_groups',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('filters', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_endpoint_groups'))
+    )
+    op.create_table('identity_mappings',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('rules', sa.JSON(), nullable=False),
+    sa.Column('schema_version', sa.String(length=5), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_mappings'))
+    )
     op.create_table('identity_nonces',
     sa.Column('key', sa.String(length=64), nullable=False),
     sa.Column('expires_at', sa.BigInteger(), nullable=False),
@@ -47,6 +60,13 @@ def upgrade() -> None:
     with op.batch_alter_table('identity_nonces', schema=None) as batch_op:
         batch_op.create_index('ix_identity_nonces_expires_at', ['expires_at'], unique=False)
 
+    op.create_table('identity_policies',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('type', sa.String(length=255), nullable=False),
+    sa.Column('blob', sa.Text(), nullable=False),
+    sa.Column('extra', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_policies'))
+    )
     op.create_table('identity_revocation_events',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('audit_id', sa.String(length=32), nullable=True),
@@ -63,6 +83,15 @@ def upgrade() -> None:
     with op.batch_alter_table('identity_revocation_events', schema=None) as batch_op:
         batch_op.create_index('ix_identity_revocation_events_revoked_at', ['revoked_at'], unique=False)
 
+    op.create_table('identity_service_providers',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('auth_url', sa.String(length=256), nullable=False),
+    sa.Column('sp_url', sa.String(length=256), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('relay_state_prefix', sa.String(length=256), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_service_providers'))
+    )
     op.create_table('image_tasks',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('type', sa.String(length=32), nullable=False),
@@ -157,6 +186,14 @@ def upgrade() -> None:
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.create_index('ix_aggregate_hosts_host', ['host'], unique=False)
 
+    op.create_table('identity_domain_options',
+    sa.Column('domain_id', sa.String(length=64), nullable=False),
+    sa.Column('group', sa.String(length=64), nullable=False),
+    sa.Column('option', sa.String(length=64), nullable=False),
+    sa.Column('value', sa.JSON(), nullable=False),
+    sa.ForeignKeyConstraint(['domain_id'], ['identity_projects.id'], name=op.f('fk_identity_domain_options_domain_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('domain_id', 'group', 'option', name=op.f('pk_identity_domain_options'))
+    )
     op.create_table('identity_inherited_assignments',
     sa.Column('actor_type', sa.String(length=8), nullable=False),
     sa.Column('actor_id', sa.String(length=64), nullable=False),
@@ -168,6 +205,40 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('identity_inherited_assignments', schema=None) as batch_op:
         batch_op.create_index('ix_identity_inherited_assignments_target_id', ['target_id'], unique=False)
+
+    op.create_table('identity_project_endpoint_groups',
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('endpoint_group_id', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['endpoint_group_id'], ['identity_endpoint_groups.id'], name=op.f('fk_identity_project_endpoint_groups_endpoint_group_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['project_id'], ['identity_projects.id'], name=op.f('fk_identity_project_endpoint_groups_project_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('project_id', 'endpoint_group_id', name=op.f('pk_identity_project_endpoint_groups'))
+    )
+    op.create_table('identity_providers',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('domain_id', sa.String(length=64), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('remote_ids', sa.JSON(), nullable=False),
+    sa.Column('authorization_ttl', sa.Integer(), nullable=True),
+    sa.ForeignKeyConstraint(['domain_id'], ['identity_projects.id'], name=op.f('fk_identity_providers_domain_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_providers'))
+    )
+    with op.batch_alter_table('identity_providers', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_providers_domain_id', ['domain_id'], unique=False)
+
+    op.create_table('identity_registered_limits',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('service_id', sa.String(length=64), nullable=False),
+    sa.Column('region_id', sa.String(length=255), nullable=True),
+    sa.Column('resource_name', sa.String(length=255), nullable=False),
+    sa.Column('default_limit', sa.BigInteger(), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.ForeignKeyConstraint(['region_id'], ['identity_regions.id'], name=op.f('fk_identity_registered_limits_region_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['service_id'], ['identity_services.id'], name=op.f('fk_identity_registered_limits_service_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_registered_limits'))
+    )
+    with op.batch_alter_table('identity_registered_limits', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_registered_limits_service_id', ['service_id'], unique=False)
 
     op.create_table('image_cache',
     sa.Column('image_id', sa.String(length=36), nullable=False),
@@ -226,6 +297,21 @@ def upgrade() -> None:
     with op.batch_alter_table('identity_access_tokens', schema=None) as batch_op:
         batch_op.create_index('ix_identity_access_tokens_user_id', ['user_id'], unique=False)
 
+    op.create_table('identity_limits',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('registered_limit_id', sa.String(length=64), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=True),
+    sa.Column('domain_id', sa.String(length=64), nullable=True),
+    sa.Column('resource_limit', sa.BigInteger(), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.ForeignKeyConstraint(['domain_id'], ['identity_projects.id'], name=op.f('fk_identity_limits_domain_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['project_id'], ['identity_projects.id'], name=op.f('fk_identity_limits_project_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['registered_limit_id'], ['identity_registered_limits.id'], name=op.f('fk_identity_limits_registered_limit_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_limits'))
+    )
+    with op.batch_alter_table('identity_limits', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_limits_registered_limit_id', ['registered_limit_id'], unique=False)
+
     op.create_table('identity_password_history',
     sa.Column('id', sa.Integer(), nullable=False),
     sa.Column('user_id', sa.String(length=64), nullable=False),
@@ -236,6 +322,37 @@ def upgrade() -> None:
     with op.batch_alter_table('identity_password_history', schema=None) as batch_op:
         batch_op.create_index('ix_identity_password_history_user_id', ['user_id'], unique=False)
 
+    op.create_table('identity_policy_associations',
+    sa.Column('place', sa.String(length=400), nullable=False),
+    sa.Column('policy_id', sa.String(length=64), nullable=False),
+    sa.Column('endpoint_id', sa.String(length=64), nullable=True),
+    sa.Column('service_id', sa.String(length=64), nullable=True),
+    sa.Column('region_id', sa.String(length=255), nullable=True),
+    sa.ForeignKeyConstraint(['endpoint_id'], ['identity_endpoints.id'], name=op.f('fk_identity_policy_associations_endpoint_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['policy_id'], ['identity_policies.id'], name=op.f('fk_identity_policy_associations_policy_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['region_id'], ['identity_regions.id'], name=op.f('fk_identity_policy_associations_region_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['service_id'], ['identity_services.id'], name=op.f('fk_identity_policy_associations_service_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('place', name=op.f('pk_identity_policy_associations'))
+    )
+    with op.batch_alter_table('identity_policy_associations', schema=None) as batch_op:
+        batch_op.create_index('ix_identity_policy_associations_policy_id', ['policy_id'], unique=False)
+
+    op.create_table('identity_project_endpoints',
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('endpoint_id', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['endpoint_id'], ['identity_endpoints.id'], name=op.f('fk_identity_project_endpoints_endpoint_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['project_id'], ['identity_projects.id'], name=op.f('fk_identity_project_endpoints_project_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('project_id', 'endpoint_id', name=op.f('pk_identity_project_endpoints'))
+    )
+    op.create_table('identity_protocols',
+    sa.Column('id', sa.String(length=64), nullable=False),
+    sa.Column('idp_id', sa.String(length=64), nullable=False),
+    sa.Column('mapping_id', sa.String(length=64), nullable=False),
+    sa.Column('remote_id_attribute', sa.String(length=64), nullable=True),
+    sa.ForeignKeyConstraint(['idp_id'], ['identity_providers.id'], name=op.f('fk_identity_protocols_idp_id'), ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['mapping_id'], ['identity_mappings.id'], name=op.f('fk_identity_protocols_mapping_id')),
+    sa.PrimaryKeyConstraint('id', 'idp_id', name=op.f('pk_identity_protocols'))
+    )
     op.create_table('identity_request_tokens',
     sa.Column('id', sa.String(length=64), nullable=False),
     sa.Column('consumer_id', sa.String(length=64), nullable=False),
@@ -331,10 +448,20 @@ def downgrade() -> None:
 
     op.drop_table('identity_trusts')
     op.drop_table('identity_request_tokens')
+    op.drop_table('identity_protocols')
+    op.drop_table('identity_project_endpoints')
+    with op.batch_alter_table('identity_policy_associations', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_policy_associations_policy_id')
+
+    op.drop_table('identity_policy_associations')
     with op.batch_alter_table('identity_password_history', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_password_history_user_id')
 
     op.drop_table('identity_password_history')
+    with op.batch_alter_table('identity_limits', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_limits_registered_limit_id')
+
+    op.drop_table('identity_limits')
     with op.batch_alter_table('identity_access_tokens', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_access_tokens_user_id')
 
@@ -343,10 +470,20 @@ def downgrade() -> None:
     op.drop_table('metadef_definitions')
     op.drop_table('image_locations')
     op.drop_table('image_cache')
+    with op.batch_alter_table('identity_registered_limits', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_registered_limits_service_id')
+
+    op.drop_table('identity_registered_limits')
+    with op.batch_alter_table('identity_providers', schema=None) as batch_op:
+        batch_op.drop_index('ix_identity_providers_domain_id')
+
+    op.drop_table('identity_providers')
+    op.drop_table('identity_project_endpoint_groups')
     with op.batch_alter_table('identity_inherited_assignments', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_inherited_assignments_target_id')
 
     op.drop_table('identity_inherited_assignments')
+    op.drop_table('identity_domain_options')
     with op.batch_alter_table('aggregate_hosts', schema=None) as batch_op:
         batch_op.drop_index('ix_aggregate_hosts_host')
 
@@ -368,14 +505,18 @@ def downgrade() -> None:
         batch_op.drop_index('ix_image_tasks_created_at')
 
     op.drop_table('image_tasks')
+    op.drop_table('identity_service_providers')
     with op.batch_alter_table('identity_revocation_events', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_revocation_events_revoked_at')
 
     op.drop_table('identity_revocation_events')
+    op.drop_table('identity_policies')
     with op.batch_alter_table('identity_nonces', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_nonces_expires_at')
 
     op.drop_table('identity_nonces')
+    op.drop_table('identity_mappings')
+    op.drop_table('identity_endpoint_groups')
     op.drop_table('identity_consumers')
     with op.batch_alter_table('console_tokens', schema=None) as batch_op:
         batch_op.drop_index('ix_console_tokens_expires_at')
