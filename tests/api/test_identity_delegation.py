@@ -600,6 +600,40 @@ def test_access_rules_are_kept_and_used_again(api, pilvi):
     assert api.call("GET", one, token=pilvi["text"]).status_code == 404
 
 
+# OAuth 2
+
+
+def test_an_application_credential_by_oauth2(api, pilvi):
+    path = f"/users/{pilvi['user']['id']}/application_credentials"
+    made = api.call("POST", path, {"application_credential": {"name": "ci"}}, pilvi["text"])
+    made = made.json["application_credential"]
+
+    def ask(body="grant_type=client_credentials", user=made["id"], secret=made["secret"], kind="Basic"):
+        shown = base64.b64encode(f"{user}:{secret}".encode()).decode()
+        return api.call("POST", "/OS-OAUTH2/token", body, Authorization=f"{kind} {shown}")
+
+    answer = ask()
+    assert answer.status_code == 200, answer.text
+    assert answer.json["token_type"] == "Bearer"
+    assert 12 * 3600 - 1 <= answer.json["expires_in"] <= 12 * 3600
+    assert answer.headers["Cache-Control"] == "no-store"
+    bearer = {"Authorization": f"Bearer {answer.json['access_token']}"}
+    assert api.call("GET", "/auth/projects", **bearer).json["projects"][0]["name"] == "pilvi"
+    shown = api.call("GET", "/auth/tokens", X_Subject_Token=answer.json["access_token"], **bearer)
+    assert shown.json["token"]["application_credential"]["id"] == made["id"]
+    assert api.call("GET", "/auth/projects", Authorization="Bearer nonsense").status_code == 401
+    for refused in (ask(secret="wrong"), ask(user="0" * 32), ask(kind="Digest"), ask(user="a\0b")):
+        assert (refused.status_code, refused.json["error"]) == (401, "invalid_client")
+        assert refused.headers["WWW-Authenticate"].startswith("Basic")
+    assert ask("grant_type=password").json["error"] == "unsupported_grant_type"
+    assert ask("").json["error"] == "invalid_request"
+
+
+def test_what_is_gone(api):
+    for path in ("/auth/tokens/OS-PKI/revoked", "/OS-SIMPLE-CERT/ca", "/OS-SIMPLE-CERT/certificates"):
+        assert api.call("GET", path).status_code == 410
+
+
 # What ended tokens
 
 

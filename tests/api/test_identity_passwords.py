@@ -74,6 +74,14 @@ def test_wrong_passwords_lock_a_user_out_for_a_while(ruled):
         assert login(api) == 201
 
 
+def test_guesses_at_changing_a_password_count_as_well(ruled):
+    with ruled(lockout_attempts=2, lockout_seconds=60) as (api, user):
+        assert [change(api, user, "wrong", "x"), change(api, user, "wrong", "x")] == [401, 401]
+        assert (change(api, user, "first", "second"), login(api)) == (401, 401)
+        api.clock.advance(61)
+        assert change(api, user, "first", "second") == 204
+
+
 def test_a_row_of_failures_ends_with_time(ruled):
     with ruled(lockout_attempts=2, lockout_seconds=60) as (api, _):
         for _ in range(3):

@@ -152,7 +152,7 @@ def authorize(route: _Compiled, request: Request) -> None:
             raise NotFound("The resource could not be found.")
     if route.rule is None:
         return
-    token = request.headers.get("x-auth-token")
+    token = token_of(request)
     if not token:
         raise unauthorized(request, "The request you have made requires authentication.")
     try:
@@ -164,6 +164,14 @@ def authorize(route: _Compiled, request: Request) -> None:
         raise unauthorized(request, "The application credential's access rules do not allow this request.")
     if not request.context.permits(route.rule):
         raise Forbidden(f"Policy doesn't allow {route.action} to be performed: it takes the role {route.rule.value}.")
+
+
+def token_of(request: Request) -> str:
+    """The caller's token: OpenStack's own header, or OAuth 2's (RFC 6750)."""
+    if token := request.headers.get("x-auth-token"):
+        return token
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def unauthorized(request: Request, message: str) -> Unauthorized:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pilvi.faults import BadRequest, Forbidden, Unauthorized
-from pilvi.http.app import unauthorized
+from pilvi.faults import BadRequest, Forbidden, Gone, Unauthorized
+from pilvi.http.app import token_of, unauthorized
 from pilvi.http.request import Request, Response
 from pilvi.identity import wire
 from pilvi.identity.authentication import Issued, MoreFactors
@@ -48,7 +48,7 @@ def issue_token(request: Request) -> Response:
 
 
 def validate_token(request: Request) -> Response:
-    subject, own = _subject(request), request.headers["x-auth-token"]
+    subject, own = _subject(request), token_of(request)
     expired, heeds = _present(request, "allow_expired"), "openstack-identity-access-rules" in request.headers
     issued = request.cloud.identity.validate(request.context, own, subject, expired, heeds)
     return token_response(200, request, issued)
@@ -69,8 +69,12 @@ def signed(request: Request) -> SignedRequest:
     return SignedRequest(request.method, url, request.query_string, request.headers.get("authorization", ""))
 
 
+def gone(request: Request) -> Response:
+    raise Gone("Tokens are no longer signed by certificates: ask about one at GET /v3/auth/tokens.")
+
+
 def revoke_token(request: Request) -> Response:
-    request.cloud.identity.revoke(request.context, request.headers["x-auth-token"], _subject(request))
+    request.cloud.identity.revoke(request.context, token_of(request), _subject(request))
     return Response(204)
 
 

@@ -12,6 +12,7 @@ from pilvi.identity import handlers_federation as federation
 from pilvi.identity import handlers_grants as grants
 from pilvi.identity import handlers_limits as limits
 from pilvi.identity import handlers_oauth as oauth
+from pilvi.identity import handlers_oauth2 as oauth2
 from pilvi.identity import handlers_trusts as trusts
 from pilvi.identity import nouns, policy
 
@@ -19,12 +20,16 @@ _TAGS = "/v3/projects/{project_id}/tags"
 _MEMBER = "/v3/groups/{group_id}/users/{user_id}"
 _IMPLIED = "/v3/roles/{role_id}/implies"
 
+# What Keystone has only a 410 for, since tokens are not signed by certificates any more.
+_GONE = ("/v3/auth/tokens/OS-PKI/revoked", "/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMPLE-CERT/certificates")
+
 ROUTES = (
     Route("GET", "", auth.versions, None),
     Route("GET", "/v3", auth.version, None),
     Route("POST", "/v3/auth/tokens", auth.issue_token, None),
     Route("GET", "/v3/auth/tokens", auth.validate_token, "identity:validate_token"),
     Route("DELETE", "/v3/auth/tokens", auth.revoke_token, "identity:revoke_token"),
+    *(Route("GET", path, auth.gone, None) for path in _GONE),
     Route("GET", "/v3/OS-REVOKE/events", auth.list_revocations, "identity:list_revoke_events"),
     Route("GET", "/v3/auth/catalog", auth.auth_catalog, "identity:get_auth_catalog"),
     Route("GET", "/v3/auth/projects", auth.auth_projects, "identity:get_auth_projects"),
@@ -67,6 +72,7 @@ ROUTES = (
     *credentials.ROUTES,
     *trusts.ROUTES,
     *oauth.ROUTES,
+    *oauth2.ROUTES,
 )
 
 API = Api("identity", "/identity", ROUTES, policy.RULES)

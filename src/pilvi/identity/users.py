@@ -10,19 +10,19 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Forbidden, Unauthorized
-from pilvi.identity import passwords, store
+from pilvi.identity import passwords, store, wire
 from pilvi.identity import store_delegation as sql
 from pilvi.identity.base import may_manage, may_see
 from pilvi.identity.directory import Directory, Values, merged, same_domain, taken
-from pilvi.identity.logins import DAY
+from pilvi.identity.logins import DAY, Logins
+from pilvi.identity.scoping import REFUSED
 from pilvi.identity.tables import users
 from pilvi.policy import Context
 
-_WRONG = "The user or the original password is not right."
 Options = Mapping[str, Any]
 
 
-class Users(Directory):
+class Users(Logins, Directory):
     def user(self, context: Context, user_id: str) -> sa.Row:
         with self._db.read() as tx:
             return self._seen_user(tx, context, user_id, "identity:get_user")
@@ -73,21 +73,23 @@ class Users(Directory):
         """By the user, who shows the old one, not a token; ends all their tokens.
 
         Raises Unauthorized, Forbidden for one that is locked, BadRequest for one that the rules refuse."""
+        login, now = self._admitted(wire.UserRef(id=user_id))
         with self._db.read() as tx:
-            row, now = store.get(tx, users, user_id), tx.now
+            row = store.get(tx, users, user_id)
             former = sql.former_passwords(tx, user_id, max(0, self._settings.identity.unique_passwords - 1))
-        right = passwords.matches(original, row and row.password_hash)
-        if right and row.options.get("lock_password"):
+        if not passwords.matches(original, row and row.password_hash):
+            raise self._refused(login, now)
+        if row.options.get("lock_password"):
             raise Forbidden("The password is locked: only an administrator may change it.")
-        if not right or not row.enabled:
-            raise Unauthorized(_WRONG)
+        if not row.enabled:
+            raise Unauthorized(REFUSED)
         self._may_change(row, now)
         self._is_unlike(wanted, [row.password_hash, *(each.password_hash for each in former)])
         new = self._hashed(wanted)
         with self._change() as tx:
             self._remember(tx, row)
             if not store.replace_password(tx, user_id, row.password_hash, new):
-                raise Unauthorized(_WRONG)
+                raise Unauthorized(REFUSED)
             store.update(tx, users, user_id, self._password(tx, new, row.options, by_user=True))
             store.end_tokens(tx, users, user_id)
             sql.note_revocation(tx, user_id=user_id)
