@@ -126,7 +126,7 @@ def simulated_cloud(root: Path, *, database: str = "", hosts: int = 1, vcpus: in
     cloud.start()
     listener = listen("127.0.0.1:0")
     server = uvicorn.Server(uvicorn.Config(cloud.app(), http="httptools", lifespan="off", log_config=None,
-                                           access_log=False, timeout_graceful_shutdown=1))
+                                           access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
