@@ -29,7 +29,7 @@ ANYONE, READER, MEMBER, MANAGER, ADMIN = Rule.ANYONE, Rule.READER, Rule.MEMBER, 
 AUDITOR, SERVICE = Rule.AUDITOR, Rule.SERVICE
 DOMAIN_READER, DOMAIN_MANAGER = Rule.DOMAIN_READER, Rule.DOMAIN_MANAGER
 
-_SIMPLE = frozenset({READER, MEMBER})
+_SIMPLE = frozenset({READER, MEMBER, MANAGER})
 
 IMPLIED = {
     "admin": frozenset({"admin", "manager", "member", "reader"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pilvi.node.messages import Order
 from tests.operations.scenario import Scenario, active
 from tests.support.world import World
 
@@ -36,7 +37,29 @@ def revert(world: World, server_id: str) -> str:
     return server_id
 
 
+def live_migrate(world: World, server_id: str) -> str:
+    world.order("live_migrate", server_id)
+    return server_id
+
+
+def alone(world: World) -> str:
+    """Its host is said to be down, and has nothing of it any more."""
+    server_id = active(world)
+    row = world.row(server_id)
+    agent = next(each for each in world.cloud.site.agents if each.name == row.host)
+    agent.absent(Order(server_id, row.generation))
+    world.cloud.compute.change_host(row.host, forced_down=True)
+    return server_id
+
+
+def evacuate(world: World, server_id: str) -> str:
+    world.order("evacuate", server_id)
+    return server_id
+
+
 SCENARIOS = {
+    "server.live_migrate": Scenario(active, live_migrate, "active", "running", failed="active", hosts=2),
+    "server.evacuate": Scenario(alone, evacuate, "active", "running", failed="active", hosts=2, held=False),
     "server.rebuild": Scenario(active, rebuild, "active", "running", hosts=2),
     "server.resize": Scenario(active, resize, "resized", "running", failed="active", hosts=2, held=False),
     "server.confirm_resize": Scenario(resized, confirm, "active", "running", hosts=2),

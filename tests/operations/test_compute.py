@@ -92,12 +92,21 @@ def check(world: World, kind: str, server_id: str) -> None:
         assert sum(amount for _, _, amount in held.used) == sum(amount for _, _, amount in held.claims)
 
 
+def bring_back(world: World) -> None:
+    """Hosts that were down are there again, and what they held for servers that left them is free."""
+    for host in world.cloud.compute.hosts():
+        if host.row.forced_down:
+            world.cloud.compute.change_host(host.row.name, forced_down=False)
+            world.cloud.engine.reconcilers["guests"].run_once()
+
+
 def remove(world: World, server_id: str) -> None:
     """Whatever became of it, it can be deleted, and nothing is left."""
     if world.row(server_id).deleted_at is None:
         world.order("delete_server", server_id)
         world.settle()
     assert world.row(server_id).vm_state == "deleted"
+    bring_back(world)
     assert world.holdings() == NOTHING
 
 
@@ -256,9 +265,10 @@ def test_a_delete_overtakes_it(world, kind, number):
     server_id = SCENARIOS[kind].order(world, server_id)
     eventually(lambda: world.row(server_id).deleted_at is not None, 20, "the server's end")
     world.settle()
+    bring_back(world)
     assert world.holdings() == NOTHING
     assert world.operations(server_id)[-1] == ("server.delete", "done")
-    if number < len(KINDS[kind].steps()) - 1:  # in the last step it may be too late
+    if number < len(KINDS[kind].steps()) - 1 and (kind, number + 1) not in CERTAIN:  # or it may be too late
         assert (kind, "failed") in world.operations(server_id)
 
 

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from pilvi.compute import store_running
 from pilvi.compute.interfaces import Interfaces
 from pilvi.db import Tx
+from pilvi.faults import Conflict
+from pilvi.policy import Context
 
 NETWORK = frozenset({"network-changed", "network-vif-plugged", "network-vif-unplugged"})
 TAGGED = frozenset({"volume-extended", "power-update", "accelerator-request-bound", "volume-reimaged"})
@@ -29,6 +31,14 @@ class ExternalEvents(Interfaces):
         with self.db.transaction() as tx:
             rows = store_running.known(tx, {event.server_id for event in events})
             return [self._take(tx, event, rows.get(event.server_id)) for event in events]
+
+    def inject_network_info(self, context: Context, server_id: str) -> None:
+        """The network is made what the rows say once more. Raises NotFound, and Conflict where it has no host."""
+        with self.changing(context, server_id) as (tx, row):
+            self.check_lock(context, row)
+            if row.host is None:
+                raise Conflict(f"Instance {server_id} is not ready: it has no host.")
+            self.network.look_again(tx)
 
     def _take(self, tx: Tx, event: ExternalEvent, row: sa.Row | None) -> int:
         if row is None:

@@ -9,6 +9,7 @@ from typing import Any
 from pilvi.compute import (
     handlers_consoles,
     handlers_interfaces,
+    handlers_migrating,
     handlers_power,
     handlers_rebuild,
     handlers_refresh,
@@ -40,6 +41,7 @@ def act(request: Request) -> Response:
 MODULES = (
     handlers_consoles,
     handlers_interfaces,
+    handlers_migrating,
     handlers_power,
     handlers_rebuild,
     handlers_refresh,
@@ -51,8 +53,6 @@ MOVE = "delete the server and make it anew"
 NOT_YET = {
     "createImage": "upload an image instead",
     "createBackup": "upload an image instead",
-    "os-migrateLive": MOVE,
-    "evacuate": MOVE,
     "rescue": MOVE,
     "unrescue": MOVE,
     "suspend": SLEEP,

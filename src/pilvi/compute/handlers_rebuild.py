@@ -22,6 +22,7 @@ def rebuild(request: Request, server_id: str, value: Any) -> Response:
     found = request.cloud.compute.rebuild_server(request.context, server_id, rebuild_wanted(body, password))
     render, row = views.server_renderer(request, host_statuses(request), after_update=True), found.rows[0]
     server = render(row, found.ports.get(row.id, ())) | {"adminPass": password}
+    server.pop("OS-EXT-SRV-ATTR:user_data", None)  # which has another name here
     if request.at_least(2, 54):
         server["key_name"] = row.key_name
     if request.at_least(2, 57):

@@ -57,6 +57,11 @@ class ServerOperation(Operation):
     def settle(self, tx: Tx, progress: Progress, **values: Any) -> None:
         store_running.settle(tx, progress.object_id, progress.memory["generation"], **values)
 
+    def moved(self, tx: Tx, progress: Progress, host: str, zone: str | None) -> None:
+        """Where the guest is now, also for a later order's operation: a delete has to find it."""
+        store.update_server(tx, progress.object_id, host=host, availability_zone=zone)
+        self.compute.network.bind(tx, progress.object_id, host)
+
     def fail_as_error(self, tx: Tx, progress: Progress, reason: str) -> None:
         if not progress.cancelled:
             self.settle(

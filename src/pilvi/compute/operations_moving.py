@@ -168,10 +168,9 @@ class Resize(Replacement):
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         memory = progress.memory
-        values = self.settled(progress) | {"vm_state": states.RESIZED, "host": memory["target"]}
-        if store_running.settle(tx, progress.object_id, memory["generation"], launched_at=tx.now, **values,
-                                **memory["new"]):
-            self.compute.network.bind(tx, progress.object_id, memory["target"])
+        self.moved(tx, progress, memory["target"], memory["new"]["availability_zone"])
+        values = self.settled(progress) | {"vm_state": states.RESIZED}
+        self.settle(tx, progress, launched_at=tx.now, **values, **memory["new"])
         store_migrations.update(tx, memory["migration"], status="finished")
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
@@ -224,9 +223,8 @@ class RevertResize(Replacement):
         values = self.settled(progress)
         if broken := memory.get("broken"):
             values |= {"vm_state": states.ERROR, "power_state": SHUT_DOWN, "fault": store_running.fault(tx, broken)}
-        if store_running.settle(tx, progress.object_id, memory["generation"], host=memory["host"],
-                                launched_at=tx.now, **values, **memory["old"]):
-            self.compute.network.bind(tx, progress.object_id, memory["host"])
+        self.moved(tx, progress, memory["host"], memory["old"]["availability_zone"])
+        self.settle(tx, progress, launched_at=tx.now, **values, **memory["old"])
 
 
 OPERATIONS = (Rebuild, Resize, ConfirmResize, RevertResize)

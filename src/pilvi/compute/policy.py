@@ -14,7 +14,6 @@ RULES: dict[str, Rule] = {
     "servers:migrate:host": ADMIN,
     "servers:evacuate": ADMIN,
     "servers:inject_network_info": ADMIN,
-    "servers:reset_network": ADMIN,
     "servers:migrations": MANAGER,
     "migrations": MANAGER,
     "servers:metadata:show": READER,

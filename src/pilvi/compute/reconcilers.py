@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from pilvi.bus.base import BusError, RemoteError
-from pilvi.compute import states, store, store_running
+from pilvi.compute import states, store, store_migrations, store_running
 from pilvi.compute.operations_base import PAUSED, RUNNING, SHUT_DOWN
 from pilvi.compute.operations_boot import abandon_boot
 from pilvi.db import Tx
@@ -112,6 +112,7 @@ class Guests(PerHost):
             if row.id not in busy and row.task_state is None and row.vm_state != states.BUILDING
         )
         removed, unknown = self._strangers(node, [observed[each] for each in observed.keys() - rows.keys()])
+        self._end_evacuations(node, observed)
         return mended + removed, unknown
 
     def conclude(self, done: list[tuple[int, int]]) -> str:
@@ -160,13 +161,24 @@ class Guests(PerHost):
             for guest in guests
             if guest.server_id not in busy
             and (row := known.get(guest.server_id))
-            and (row.deleted_at is not None or row.host is None)
+            and (row.deleted_at is not None or row.host != node)  # it went, or was evacuated from here
         ]
         for guest in gone:
             log.warning("a guest whose server is gone is removed", host=node, server_id=guest.server_id)
             generation = max(guest.generation, known[guest.server_id].generation)
             self._compute.bus.call(node, "absent", Order(guest.server_id, generation))
         return len(gone), sum(guest.server_id not in known for guest in guests)
+
+    def _end_evacuations(self, node: str, observed: Collection[str]) -> None:
+        """This host is back, and has nothing of those who left it any more: what was held for them is free."""
+        with self._compute.db.read() as tx:
+            found = store_migrations.evacuated_from(tx, node)
+        for move in found:
+            if move.server_id in observed:
+                continue
+            with self._compute.db.transaction() as tx:
+                self._compute.placement.release(tx, move.uuid)
+                store_migrations.update(tx, move.uuid, status="completed")
 
     def _settle_abandoned(self, tx: Tx) -> int:
         """A transitional state that no operation stands behind ends: nobody is working on it."""

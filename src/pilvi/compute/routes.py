@@ -12,6 +12,7 @@ from pilvi.compute import handlers_diagnostics as diagnostics
 from pilvi.compute import handlers_events as events
 from pilvi.compute import handlers_extensions, policy, routes_admin, routes_legacy
 from pilvi.compute import handlers_interfaces as cards
+from pilvi.compute import handlers_migrating as migrating
 from pilvi.compute import handlers_migrations as migrations
 from pilvi.compute import handlers_quotas as quotas
 from pilvi.compute import handlers_servers as servers
@@ -39,6 +40,10 @@ ROUTES = (
     Route("PUT", SERVER, servers.update, "servers:update"),
     Route("DELETE", SERVER, servers.delete, "servers:delete"),
     Route("POST", SERVER + "/action", act.act, "servers:action"),
+    Route("GET", SERVER + "/migrations", migrating.index, "servers:migrations", since="2.23"),
+    Route("GET", SERVER + "/migrations/{migration_id}", migrating.show, "servers:migrations", since="2.23"),
+    Route("DELETE", SERVER + "/migrations/{migration_id}", migrating.abort, "servers:migrations", since="2.24"),
+    Route("POST", SERVER + "/migrations/{migration_id}/action", migrating.force, "servers:migrations", since="2.22"),
     Route("GET", SERVER + "/metadata", servers.metadata, "servers:metadata:show"),
     Route("POST", SERVER + "/metadata", servers.merge_metadata, "servers:metadata:change"),
     Route("PUT", SERVER + "/metadata", servers.replace_metadata, "servers:metadata:change"),

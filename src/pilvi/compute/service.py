@@ -12,7 +12,7 @@ from pilvi.compute.diagnostics import Diagnostics
 from pilvi.compute.events import ExternalEvents
 from pilvi.compute.hosts import HostView
 from pilvi.compute.keypairs import Keypairs
-from pilvi.compute.migrations import Migrations
+from pilvi.compute.migrating import Migrating
 from pilvi.compute.operations import operations
 from pilvi.compute.operations_cache import CacheImages
 from pilvi.compute.rebuilding import Rebuilding, RebuildWanted
@@ -28,7 +28,7 @@ __all__ = ["Compute", "Found", "HostView", "MigrationQuery", "RebuildWanted", "S
 
 
 class Compute(
-    Migrations, Rebuilding, Creation, Actions, Consoles, ExternalEvents, Diagnostics, Trail, Keypairs, Aggregates,
+    Migrating, Rebuilding, Creation, Actions, Consoles, ExternalEvents, Diagnostics, Trail, Keypairs, Aggregates,
 ):
     """The verbs of all nouns; each noun has a module of its own."""
 

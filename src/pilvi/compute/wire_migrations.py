@@ -45,5 +45,35 @@ class Resize(Body):
     disk_config: str | UnsetType = field(default=UNSET, name="OS-DCF:diskConfig")
 
 
+class MigrateLive(Body):
+    host: Name | None
+    block_migration: Flag
+    disk_over_commit: Flag | UnsetType = UNSET
+    force: Flag | UnsetType = UNSET
+
+
+MIGRATE_LIVE_FIELDS: Mapping[str, tuple[Version, Version]] = {
+    "disk_over_commit": ((2, 1), (2, 24)),
+    "force": ((2, 30), (2, 67)),
+}
+
+
+class Evacuate(Body):
+    host: Name | UnsetType = UNSET
+    onSharedStorage: Flag | UnsetType = UNSET
+    adminPass: str | UnsetType = UNSET
+    force: Flag | UnsetType = UNSET
+
+
+EVACUATE_FIELDS: Mapping[str, tuple[Version, Version]] = {
+    "onSharedStorage": ((2, 1), (2, 13)),
+    "force": ((2, 29), (2, 67)),
+}
+
+
+class ForceComplete(Body):
+    force_complete: None
+
+
 class Migrate(Body):
     host: Name | None = None

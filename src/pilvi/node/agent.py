@@ -22,7 +22,7 @@ from pilvi.drivers.disk.base import DiskStore, Image
 from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.engine.clock import Clock
-from pilvi.node import cards, moving
+from pilvi.node import cards, moving, transfers
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MODULES: tuple[ModuleType, ...] = (
     cards,
     moving,
+    transfers,
 )
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

@@ -59,6 +59,28 @@ class Arrival(msgspec.Struct, frozen=True):
     root: DiskSource | None
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """A guest that comes here while it runs, with a root disk of so many bytes (None: it has none of its own)."""
+
+    spec: GuestSpec
+    root_bytes: int | None
+
+
+class Sending(msgspec.Struct, frozen=True):
+    server_id: str
+    generation: int
+    where: str  # what the other host's `expect` said
+    hurry: bool = False
+
+
+class Rest(msgspec.Struct, frozen=True):
+    """An order to a guest that is sent or has arrived: it goes on, or is paused."""
+
+    server_id: str
+    generation: int
+    paused: bool
+
+
 class Order(msgspec.Struct, frozen=True):
     """A verb for one guest. An agent that has seen a later generation refuses it with StaleGeneration."""
 

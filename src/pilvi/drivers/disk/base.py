@@ -59,6 +59,9 @@ class DiskStore(Protocol):
 
         An existing disk of this id is returned as it is. Raises DiskError."""
 
+    def ensure_empty(self, disk_id: str, size_bytes: int) -> DiskInfo:
+        """A disk with nothing in it. An existing disk of this id is returned as it is. Raises DiskError."""
+
     def rename(self, disk_id: str, new_id: str) -> None:
         """A disk that is not there is fine (it was renamed before, or there never was one). Raises DiskError."""
 

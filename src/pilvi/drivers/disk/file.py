@@ -71,6 +71,15 @@ class FileDisks:
                             lambda file: self._copy(source, file, max(size_bytes, source.size_bytes)))
             return self._described(disk_id)
 
+    def ensure_empty(self, disk_id: str, size_bytes: int) -> DiskInfo:
+        with self._locks[_safe(disk_id)]:
+            if (found := self.info(disk_id)) is not None:
+                return found
+            with _told(f"disk {disk_id} cannot be made"):
+                self._whole(self._root / f"{disk_id}.qcow2", 0o600, lambda file: _run(
+                    "qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes)))
+            return self._described(disk_id)
+
     def _copy(self, source: DiskSource, file: Path, size: int) -> None:
         """What is based on an image that this host has stays based on it: only what differs is copied."""
         base = _backing_file(Path(source.url)) if source.format == "qcow2" else ""

@@ -48,6 +48,12 @@ class SimulatedDisks(Faults):
         self.strike("ensure_copy", f"disk {disk_id}")
         return self._keep(disk_id, "qcow2", max(source.size_bytes, size_bytes), 0, None)
 
+    def ensure_empty(self, disk_id: str, size_bytes: int) -> DiskInfo:
+        if (found := self.info(disk_id)) is not None:
+            return found
+        self.strike("ensure_empty", f"disk {disk_id}")
+        return self._keep(disk_id, "qcow2", size_bytes, 0, None)
+
     def rename(self, disk_id: str, new_id: str) -> None:
         if (text := self._notes.values.get(disk_id)) is not None:
             self.strike("rename", f"disk {disk_id}")

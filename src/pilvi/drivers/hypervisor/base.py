@@ -19,12 +19,13 @@ from pilvi.drivers.hypervisor.words import (
     HypervisorError,
     Nic,
     PowerState,
+    Transfer,
     UnknownGuest,
     Use,
 )
 
 __all__ = ["Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic", "PowerState",
-           "UnknownGuest", "Use"]
+           "Transfer", "UnknownGuest", "Use"]
 
 
 class Hypervisor(Protocol):
@@ -97,6 +98,23 @@ class Hypervisor(Protocol):
 
     def use(self, guest_id: str) -> Use:
         """What it has used since it was started. Raises UnknownGuest, HypervisorError when it is off."""
+
+    def expect(self, guest: Guest) -> str:
+        """Makes ready for a guest that runs on another host; says where that is to `send` it.
+
+        Its local disks are here, of the right size and with nothing in them. It is LOST until `take_over`."""
+
+    def send(self, guest_id: str, where: str, *, hurry: bool = False) -> Transfer:
+        """Carries on with sending a running or paused guest, disks and all; to be asked again until it is done.
+
+        It runs on meanwhile, and is at rest on both hosts once that is done. `hurry`: it is paused at once, so
+        that it comes to an end. Raises UnknownGuest, HypervisorError when it is off."""
+
+    def give_up(self, guest_id: str, *, paused: bool) -> None:
+        """Ends sending it: it goes on here, or stays paused. One that is not being sent is fine."""
+
+    def take_over(self, guest_id: str, *, paused: bool) -> None:
+        """A guest that was expected and has arrived goes on here. Raises UnknownGuest, HypervisorError."""
 
     def undefine(self, guest_id: str) -> None:
         """Stops it if need be and forgets it, with its console log and sockets (never its disks)."""

@@ -20,6 +20,7 @@ from pilvi.drivers.hypervisor.base import (
     HypervisorError,
     Nic,
     PowerState,
+    Transfer,
     UnknownGuest,
     Use,
 )
@@ -56,6 +57,7 @@ class SimulatedHypervisor(Faults):
         self._callbacks: list[Callable[[str, PowerState], None]] = []
         self._guard = threading.Lock()
         self._consoles = Consoles()
+        self.slow = False  # guests that are sent to another host take for ever, unless hurried
 
     def capabilities(self) -> Capabilities:
         return Capabilities("fake", 1_000_000, "none", self._vcpus, self._memory_mib)
@@ -152,6 +154,32 @@ class SimulatedHypervisor(Faults):
         guest = self._alive(guest_id).guest
         disks = tuple(DiskUse(disk.name) for disk in guest.disks)
         return Use("fake", None, guest.memory_mib, 0, (0,) * guest.vcpus, disks)
+
+    def expect(self, guest: Guest) -> str:
+        kept = self._guests.get(guest.id)
+        if kept is None or kept.state not in ALIVE:
+            self._do("expect", guest.id)
+            self._keep(_Kept(guest, PowerState.LOST))
+        return f"simulated:{guest.id}"
+
+    def send(self, guest_id: str, where: str, *, hurry: bool = False) -> Transfer:
+        """Done at once, or while `slow` once it is hurried."""
+        guest = self._alive(guest_id).guest
+        self._do("send", guest_id)
+        held, memory = self.slow and not hurry, guest.memory_mib << 20
+        return Transfer("running" if held else "done", memory_total=memory, memory_remaining=memory if held else 0,
+                        memory_processed=0 if held else memory, disk_total=0, disk_processed=0, disk_remaining=0)
+
+    def give_up(self, guest_id: str, *, paused: bool) -> None:
+        if (kept := self._guests.get(guest_id)) is not None and kept.state in ALIVE:
+            self._do("give_up", guest_id)
+            self._turn(kept, PowerState.PAUSED if paused else PowerState.RUNNING)
+
+    def take_over(self, guest_id: str, *, paused: bool) -> None:
+        kept = self._known(guest_id)
+        if kept.state not in ALIVE:
+            self._do("take_over", guest_id)
+            self._turn(kept, PowerState.PAUSED if paused else PowerState.RUNNING)
 
     def undefine(self, guest_id: str) -> None:
         if guest_id not in self._guests:

@@ -80,6 +80,19 @@ class Use(msgspec.Struct, frozen=True):
     disks: tuple[DiskUse, ...] = ()
 
 
+class Transfer(msgspec.Struct, frozen=True):
+    """How far a guest is on its way to another host. Figures are bytes; None: not known yet."""
+
+    state: str  # running | done | failed
+    reason: str = ""
+    memory_total: int | None = None
+    memory_processed: int | None = None
+    memory_remaining: int | None = None
+    disk_total: int | None = None
+    disk_processed: int | None = None
+    disk_remaining: int | None = None
+
+
 class HypervisorError(Exception):
     """A verb failed; the message says which guest, what was tried and what the hypervisor answered."""
 
