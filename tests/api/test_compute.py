@@ -297,6 +297,15 @@ def test_lists_are_filtered(cloud, user, admin):
     assert admin.names("/servers/detail?all_tenants=True&host=gamma") == []
     assert len(admin.names("/servers/detail?all_tenants=1&project_id=red&deleted=False")) == 3
     assert user.names("/servers?status=NONSENSE", "2.37") == []
+    by_admin = {
+        "hostname=web": 2, "hostname=^web-2$": 1, "description=x": 0, "kernel_id=": 3, "kernel_id=x": 0,
+        "root_device_name=/dev/vda": 3, "root_device_name=/dev/sda": 0, "auto_disk_config=false": 3,
+        "auto_disk_config=true": 0, "locked_by=admin": 0, "access_ip_v4=10.0.0.1": 0, "progress=0": 3, "progress=9": 0,
+        "soft_deleted=1": 0, "instance_type_id=1": 0, "launch_index=0": 3, "uuid=" + stopped: 1}
+    assert {query: len(admin.names(f"/servers?all_tenants=1&{query}")) for query in by_admin} == by_admin
+    for ignored in ("hostname=x", "host=x", "kernel_id=x", "deleted=1", "node=x"):
+        assert len(user.names(f"/servers?{ignored}")) == 3, "only administrators filter by that"
+    assert (len(user.names("/servers?key_name=x", "2.82")), len(user.names("/servers?key_name=x", "2.83"))) == (3, 0)
 
 
 @pytest.mark.parametrize("query", [

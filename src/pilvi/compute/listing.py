@@ -16,11 +16,14 @@ from pilvi.http.request import Request, boolean, integer
 PAGING = frozenset({"limit", "marker", "sort_key", "sort_dir", "all_tenants"})
 # Filter to column, and whether it is a number, a boolean or a text.
 ANYBODYS = {"reservation_id": "reservation_id", "image": "image_id"}
-ADMINS = {"host": "host", "node": "host", "hostname": "hostname", "uuid": "id", "description": "description",
-          "display_description": "description", "user_id": "user_id",
-          "availability_zone": "availability_zone", "key_name": "key_name", "config_drive": "config_drive",
-          "power_state": "power_state",
-          "launch_index": "launch_index", "image_ref": "image_id"}
+ADMINS = {"host": "host", "node": "host", "uuid": "id", "user_id": "user_id",
+          "availability_zone": "availability_zone", "config_drive": "config_drive",
+          "power_state": "power_state", "launch_index": "launch_index", "image_ref": "image_id",
+          "access_ip_v4": "access_ip_v4", "access_ip_v6": "access_ip_v6", "locked_by": "locked_by",
+          "auto_disk_config": "disk_config"}
+# Filters that are regular expressions.
+PATTERNS = {"hostname": "hostname", "description": "description", "display_description": "description",
+            "key_name": "key_name"}
 # From 2.83 on everybody may filter by these.
 SINCE_2_83 = frozenset({"availability_zone", "config_drive", "key_name", "created_at", "launched_at",
                         "terminated_at", "power_state", "task_state", "vm_state", "progress", "user_id"})
@@ -28,14 +31,13 @@ NUMBERS = frozenset({"power_state", "launch_index"})
 STATES = {"vm_state": "vm_state", "task_state": "task_state"}
 MOMENTS = {"created_at": "created_at", "launched_at": "launched_at", "terminated_at": "terminated_at"}
 TAGS = {"tags": "tags", "tags-any": "tags_any", "not-tags": "not_tags", "not-tags-any": "not_tags_any"}
-# Known, and the same for all servers here, so that they neither filter nor sort.
-WITHOUT_EFFECT = frozenset({
-    "auto_disk_config", "kernel_id", "ramdisk_id", "root_device_name", "progress", "soft_deleted",
-    "instance_type_id", "cell_name", "access_ip_v4", "access_ip_v6", "locked_by",
-})
+# What is the same of all servers: another value finds none.
+CONSTANTS = {"kernel_id": "", "ramdisk_id": "", "root_device_name": "/dev/vda", "cell_name": "", "progress": "0",
+             "instance_type_id": None}
 OTHERS = frozenset({"name", "display_name", "tenant_id", "project_id", "deleted", "ip", "ip6", "status",
-                    "flavor", "changes-since", "changes-before", "locked"})
-KNOWN = PAGING | ANYBODYS.keys() | ADMINS.keys() | SINCE_2_83 | TAGS.keys() | WITHOUT_EFFECT | OTHERS
+                    "flavor", "changes-since", "changes-before", "locked", "soft_deleted"})
+KNOWN = (PAGING | ANYBODYS.keys() | ADMINS.keys() | PATTERNS.keys() | SINCE_2_83 | TAGS.keys() | CONSTANTS.keys()
+         | OTHERS)
 
 SORT_KEYS = {
     "created_at": "seq", "updated_at": "updated_at", "display_name": "name",
@@ -76,7 +78,8 @@ def server_list(request: Request) -> ServerList:
     query.project_id = request.arg("project_id", request.arg("tenant_id")) if all_projects else context.project_id
     _plain(request, query)
     _times(request, query)
-    nothing = _states(request, query)
+    nothing = _states(request, query) or any(
+        request.arg(name, constant) != constant for name, constant in CONSTANTS.items() if _may(request, name))
     _tags(request, query)
     if name := request.arg("name", request.arg("display_name")):
         query.matching["name"] = _pattern(name, "name")
@@ -117,6 +120,9 @@ def _plain(request: Request, query: ServerQuery) -> None:
         if value is None or not (name in ANYBODYS or _may(request, name)):
             continue
         query.equal[column] = _value(name, value)
+    for name, column in PATTERNS.items():
+        if (pattern := request.arg(name)) is not None and _may(request, name):
+            query.matching[column] = _pattern(pattern, name)
     if request.at_least(2, 73) and (locked := request.flag("locked")) is not None:
         query.equal["locked"] = locked
 
@@ -126,6 +132,8 @@ def _value(name: str, value: str) -> Any:
         return integer(value, name)
     if name == "config_drive":
         return boolean(value or "false", name)
+    if name == "auto_disk_config":
+        return "AUTO" if boolean(value or "false", name) else "MANUAL"
     return value
 
 
@@ -164,6 +172,8 @@ def _states(request: Request, query: ServerQuery) -> bool:
     for name, column in STATES.items():
         if _may(request, name) and (values := request.query.get(name)):
             query.among[column] = values
+    if request.context.is_admin and request.flag("soft_deleted", False):
+        query.among["vm_state"] = ["soft-delete"]
     statuses = request.query.get("status")
     if not statuses:
         return False

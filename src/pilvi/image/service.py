@@ -55,7 +55,7 @@ class BootImage(msgspec.Struct, frozen=True):
 class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs):
     """`root` is the folder that holds the data of all images."""
 
-    ATTRIBUTES = wire.BASE  # of an image; what else it has are its additional properties
+    ATTRIBUTES = wire.BASE | {"locations", "stores"}  # what else an image has are its additional properties
 
     def __init__(
         self,
