@@ -745,3 +745,11 @@ def test_hostnames_with_domains_from_2_94_on(user):
         "name": "x", "imageRef": IMAGE, "flavorRef": "42", "networks": "none", "hostname": "a.example"}}, "2.93")
     server = user.server(hostname="a.example")
     assert user.ok("GET", f"/servers/{server}")["server"]["OS-EXT-SRV-ATTR:hostname"] == "a.example"
+
+
+def test_the_guests_password_is_shown_to_its_project_and_cleared(cloud, user, other):
+    path = f"/servers/{user.active()}/os-server-password"
+    assert user.ok("GET", path) == {"password": ""}
+    assert user("DELETE", path).status_code == 204
+    other.refused(404, "GET", path)
+    other.refused(404, "DELETE", path)

@@ -53,6 +53,9 @@ class Guest:
     def lines(self, path: str) -> list[str]:
         return self.read(path).decode().split("\n")
 
+    def write(self, path: str, body: bytes) -> int:
+        return self.service.post(self.port.network_id, self.address, path, body)[0]
+
     def json(self, path: str):
         return json.loads(self.read(path))
 
@@ -211,6 +214,21 @@ def test_each_guest_reads_about_itself_and_strangers_nothing(world, guest, plain
     assert answer(network, "no address", "/") is None
 
 
+def test_a_guest_says_its_password_once(world, metadata):
+    guest, compute = Guest(world, metadata, name="secretive"), world.cloud.compute
+    path = "/openstack/latest/password"
+    assert guest.read(path) == b""
+    assert guest.write(path, b"x" * 1021) == guest.write(path, b"\xff") == 400
+    assert guest.write("/openstack/latest/meta_data.json", b"x") == guest.write("/latest/password", b"x") == 405
+    assert guest.write("/openstack/2013-10-17/password", b"sealed") == 200
+    assert guest.write(path, b"another") == 409
+    assert guest.read(path) == compute.guest_password(world.context(), guest.id).encode() == b"sealed"
+    assert guest.service.post(guest.port.network_id, "10.0.0.250", path, b"x")[0] == 404
+    compute.clear_guest_password(world.context(), guest.id)
+    assert compute.guest_password(world.context(), guest.id) == ""
+    assert guest.write(path, b"another") == 200
+
+
 def test_a_guest_that_is_gone_reads_nothing(world, metadata):
     guest = Guest(world, metadata, name="short-lived")
     world.order("delete_server", guest.id)
@@ -261,6 +279,9 @@ class Echo:
             raise ValueError("broken")
         return None if path == "/none" else f"{network_id} {address} {path}".encode()
 
+    def post(self, network_id, address, path, body):
+        return 200, f"{network_id} {path} {len(body)}".encode()
+
 
 @pytest.fixture
 def served():
@@ -292,7 +313,8 @@ def test_requests_are_answered_for_the_network_that_they_come_from(served):
             assert get(connection, "/latest?x=1") == (200, f"{name} 127.0.0.1 /latest".encode())
         assert get(connection, "/none") == (404, b"there is no such metadata")
         assert get(connection, "/latest", "HEAD") == (200, b"")
-        assert get(connection, "/latest", "POST", body=b"x" * 100_000) == (405, b"metadata is only read")
+        assert get(connection, "/latest", "PUT", body=b"x" * 100_000) == (405, b"metadata is only read")
+        assert get(connection, "/latest", "POST", body=b"x" * 100_000) == (200, f"{name} /latest 4097".encode())
         assert (
             get(connection, "/latest", headers={"X-Forwarded-For": "10.0.0.9"})[1].split()[1] == b"127.0.0.1"
         )

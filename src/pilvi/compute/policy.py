@@ -26,6 +26,8 @@ RULES: dict[str, Rule] = {
     "servers:security_groups": READER,
     "servers:security_groups:change": MEMBER,
     "servers:diagnostics": ADMIN,
+    "servers:password": READER,
+    "servers:password_clear": MEMBER,
     "servers:topology": READER,
     "servers:ips": READER,
     "servers:actions": READER,

@@ -14,6 +14,7 @@ from pilvi.compute import handlers_extensions, policy, routes_admin, routes_lega
 from pilvi.compute import handlers_interfaces as cards
 from pilvi.compute import handlers_migrating as migrating
 from pilvi.compute import handlers_migrations as migrations
+from pilvi.compute import handlers_passwords as passwords
 from pilvi.compute import handlers_quotas as quotas
 from pilvi.compute import handlers_servers as servers
 from pilvi.compute import handlers_usage as usage
@@ -66,6 +67,8 @@ ROUTES = (
     Route("GET", SERVER + "/os-virtual-interfaces", cards.virtual_interfaces, "servers:interfaces", until="2.43"),
     Route("GET", SERVER + "/os-security-groups", cards.security_groups, "servers:security_groups"),
     Route("GET", SERVER + "/diagnostics", diagnostics.diagnostics, "servers:diagnostics"),
+    Route("GET", SERVER + "/os-server-password", passwords.show, "servers:password"),
+    Route("DELETE", SERVER + "/os-server-password", passwords.clear, "servers:password_clear"),
     Route("GET", SERVER + "/topology", diagnostics.topology, "servers:topology", since="2.78"),
     Route("GET", SERVER + "/os-volume_attachments", servers.volumes, "servers:show"),
     Route("GET", SERVER + "/os-instance-actions", servers.actions, "servers:actions"),

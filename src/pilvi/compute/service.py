@@ -10,6 +10,7 @@ from pilvi.compute.consoles import Consoles
 from pilvi.compute.creation import Creation, ServerCreate
 from pilvi.compute.diagnostics import Diagnostics
 from pilvi.compute.events import ExternalEvents
+from pilvi.compute.guest_passwords import GuestPasswords
 from pilvi.compute.hosts import HostView
 from pilvi.compute.keypairs import Keypairs
 from pilvi.compute.migrating import Migrating
@@ -28,7 +29,17 @@ __all__ = ["Compute", "Found", "HostView", "MigrationQuery", "RebuildWanted", "S
 
 
 class Compute(
-    Migrating, Rebuilding, Creation, Actions, Consoles, ExternalEvents, Diagnostics, Trail, Keypairs, Aggregates,
+    Migrating,
+    Rebuilding,
+    Creation,
+    Actions,
+    Consoles,
+    ExternalEvents,
+    Diagnostics,
+    GuestPasswords,
+    Trail,
+    Keypairs,
+    Aggregates,
 ):
     """The verbs of all nouns; each noun has a module of its own."""
 

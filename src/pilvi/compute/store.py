@@ -35,6 +35,12 @@ def update_server(tx: Tx, server_id: str, **values: Any) -> bool:
     return bool(tx.execute(statement).rowcount)
 
 
+def note_guest_password(tx: Tx, server_id: str, password: str) -> bool:
+    """False where one is kept already."""
+    statement = servers.update().where(S.id == server_id, sa.func.coalesce(S.guest_password, "") == "")
+    return bool(tx.execute(statement.values(guest_password=password)).rowcount)
+
+
 def transition(tx: Tx, server_id: str, vm_states: Sequence[str] | None,
                task_states: Sequence[str | None] | None, *, generations: int = 1, **values: Any) -> int | None:
     """Writes columns and counts `generation` up by so many, if the server is in one of these states (None: in any).

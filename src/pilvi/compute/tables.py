@@ -37,6 +37,7 @@ servers = sa.Table(
     sa.Column("user_data", sa.Text),  # base64, as the API takes it
     sa.Column("config_drive", sa.Boolean, nullable=False, default=False),
     sa.Column("admin_password", sa.Text),
+    sa.Column("guest_password", sa.Text),  # as the guest said it: encrypted for the key pair's owner
     sa.Column("fault", sa.JSON),  # {"code", "message", "details", "created": microseconds}
     sa.Column("locked", sa.Boolean, nullable=False, default=False),
     sa.Column("locked_by", sa.String(8)),  # owner | admin: an administrator's only an administrator opens

@@ -17,10 +17,13 @@ log = structlog.get_logger()
 IDLE_SECONDS = 15  # after which a silent guest's connection is closed
 CONNECTIONS = 32  # that one guest may have open at a time
 THREADS = 4
+BODY_BYTES = 4096  # of what a guest writes: more than this is too long in any case
 
 
 class Answers(Protocol):
     def answer(self, network_id: str, address: str, path: str) -> bytes | None: ...
+
+    def post(self, network_id: str, address: str, path: str, body: bytes) -> tuple[int, bytes]: ...
 
 
 class MetadataServer:
@@ -99,31 +102,36 @@ class MetadataServer:
         writer: asyncio.StreamWriter,
     ) -> bool:
         """One request and its answer; whether the connection stays open."""
-        request = None
+        request, body = None, bytearray()
         while True:
             event = connection.next_event()
             if event is h11.NEED_DATA:
                 connection.receive_data(await asyncio.wait_for(reader.read(65536), IDLE_SECONDS))
             elif isinstance(event, h11.Request):
                 request = event
+            elif isinstance(event, h11.Data):
+                body += event.data[:BODY_BYTES + 1 - len(body)]
             elif isinstance(event, h11.EndOfMessage):
                 break
             elif isinstance(event, h11.ConnectionClosed):
                 return False
-        status, body = await self._answer(network_id, address, request)
-        headers = [("Content-Length", str(len(body))), ("Content-Type", "text/plain; charset=utf-8")]
+        status, text = await self._answer(network_id, address, request, bytes(body))
+        headers = [("Content-Length", str(len(text))), ("Content-Type", "text/plain; charset=utf-8")]
         writer.write(connection.send(h11.Response(status_code=status, headers=headers)) or b"")
         if request.method != b"HEAD":
-            writer.write(connection.send(h11.Data(data=body)) or b"")
+            writer.write(connection.send(h11.Data(data=text)) or b"")
         writer.write(connection.send(h11.EndOfMessage()) or b"")
         await writer.drain()
         return connection.our_state is h11.DONE and connection.their_state is h11.DONE
 
-    async def _answer(self, network_id: str, address: str, request: h11.Request) -> tuple[int, bytes]:
+    async def _answer(
+        self, network_id: str, address: str, request: h11.Request, body: bytes
+    ) -> tuple[int, bytes]:
+        path = request.target.decode("ascii", "replace").partition("?")[0]
+        run = asyncio.get_running_loop().run_in_executor
+        if request.method == b"POST":
+            return await run(self._pool, self._metadata.post, network_id, address, path, body)
         if request.method not in (b"GET", b"HEAD"):
             return 405, b"metadata is only read"
-        path = request.target.decode("ascii", "replace").partition("?")[0]
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._pool, self._metadata.answer, network_id, address, path
-        )
+        found = await run(self._pool, self._metadata.answer, network_id, address, path)
         return (404, b"there is no such metadata") if found is None else (200, found)

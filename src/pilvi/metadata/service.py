@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pilvi.compute import store as compute_store
 from pilvi.db import Database
+from pilvi.faults import Fault
 from pilvi.metadata import tree
 
 if TYPE_CHECKING:
@@ -33,3 +35,20 @@ class Metadata:
         if path.endswith("meta_data.json") and any(port.tag for port in ports):
             addresses = self._compute.card_addresses(server.host, server_id)
         return tree.look_up(tree.tree_of(server, ports, network_data, addresses), path)
+
+    def post(self, network_id: str, address: str, path: str, body: bytes) -> tuple[int, bytes]:
+        """The status and the text for a guest that writes: its password, and that only once."""
+        if not _PASSWORD.fullmatch(path):
+            return 405, b"metadata is only read, but for the password"
+        with self._db.transaction() as tx:
+            server_id = self._network.server_at(tx, network_id, address)
+            if server_id is None:
+                return 404, b"there is no such metadata"
+            try:
+                self._compute.note_guest_password(tx, server_id, body)
+            except Fault as fault:
+                return fault.status, fault.message.encode()
+        return 200, b""
+
+
+_PASSWORD = re.compile(f"/openstack/({'|'.join(v for v in tree.OPENSTACK_VERSIONS if v >= tree.PASSWORD_SINCE)})/password")

@@ -144,7 +144,7 @@ def _openstack(
     files: dict[str, tuple[str, bytes | None]] = {
         "meta_data.json": ("", json.dumps(facts).encode()),
         "user_data": ("", user_data),
-        "password": (PASSWORD_SINCE, b""),  # none has been set: guests cannot write here
+        "password": (PASSWORD_SINCE, (server.guest_password or "").encode()),
         "vendor_data.json": (VENDOR_DATA_SINCE, b"{}"),
         "network_data.json": (NETWORK_DATA_SINCE, json.dumps(network_data).encode()),
         "vendor_data2.json": (VENDOR_DATA2_SINCE, b"{}"),
