@@ -119,6 +119,12 @@ def test_an_image_is_created_filled_shown_and_deleted(client, cloud):
     assert cloud.image.files.names() == set()
 
 
+def test_ids_of_kernels_are_ids(client):
+    for name in ("kernel_id", "ramdisk_id"):
+        client("POST", "/v2/images", status=400, json={name: "x"})
+        client.create(**{name: "00000000-1111-2222-3333-444455556666"})
+
+
 def test_versions_are_offered_without_a_token(client):
     for path, status in (("", 300), ("/", 300), ("/v2", 300), ("/v2/", 300), ("/versions", 200)):
         versions = client("GET", path, None, status).json["versions"]
@@ -134,7 +140,9 @@ def test_schemas_describe_what_is_served(client, name):
     schema = client("GET", f"/v2/schemas/{name}", status=200).json
     assert schema["name"] == name
     if name == "image":
-        assert schema["properties"].keys() == client.create().keys()
+        properties = schema["properties"]
+        optional = {"kernel_id", "ramdisk_id", "architecture", "instance_uuid", "os_distro", "os_version"}
+        assert properties.keys() == client.create().keys() | optional | {"stores", "locations"}
     client("GET", "/v2/schemas/nothing", status=404)
 
 

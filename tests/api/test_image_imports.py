@@ -106,6 +106,18 @@ def test_an_upload_goes_to_the_store_that_is_named(client, cloud):
     assert files(cloud)["local"] == set()
 
 
+def test_of_several_copies_a_preferred_one_is_read(client, cloud, monkeypatch):
+    image = client.active()
+    client.order(image, "copy-image", stores=["second"])
+    client.settle()
+    for name, folder in cloud.image.stores.folders().items():
+        (path,) = folder.root.iterdir()
+        path.write_bytes(name[:4].encode())
+    for query, content in (("", b"loca"), ("?prefer=second", b"seco"), ("?prefer=web,second", b"seco")):
+        assert client("GET", image["file"] + query, status=200).content == content
+    client("GET", image["file"] + "?prefer=nowhere", status=400)
+
+
 def test_stores_are_told(client):
     stores = client("GET", "/v2/info/stores", status=200).json["stores"]
     assert [each["id"] for each in stores] == ["local", "second", "web"]

@@ -221,8 +221,12 @@ class Data:
         if ours:
             self.stores.remove(upload.id)
 
-    def open_data(self, context: Context, image_id: str) -> Download | None:
-        """None for an image without data. Raises Forbidden for a deactivated one."""
+    def open_data(self, context: Context, image_id: str, preferred: Sequence[str] = ()) -> Download | None:
+        """None for an image without data; of several copies one in a store that is preferred, the first best.
+
+        Raises Forbidden for a deactivated image, BadRequest for a store that there is not."""
+        if unknown := [name for name in preferred if name not in self.stores]:
+            raise BadRequest(f"There is no store {', '.join(unknown)}.")
         with self.db.read() as tx:
             row = self._get(tx, context, image_id)
             found = store_locations.of(tx, [image_id])[image_id]
@@ -231,23 +235,24 @@ class Data:
             raise Forbidden("The requested image has been deactivated. Image data download is forbidden.")
         if row.status not in ("active", "deactivated"):
             return None
-        if copy is not None and copy.status == "cached":
+        if copy is not None and copy.status == "cached" and not preferred:
             with contextlib.suppress(Gone), self.db.transaction() as tx:  # of another controller
                 file = self.cache.open(image_id)
                 store_locations.hit(tx, image_id)
                 return Download(LocalSource(file), copy.size, row.checksum)
-        if (name := self.readable(found)) is not None:
+        if (name := self.readable(found, preferred)) is not None:
             return Download(LocalSource(self.stores.folders()[name].open(row.data)), row.size, row.checksum)
         url = next((each.url for each in found if each.url is not None), None)
         if url is None:
             return None
         return Download(RemoteSource(self.fetcher, url), self._remote_size(row, url), row.checksum)
 
-    def readable(self, found: Sequence[sa.Row], *, staged: bool = False) -> str | None:
+    def readable(self, found: Sequence[sa.Row], preferred: Sequence[str] = (), *, staged: bool = False) -> str | None:
         """The store whose file is read, of an image with these locations; `staged`: also one to be imported."""
         good = ("active", "staged") if staged else ("active",)
         names = [each.store for each in found if each.url is None and each.status in good]
-        return next((name for name in self.stores.sorted(names) if self.stores.files(name) is not None), None)
+        order = [*(name for name in preferred if name in names), *self.stores.sorted(names)]
+        return next((name for name in order if self.stores.files(name) is not None), None)
 
     def _remote_size(self, row: sa.Row, url: str) -> int:
         try:

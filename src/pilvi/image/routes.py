@@ -195,8 +195,8 @@ def _range(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 async def download_file(request: Request) -> Response:
-    images = request.cloud.image
-    found = await images.in_thread(images.open_data, request.context, request.params["image_id"])
+    images, preferred = request.cloud.image, list(filter(None, (request.arg("prefer") or "").split(",")))
+    found = await images.in_thread(images.open_data, request.context, request.params["image_id"], preferred)
     if found is None or found.size == 0:
         return Response(204)
     part = _range(request.headers.get("range"), found.size)

@@ -54,6 +54,26 @@ _IMAGE_PROPERTIES: dict[str, Any] = {
     "schema": _property("string", "An image schema url", readOnly=True),
 }
 
+# What an image has only sometimes: properties that have a meaning, and what depends on settings and its past.
+_OPTIONAL: dict[str, Any] = {
+    "kernel_id": _property("string", "ID of the kernel of an AMI-style image", pattern=wire.UUID, is_base=False),
+    "ramdisk_id": _property("string", "ID of the ramdisk of an AMI-style image", pattern=wire.UUID, is_base=False),
+    "architecture": _property("string", "Operating system architecture", is_base=False),
+    "instance_uuid": _property("string", "ID of the server that this image is a snapshot of", is_base=False),
+    "os_distro": _property("string", "Common name of the operating system distribution", is_base=False),
+    "os_version": _property("string", "Operating system version as its distributor says it", is_base=False),
+    "stores": _property("string", "Stores that have the image's data", readOnly=True),
+    "locations": _property(
+        "array",
+        "Where the image's data lies",
+        items={
+            "type": "object",
+            "required": ["url", "metadata"],
+            "properties": {"url": {"type": "string"}, "metadata": {"type": "object"}},
+        },
+    ),
+}
+
 _MEMBER_PROPERTIES: dict[str, Any] = {
     "image_id": _property("string", "An identifier for the image", pattern=wire.UUID),
     "member_id": _property("string", "An identifier for the image member (tenantId)"),
@@ -65,7 +85,7 @@ _MEMBER_PROPERTIES: dict[str, Any] = {
 
 IMAGE = {
     "name": "image",
-    "properties": _IMAGE_PROPERTIES,
+    "properties": {**_IMAGE_PROPERTIES, **_OPTIONAL},
     "additionalProperties": {"type": "string"},
     "links": [
         {"rel": "self", "href": "{self}"},

@@ -139,6 +139,7 @@ READ_ONLY = frozenset(
 )
 RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
 BASE = SETTABLE | READ_ONLY
+IDS = ("kernel_id", "ramdisk_id")  # properties that are ids
 RESERVED_PREFIX = "os_glance_"
 
 
@@ -176,6 +177,8 @@ def attributes(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
 def _property(name: str, value: Any) -> str:
     if not 1 <= len(name) <= 255:
         raise BadRequest("Invalid input: the name of a property has 1 to 255 characters.")
+    if name in IDS and not (isinstance(value, str) and is_uuid(value)):
+        raise BadRequest(f"Invalid input for field/attribute {name}. Value: {str(value)[:100]}. It must be a UUID.")
     if not isinstance(value, str) or len(value) > 65535:
         raise BadRequest(
             f"Invalid input for field/attribute {name}. Value: {str(value)[:100]}. "
