@@ -83,6 +83,7 @@ class Cloud:
     def stop(self) -> None:
         """Lets go of everything; guests and packets go on."""
         self.engine.stop()
+        self.image.close()
         self.metadata_server.close()
         self.site.stop()
         self.requests.shutdown(wait=True, cancel_futures=True)

@@ -471,6 +471,7 @@ def test_usage_is_told_beside_the_limits(client, cloud):
     with cloud.db.transaction() as tx:
         quota.set_limits(tx, "image", "a", {"image_stage_total": -1, "image_count_uploading": 1})
     client.put(client.create(), b"x", status=413)
+    client.order(client.create(), "web-download", method={"uri": "http://127.0.0.1/"}, status=413)
 
 
 # -- content that is not what it is called
@@ -490,3 +491,21 @@ def test_content_of_another_format_may_be_allowed_but_not_booted(tmp_path):
         client.put(client.create(), QCOW2, status=415)  # a raw disk that names other files
         backed = struct.pack(">4sIQIIQIIQ", b"QFI\xfb", 2, 8, 8, 16, 1 << 20, 0, 0, 0) + bytes(512)
         client.put(client.create(disk_format="qcow2"), backed, status=415)
+
+
+def test_slow_web_servers_do_not_keep_other_operations_waiting(client, cloud, web, monkeypatch):
+    """More imports wait for their data than operations may be at work."""
+    import threading
+
+    gate, real = threading.Event(), cloud.image.fetcher.open
+    monkeypatch.setattr(cloud.image.fetcher, "open", lambda url: gate.wait(20) and real(url))
+    slow = [client.create() for _ in range(5)]
+    for image in slow:
+        client.order(image, "web-download", method={"uri": web.url("/web")})
+    quick = client.create()
+    client.put(quick, b"staged", to="stage")
+    client.order(quick, "glance-direct", stores=["local"])
+    eventually(lambda: client.show(quick)["status"] == "active", what="the import that waits for nobody")
+    assert {client.show(image)["status"] for image in slow} == {"importing"}
+    gate.set()
+    assert {client.outcome(image) for image in slow} == {("success", "active")}

@@ -137,4 +137,6 @@ def image_cloud(folder: Path, **settings: Any) -> Iterator[SmallCloud]:
     try:
         yield cloud
     finally:
+        cloud.engine.stop()
+        cloud.image.close()
         cloud.close()

@@ -40,6 +40,8 @@ class Imports:
                 targets = self._missing(tx, image_id, targets)
             elif None in (row.disk_format, row.container_format) and method.name != "glance-download":
                 raise BadRequest("Properties disk_format and container_format must be set prior to importing data.")
+            if row.status == "queued":
+                self._check_uploading(tx, row.owner)
             task_id = self._new_task(tx, context, "api_image_import", image_id, {
                 "image_id": image_id, "backend": targets,
                 "import_req": msgspec.to_builtins(wanted)})

@@ -6,7 +6,8 @@ A step that finds its image deleted ends: the undo takes its files away, and not
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from pilvi.engine.operations import Operation, Progress, Retry, Step
 from pilvi.faults import Fault, Gone, TooLarge
 from pilvi.image import store, store_locations, store_tasks
 from pilvi.image.data import MAX_BYTES
-from pilvi.image.fetch import Found
+from pilvi.image.fetch import FetchError, Found
 from pilvi.image.files import CHUNK_BYTES
 from pilvi.image.imports import COPIED, COPIED_PREFIXES, FAILED, IMPORTING, KIND, LOCATION_KIND
 from pilvi.image.stores import DEFAULT
@@ -26,12 +27,25 @@ from pilvi.policy import Context
 if TYPE_CHECKING:
     from pilvi.image.service import Images
 
+LONGEST_SECONDS = 6 * 3600  # of a transfer
+POLL_SECONDS = 5.0  # a transfer that has ended says so; this is for one that could not
 LOOK_BYTES = 16 << 20  # how much is read until it is looked whether anybody still wants it
 
 
 class ImageOperation(Operation):
     def __init__(self, images: Images):
         self.images, self.db = images, images.db
+        self._under_way: dict[str, Future[Any]] = {}  # by operation
+
+    def transfer(self, progress: Progress, verb: Callable[[Progress], Any]) -> Any:
+        """What the verb returns, once it has: data is moved in threads of its own, and no operation waits for that."""
+        future = self._under_way.get(progress.id)
+        if future is None:
+            future = self._under_way[progress.id] = self.images.transfers.submit(verb, progress)
+            future.add_done_callback(lambda _: self.images.engine.wake(progress.object_id))
+        progress.wait(future.done, LONGEST_SECONDS, POLL_SECONDS)
+        del self._under_way[progress.id]
+        return future.result()
 
     def row(self, progress: Progress) -> sa.Row:
         """Raises Gone for a deleted image."""
@@ -47,13 +61,15 @@ class ImageOperation(Operation):
 
     def parts(self, progress: Progress, found: Found) -> Iterator[bytes]:
         """What a web server gives, as long as the image is there. Raises Gone, TooLarge, Retry, FetchError."""
-        taken, looked = 0, 0
+        taken, looked, deadline = 0, 0, self.images.clock.monotonic() + LONGEST_SECONDS
         while part := found.read(CHUNK_BYTES):
             taken += len(part)
             if taken > MAX_BYTES:
                 raise TooLarge(f"The data exceeds the maximum size of {MAX_BYTES} bytes.")
             if self.images.engine.stopping:
                 raise Retry("the cloud is being stopped")
+            if self.images.clock.monotonic() > deadline:
+                raise FetchError(f"the web server is too slow: {taken} bytes came in {LONGEST_SECONDS} s")
             if taken - looked >= LOOK_BYTES or progress.cancelled:
                 looked = taken
                 self.row(progress)
@@ -86,21 +102,27 @@ class Import(ImageOperation):
         self.row(progress)
         method, name = progress.memory["method"], progress.memory["name"]
         if method == "glance-download":
-            self.images.files.adopt(name, self.same_cloud(progress))
-        elif method == "web-download" and not self.staged(progress).exists():
-            self.images.files.remove(name)
-            writer = self.images.files.create(name)
-            found = None
-            try:
-                found = self.images.fetcher.open(progress.memory["uri"])
-                for part in self.parts(progress, found):
-                    writer.write([part])
-                writer.flush()
-                writer.keep()
-            finally:
-                writer.close()
-                if found is not None:
-                    found.close()
+            source = self.same_cloud(progress)
+            self.transfer(progress, lambda _: self.images.files.adopt(name, source))
+        elif method == "web-download":
+            self.transfer(progress, self.download)
+
+    def download(self, progress: Progress) -> None:
+        name, found = progress.memory["name"], None
+        if self.staged(progress).exists():
+            return
+        self.images.files.remove(name)
+        writer = self.images.files.create(name)
+        try:
+            found = self.images.fetcher.open(progress.memory["uri"])
+            for part in self.parts(progress, found):
+                writer.write([part])
+            writer.flush()
+            writer.keep()
+        finally:
+            writer.close()
+            if found is not None:
+                found.close()
 
     def same_cloud(self, progress: Progress) -> Path:
         """The file of an image that the caller sees here. Raises Gone."""
@@ -136,8 +158,15 @@ class Import(ImageOperation):
             store.update(tx, row.id, size=size, virtual_size=virtual, data=memory["name"], **form, **digests)
 
     def copy(self, progress: Progress) -> None:
+        memory = progress.memory
+        if memory["method"] != "copy-image" and memory["targets"] == [DEFAULT]:
+            self.copy_all(progress)  # nothing is moved
+        else:
+            self.transfer(progress, self.copy_all)
+
+    def copy_all(self, progress: Progress) -> None:
         """Into one store after the other; one that fails is left out where that is allowed."""
-        failed = []
+        failed: list[str] = []
         for target in progress.memory["targets"]:
             try:
                 self.copy_to(progress, target)
@@ -238,9 +267,14 @@ class LocationImport(ImageOperation):
         self.begin(progress)
         self.row(progress)
         memory = progress.memory
-        md5, value = hashlib.md5(usedforsecurity=False), hashlib.new(memory["algorithm"])
-        found = self.images.fetcher.open(memory["url"])
-        size = 0
+        memory["found"] = found = self.transfer(progress, self.read)
+        for name, expected in memory["expected"].items():
+            if found.get(name, expected) != expected:
+                raise Gone(f"The data at {memory['url']} has the {name} {found[name]}, not {expected}.")
+
+    def read(self, progress: Progress) -> dict[str, Any]:
+        md5, value = hashlib.md5(usedforsecurity=False), hashlib.new(progress.memory["algorithm"])
+        found, size = self.images.fetcher.open(progress.memory["url"]), 0
         try:
             for part in self.parts(progress, found):
                 md5.update(part)
@@ -248,11 +282,7 @@ class LocationImport(ImageOperation):
                 size += len(part)
         finally:
             found.close()
-        expected = memory["expected"]
-        for name, digest in (("checksum", md5.hexdigest()), ("os_hash_value", value.hexdigest())):
-            if expected.get(name, digest) != digest:
-                raise Gone(f"The data at {memory['url']} has the {name} {digest}, not {expected[name]}.")
-        memory["found"] = {"checksum": md5.hexdigest(), "os_hash_value": value.hexdigest(), "size": size}
+        return {"checksum": md5.hexdigest(), "os_hash_value": value.hexdigest(), "size": size}
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         found: dict[str, Any] = progress.memory["found"]

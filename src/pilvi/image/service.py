@@ -67,7 +67,7 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs):
         root: Path,
         identity: Any,
     ):
-        self.db, self._clock, self._ids, self.engine, self._identity = db, clock, ids, engine, identity
+        self.db, self.clock, self._ids, self.engine, self._identity = db, clock, ids, engine, identity
         self.settings = settings
         self.stores = Stores(root, settings.image)
         self.files = self.stores.folders()[DEFAULT]
@@ -75,11 +75,16 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs):
         self.fetcher = Fetcher(settings.image.import_allow)
         keep_buffers()
         self.threads = ThreadPoolExecutor(8, thread_name_prefix="image data")
+        self.transfers = ThreadPoolExecutor(8, thread_name_prefix="image transfer")
 
     def register(self, engine: Engine) -> None:
         engine.register(*operations(self))
         for reconciler in (reconcilers.Leftovers, reconcilers.Hashes, reconcilers.CacheFiller):
             engine.add_reconciler(reconciler(self))
+
+    def close(self) -> None:
+        """After the engine has been stopped: what is being transferred ends, and is begun anew at the next start."""
+        self.transfers.shutdown(wait=True, cancel_futures=True)
 
     def poke_hashing(self) -> None:
         self.engine.poke_reconciler(reconcilers.Hashes.name)
