@@ -23,12 +23,12 @@ class CardOperation(ServerOperation):
             raise Fault(f"port {progress.memory['port']} is not the server's any more")
         self.call(progress, "attach_card", self._order(progress, PortSpec(*card)))
 
-    def detached(self, progress: Progress) -> bool:
+    def detached(self, progress: Progress, *, force: bool = False) -> bool:
         port = PortSpec(progress.memory["port"], "", 0)
-        return self.call(progress, "detach_card", self._order(progress, port), bool)
+        return self.call(progress, "detach_card", self._order(progress, port, force), bool)
 
-    def _order(self, progress: Progress, port: PortSpec) -> CardOrder:
-        return CardOrder(progress.object_id, progress.memory["generation"], port)
+    def _order(self, progress: Progress, port: PortSpec, force: bool = False) -> CardOrder:
+        return CardOrder(progress.object_id, progress.memory["generation"], port, force)
 
 
 class AttachInterface(CardOperation):
@@ -47,8 +47,8 @@ class AttachInterface(CardOperation):
                         'see the reconciler "network" in `pilvi status`')
 
     def take_back(self, progress: Progress) -> None:
-        if not self.detached(progress):
-            raise Retry("the guest has not let go of the card yet")
+        """What comes next, a delete above all, does not wait for a guest that may never let go."""
+        self.detached(progress, force=True)
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         """The server is what it was; the trail has the reason."""

@@ -29,13 +29,16 @@ def attach_card(agent: Agent, order: CardOrder) -> None:
 
 
 def detach_card(agent: Agent, order: CardOrder) -> bool:
-    """Whether the card is gone; while the guest holds on to it, it stays what it was. To be asked again until then."""
+    """Whether the card is gone; while the guest holds on to it, it stays what it was. To be asked again until then.
+
+    By force it is cut off at once: the guest may show a dead one until it lets go or is started anew."""
     port_id = order.port.id
     with agent.ordered(order.server_id, order.generation):
         spec = agent.spec_of(order.server_id)
-        if agent.hypervisor.state(order.server_id) in ALIVE and not agent.hypervisor.detach_nic(
-                order.server_id, port_id):
-            return False
+        if agent.hypervisor.state(order.server_id) in ALIVE:
+            gone = agent.hypervisor.detach_nic(order.server_id, port_id)
+            if not gone and not order.force:
+                return False
         agent.fabric.unplug(port_id)
         ports = tuple(each for each in spec.ports if each.id != port_id)
         agent.journal.write(msgspec.structs.replace(spec, generation=order.generation, ports=ports))

@@ -94,6 +94,7 @@ class CardOrder(msgspec.Struct, frozen=True):
     server_id: str
     generation: int
     port: PortSpec
+    force: bool = False  # a card that is taken out: without waiting for the guest
 
 
 class CardUse(msgspec.Struct, frozen=True):
