@@ -323,6 +323,8 @@ def actions(request: Request) -> Response:
     until = moment(request, "changes-before") if paged else None
     if until is not None and not request.at_least(2, 66):
         raise wire.unexpected("query", "changes-before")
+    if since is not None and until is not None and since > until:
+        raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
     server_id = request.params["server_id"]
     rows = request.cloud.compute.server_actions(
         request.context, server_id, deleted=request.at_least(2, 21), limit=limit or None,

@@ -170,14 +170,14 @@ def event(request: Request, row: sa.Row, project_id: str) -> dict[str, Any]:
         "event": row.name, "start_time": micros_text(row.started_at), "result": row.result,
         "finish_time": row.finished_at and micros_text(row.finished_at),
     }
-    if request.context.is_admin:
-        body["traceback"] = row.details
     if request.at_least(2, 62):
         body["hostId"] = host_id(project_id, row.host)
-        if request.context.is_admin and row.host:
+    if request.context.is_admin:  # the rest tells of the cloud's inside
+        body["traceback"] = row.details
+        if request.at_least(2, 62) and row.host:
             body["host"] = row.host
-    if request.at_least(2, 84):
-        body["details"] = row.details
+        if request.at_least(2, 84):
+            body["details"] = row.details
     return body
 
 
