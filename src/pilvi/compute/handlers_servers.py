@@ -7,10 +7,10 @@ from typing import Any
 from msgspec import UNSET
 
 from pilvi.compute import views, wire
-from pilvi.compute.listing import ServerList, moment, server_list
+from pilvi.compute.listing import ServerList, server_list
 from pilvi.compute.service import Found, ServerCreate
 from pilvi.faults import BadRequest, NotFound
-from pilvi.http.pagination import limit_of, next_links
+from pilvi.http.pagination import next_links
 from pilvi.http.request import Request, Response
 from pilvi.network.service import NicRequest
 
@@ -311,35 +311,3 @@ def volumes(request: Request) -> Response:
     """Servers have no volumes yet."""
     request.cloud.compute.server(request.context, request.params["server_id"])
     return Response(200, {"volumeAttachments": []})
-
-
-# -- the trail
-
-
-def actions(request: Request) -> Response:
-    paged = request.at_least(2, 58)
-    limit = limit_of(request) if paged else None
-    since = moment(request, "changes-since") if paged else None
-    until = moment(request, "changes-before") if paged else None
-    if until is not None and not request.at_least(2, 66):
-        raise wire.unexpected("query", "changes-before")
-    if since is not None and until is not None and since > until:
-        raise BadRequest("The value of changes-since must be less than or equal to changes-before.")
-    server_id = request.params["server_id"]
-    rows = request.cloud.compute.server_actions(
-        request.context, server_id, deleted=request.at_least(2, 21), limit=limit or None,
-        marker=request.arg("marker") if paged else None, since=since, until=until)
-    body: dict[str, Any] = {"instanceActions": [views.action(request, server_id, row) for row in rows]}
-    if limit and (links := next_links(request, rows, limit, (rows[-1].request_id or "") if rows else "")):
-        body["links"] = links
-    return Response(200, body)
-
-
-def action(request: Request) -> Response:
-    server_id = request.params["server_id"]
-    operation, events = request.cloud.compute.server_action(
-        request.context, server_id, request.params["request_id"], deleted=request.at_least(2, 21))
-    body = views.action(request, server_id, operation)
-    if request.context.is_admin or request.at_least(2, 51):
-        body["events"] = [views.event(request, each, operation.project_id or "") for each in events]
-    return Response(200, {"instanceAction": body})

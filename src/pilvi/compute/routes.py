@@ -17,6 +17,7 @@ from pilvi.compute import handlers_migrations as migrations
 from pilvi.compute import handlers_passwords as passwords
 from pilvi.compute import handlers_quotas as quotas
 from pilvi.compute import handlers_servers as servers
+from pilvi.compute import handlers_trail as trail
 from pilvi.compute import handlers_usage as usage
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
@@ -71,8 +72,8 @@ ROUTES = (
     Route("DELETE", SERVER + "/os-server-password", passwords.clear, "servers:password_clear"),
     Route("GET", SERVER + "/topology", diagnostics.topology, "servers:topology", since="2.78"),
     Route("GET", SERVER + "/os-volume_attachments", servers.volumes, "servers:show"),
-    Route("GET", SERVER + "/os-instance-actions", servers.actions, "servers:actions"),
-    Route("GET", SERVER + "/os-instance-actions/{request_id}", servers.action, "servers:actions"),
+    Route("GET", SERVER + "/os-instance-actions", trail.actions, "servers:actions"),
+    Route("GET", SERVER + "/os-instance-actions/{request_id}", trail.action, "servers:actions"),
 
     Route("GET", "/v2.1/flavors", catalog.flavors, "flavors:show"),
     Route("POST", "/v2.1/flavors", catalog.create_flavor, "flavors:manage"),
