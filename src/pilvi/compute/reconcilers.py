@@ -11,6 +11,7 @@ from pilvi.bus.base import BusError, RemoteError
 from pilvi.compute import states, store, store_migrations, store_running
 from pilvi.compute.operations_base import PAUSED, RUNNING, SHUT_DOWN
 from pilvi.compute.operations_boot import abandon_boot
+from pilvi.compute.reconcilers_resizes import Resizes
 from pilvi.db import Tx
 from pilvi.engine import store as engine_store
 from pilvi.engine.reconcilers import Reconciler
@@ -231,9 +232,10 @@ class Expiry(PerHost):
         with self._compute.db.transaction() as tx:
             before = tx.now - KEEP_DAYS * 86_400_000_000
             servers = store_running.forget_deleted(tx, before)
+            store_migrations.forget(tx, before)
             trails = engine_store.forget_finished(tx, before)
         return f"forgot {servers} servers, {trails} operations, {sum(map(len, done))} cached images"
 
 
 def reconcilers(compute: Compute) -> tuple[Reconciler, ...]:
-    return Hosts(compute), Guests(compute), Expiry(compute)
+    return Hosts(compute), Guests(compute), Expiry(compute), Resizes(compute)

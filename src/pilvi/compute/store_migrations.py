@@ -63,6 +63,12 @@ def evacuated_from(tx: Tx, host: str) -> Sequence[sa.Row]:
         M.type == EVACUATION, M.status == "done", M.source_host == host))
 
 
+def forget(tx: Tx, before: int) -> None:
+    """Deletes what has come to its end before this moment."""
+    tx.execute(migrations.delete().where(
+        M.updated_at < before, M.status.in_(("confirmed", "reverted", "completed", "cancelled", "error"))))
+
+
 class MigrationQuery(msgspec.Struct):
     """What to list. Times are microseconds, both ends included."""
 
