@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlparse
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from pilvi.cli.console import talk
 from pilvi.compute import consoles
 from pilvi.compute.tables import console_tokens
 from tests.support.cloud import Session, simulated_cloud
@@ -162,3 +165,24 @@ def test_a_console_ends_with_its_guest(served, user, server):
     served.settle()
     with console(opened(user, server)) as line:
         assert heard(line, 12)
+
+
+def test_a_terminal_is_a_serial_line(served, user, server):
+    """What `pilvi console` does with a terminal's two ends."""
+    typed, terminal = os.pipe()
+    shown, screen = os.pipe()
+    with console(opened(user, server)) as line, ThreadPoolExecutor(1) as other:
+        left = other.submit(talk, line, typed, screen)
+        assert b"login" in os.read(shown, 100)
+        os.write(terminal, b"words")
+        assert os.read(shown, 100) == b"words"
+        os.write(terminal, b"\x1dlost")
+        assert left.result(10) is True
+    with console(opened(user, server)) as line, ThreadPoolExecutor(1) as other:
+        left = other.submit(talk, line, typed, screen)
+        assert b"login" in os.read(shown, 100)
+        user.post(f"{V21}/servers/{server}/action", {"reboot": {"type": "HARD"}})
+        assert left.result(10) is False
+    served.settle()
+    for end in (typed, terminal, shown, screen):
+        os.close(end)

@@ -14,6 +14,7 @@ COMMANDS = {
     "doctor": ("pilvi.cli.doctor", "Check each requirement of this machine, and say how to meet it."),
     "image": ("pilvi.cli.image", "Build guest images."),
     "keys": ("pilvi.cli.keys", "Change the keys that tokens are sealed with."),
+    "console": ("pilvi.cli.console", "Type into a server's serial line."),
     "explain": ("pilvi.cli.explain", "Tell what happened to a thing, and why."),
     "serve": ("pilvi.cli.serve", "Run the cloud in this process (what `up` starts)."),
 }
