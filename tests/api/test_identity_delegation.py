@@ -570,6 +570,33 @@ def test_an_application_credential_is_for_what_its_rules_say(api, admin, pilvi):
     assert api.call("GET", "/auth/tokens", token=admin, X_Subject_Token=token["text"], **heed).status_code == 200
 
 
+def test_access_rules_hold_in_every_service(served):
+    session, image = served.login(), served.image()
+    user = served.cloud.identity.authenticate(session.token, "").user_id
+    rules = [
+        {"service": "compute", "method": "GET", "path": "/v2.1/servers"},
+        {"service": "network", "method": "GET", "path": "/v2.0/**"},
+        {"service": "image", "method": "GET", "path": "/v2/images/{image_id}/file"},
+    ]
+    wanted = {"application_credential": {"name": "ci", "access_rules": rules}}
+    made = session.post(f"/identity/v3/users/{user}/application_credentials", wanted)["application_credential"]
+    shown = {"methods": ["application_credential"], "application_credential": {key: made[key] for key in ("id", "secret")}}
+    answer = session.request("POST", "/identity/v3/auth/tokens", {"auth": {"identity": shown}})
+    program = type(session)(session.port, answer.headers["X-Subject-Token"])
+    for method, path, status in (
+        ("GET", "/compute/v2.1/servers", 200),
+        ("POST", "/compute/v2.1/servers", 401),
+        ("GET", "/compute/v2.1/servers/detail", 401),
+        ("GET", "/network/v2.0/networks", 200),
+        ("DELETE", "/network/v2.0/networks/x", 401),
+        ("GET", f"/image/v2/images/{image}/file", 200),
+        ("PUT", f"/image/v2/images/{image}/file", 401),
+        ("GET", f"/image/v2/images/{image}", 401),
+        ("GET", "/identity/v3/auth/projects", 401),
+    ):
+        assert program.request(method, path).status == status, (method, path)
+
+
 def test_access_rules_are_kept_and_used_again(api, pilvi):
     own = f"/users/{pilvi['user']['id']}"
 
@@ -698,6 +725,13 @@ def test_a_second_factor_may_be_needed(api, admin, clock, pilvi):
     for bad in ([[]], [["password", 1]], "password", [[""]]):
         body = {"user": {"options": {"multi_factor_auth_rules": bad}}}
         assert api.call("PATCH", f"/users/{user}", body, admin).status_code == 400, bad
+
+
+def test_an_ec2_key_needs_no_second_factor(api, admin, clock, ec2, pilvi):
+    key = ec2()
+    rules = {"multi_factor_auth_enabled": True, "multi_factor_auth_rules": [["password", "totp"]]}
+    api.call("PATCH", f"/users/{pilvi['user']['id']}", {"user": {"options": rules}}, admin)
+    assert api.call("POST", "/ec2tokens", ec2_body(clock, key), admin).status_code == 200
 
 
 def test_a_receipt_is_its_users_own(api, admin, clock, pilvi, oscloud):

@@ -109,8 +109,10 @@ def delegation(run: Shell, folder: Path) -> None:
     run(f"access rule show {rule}", user="pilvi")
     run("application credential delete robot", user="pilvi")
     run(f"access rule delete {rule}", user="pilvi")
-    pilvi = run.json("user show pilvi")["id"]
-    trust = run.json(f"trust create --project pilvi --role member --impersonate {pilvi} admin", user="pilvi")["id"]
+    # A member may not look names up.
+    pilvi, admin = (run.json(f"user show {name}")["id"] for name in ("pilvi", "admin"))
+    project = run.json("project show pilvi")["id"]
+    trust = run.json(f"trust create --project {project} --role member --impersonate {pilvi} {admin}", user="pilvi")["id"]
     run("trust list --auth-user", user="pilvi")
     run(f"trust show {trust}", user="pilvi")
     run(f"trust delete {trust}", user="pilvi")
