@@ -94,7 +94,7 @@ class FakePlacement:
         self.claims: dict[str, tuple[str, int]] = {}
 
     def claim(self, tx: Tx, consumer_id: str, *, vcpus: int, memory_mib: int, disk_gib: int,
-              hosts: Any, ranks: Any = None) -> str:
+              hosts: Any, ranks: Any = None, **owner: str) -> str:
         reasons = []
         for host in sorted(hosts, key=lambda host: (ranks or {}).get(host, 0)):
             free = self.memory_mib - sum(size for name, size in self.claims.values() if name == host)

@@ -223,11 +223,63 @@ def test_providers_and_what_they_hold(get):
         "DISK_GB": 1,
     }
     resources = {"VCPU": 1, "MEMORY_MB": 256, "DISK_GB": 1}
-    assert get(f"/resource_providers/{uuid}/allocations").json["allocations"] == {
+    assert get(f"/resource_providers/{uuid}/allocations", version="1.27").json["allocations"] == {
         "one": {"resources": resources}
     }
     assert get("/allocations/one").json["allocations"][uuid]["resources"] == resources
-    assert get("/allocations/two").json["allocations"] == {}
+    assert get("/allocations/two").json == {"allocations": {}}
+
+
+def test_consumers_are_somebodys_and_have_generations(cloud, get):
+    claim(cloud, "mine", project_id="p", user_id="u")
+    assert get("/allocations/mine", version="1.11").json.keys() == {"allocations"}
+    shown = get("/allocations/mine").json
+    facts = {"project_id": "p", "user_id": "u", "consumer_generation": 1, "consumer_type": "INSTANCE"}
+    assert {name: shown[name] for name in facts} == facts
+    with cloud.db.transaction() as tx:
+        cloud.placement.hand_over(tx, "mine", "moved")
+    assert get("/allocations/moved").json["consumer_generation"] == 2
+    (uuid,) = shown["allocations"]
+    held = get(f"/resource_providers/{uuid}/allocations").json["allocations"]
+    assert held["moved"]["consumer_generation"] == 2
+    resources = {"VCPU": 1, "MEMORY_MB": 256, "DISK_GB": 1}
+    assert get("/usages?project_id=p", version="1.37").json == {"usages": resources}
+    assert get("/usages?project_id=p&user_id=x", version="1.37").json == {"usages": {}}
+    assert get("/usages?project_id=p").json == {"usages": {"INSTANCE": {**resources, "consumer_count": 1}}}
+    assert get("/usages?project_id=p&consumer_type=MIGRATION").json == {"usages": {}}
+    assert get("/usages").status_code == 400
+
+
+def test_where_something_would_fit(cloud, get):
+    host(cloud, "b", vcpus=16)
+    found = get("/allocation_candidates?resources=VCPU:2,MEMORY_MB:512").json
+    names = {each["uuid"]: each["name"] for each in get("/resource_providers").json["resource_providers"]}
+    (first, second) = (next(iter(each["allocations"])) for each in found["allocation_requests"])
+    assert (names[first], names[second]) == ("b", "a"), "the emptiest first"
+    assert found["allocation_requests"][0]["mappings"] == {"": [first]}
+    assert found["provider_summaries"][first]["resources"]["VCPU"] == {"capacity": 16, "used": 0}
+    (only,) = get("/allocation_candidates?resources=VCPU:8").json["allocation_requests"]
+    assert list(only["allocations"]) == [first]
+    assert get("/allocation_candidates?resources=VCPU:99").json["allocation_requests"] == []
+    assert get("/allocation_candidates?resources=VCPU:1&required=HW_X").json["allocation_requests"] == []
+    assert len(get("/allocation_candidates?resources=VCPU:1&limit=1").json["allocation_requests"]) == 1
+    (old, _) = get("/allocation_candidates?resources=VCPU:1", version="1.10").json["allocation_requests"]
+    assert old["allocations"][0]["resources"] == {"VCPU": 1}
+    assert get("/allocation_candidates").status_code == 400
+
+
+def test_classes_traits_and_aggregates(get):
+    (shown,) = get("/resource_providers").json["resource_providers"]
+    path = f"/resource_providers/{shown['uuid']}"
+    assert [each["name"] for each in get("/resource_classes").json["resource_classes"]] == [
+        "VCPU", "MEMORY_MB", "DISK_GB"]
+    assert get("/resource_classes/VCPU").json["name"] == "VCPU"
+    assert get(path + "/inventories/VCPU").json["total"] == 4
+    assert get("/traits").json == {"traits": []}
+    assert get(path + "/traits").json["traits"] == get(path + "/aggregates").json["aggregates"] == []
+    for gone in ("/resource_classes/X", "/traits/X", path + "/inventories/X", "/resource_providers/x/traits"):
+        assert get(gone).status_code == 404
+    assert get("/traits", version="1.5").status_code == 404
 
 
 def test_what_is_not_there_and_what_is_not_served(get):

@@ -101,7 +101,8 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
         for row in rows:
             choices = schedule.choices()
             row["host"] = self.placement.claim(tx, row["id"], vcpus=row["vcpus"], memory_mib=row["ram"],
-                                               disk_gib=disk_gib, hosts=list(choices), ranks=choices)
+                                               disk_gib=disk_gib, hosts=list(choices), ranks=choices,
+                                               project_id=row["project_id"], user_id=row["user_id"])
             row["availability_zone"] = schedule.placed(row["host"])
             trails.append(f"{row['host']} was chosen among {len(choices)} hosts: {row['vcpus']} vCPUs, "
                           f"{row['ram']} MiB of memory, {disk_gib} GiB of disk")

@@ -94,7 +94,7 @@ class Migrations(Creation, Orders):
             choices = schedule.choices()
             found = self.placement.claim(
                 tx, row.id, vcpus=flavor["vcpus"], memory_mib=flavor["ram"], disk_gib=root + flavor["ephemeral"],
-                hosts=list(choices), ranks=choices)
+                hosts=list(choices), ranks=choices, project_id=row.project_id, user_id=row.user_id)
         except NoValidHost as fault:
             raise BadRequest(fault.message) from None
         return Target(uuid, found, schedule.placed(found), f"{found} was chosen among {len(choices)} hosts")

@@ -68,10 +68,13 @@ class Placement:
         disk_gib: int,
         hosts: Sequence[str],
         ranks: Mapping[str, int] | None = None,
+        project_id: str = "",
+        user_id: str = "",
     ) -> str:
         """Takes this much on one of the hosts, the one with most room first, and returns its name.
 
-        `ranks`: a host of a lower rank comes before all of a higher one, however full it is.
+        `project_id`, `user_id`: whose it is. `ranks`: a host of a lower rank comes before all of a higher one,
+        however full it is.
         Raises NoValidHost with each host's reason when none has room; then nothing is taken."""
         amounts = {
             name: amount
@@ -89,7 +92,7 @@ class Placement:
         for host in sorted(rows, key=lambda host: (order.get(host, 0), _load(rows[host], amounts))):
             lacking = store.take(tx, host, amounts)
             if not lacking:
-                store.note(tx, consumer_id, host, amounts)
+                store.note(tx, consumer_id, host, amounts, project_id, user_id)
                 return host
             reasons += [f"host {host}: {_lack(rows[host], name, amounts[name])}" for name in lacking]
         raise NoValidHost(f"No valid host was found. {'; '.join(sorted(reasons)) or 'There are no hosts.'}")
@@ -149,6 +152,28 @@ class Placement:
             if row is None:
                 raise NotFound(f"No resource provider with uuid {uuid} found")
             return row, store.inventories_of(tx, [row.host]), store.allocations_on(tx, row.host)
+
+    def used_by(self, project_id: str, user_id: str | None = None) -> tuple[dict[str, int], int]:
+        """(what the consumers of a project hold of each resource class, how many they are)"""
+        with self.db.read() as tx:
+            rows = store.allocations_by(tx, project_id, user_id)
+        sums: dict[str, int] = defaultdict(int)
+        for row in rows:
+            sums[row.resource_class] += row.used
+        return dict(sums), len({row.consumer_id for row in rows})
+
+    def candidates(self, resources: Mapping[str, int], limit: int | None) -> list[tuple[sa.Row, list[sa.Row]]]:
+        """Providers that have room for this much, each with its inventories; the emptiest comes first."""
+        with self.db.read() as tx:
+            inventories: dict[str, dict[str, sa.Row]] = defaultdict(dict)
+            for row in store.inventories_of(tx):
+                inventories[row.host][row.resource_class] = row
+            found = [row for row in store.providers_all(tx)
+                     if all(name in inventories[row.host]
+                            and _capacity(inventories[row.host][name]) - inventories[row.host][name].used >= amount
+                            for name, amount in resources.items())]
+        found.sort(key=lambda row: _load(inventories[row.host], dict(resources)))
+        return [(row, list(inventories[row.host].values())) for row in found[:limit]]
 
     def consumer(self, consumer_id: str) -> tuple[Sequence[sa.Row], dict[str, sa.Row]]:
         """A consumer's allocations, and the providers by host."""

@@ -94,14 +94,9 @@ def give_back(tx: Tx, host: str, amounts: Mapping[str, int]) -> None:
     tx.execute(_GIVE_BACK, {"the_host": host, **_NOTHING, **amounts})
 
 
-def note(tx: Tx, consumer_id: str, host: str, amounts: Mapping[str, int]) -> None:
-    tx.execute(
-        _NOTE,
-        [
-            {"consumer_id": consumer_id, "host": host, "resource_class": name, "used": amount}
-            for name, amount in amounts.items()
-        ],
-    )
+def note(tx: Tx, consumer_id: str, host: str, amounts: Mapping[str, int], project_id: str, user_id: str) -> None:
+    shared = {"consumer_id": consumer_id, "host": host, "project_id": project_id, "user_id": user_id, "generation": 1}
+    tx.execute(_NOTE, [{**shared, "resource_class": name, "used": amount} for name, amount in amounts.items()])
 
 
 def allocations_of(tx: Tx, consumer_id: str) -> Sequence[sa.Row]:
@@ -112,8 +107,15 @@ def allocations_on(tx: Tx, host: str) -> Sequence[sa.Row]:
     return tx.all(sa.select(allocations).where(allocations.c.host == host))
 
 
+def allocations_by(tx: Tx, project_id: str, user_id: str | None) -> Sequence[sa.Row]:
+    """Those of a project's consumers, or of one user's among them."""
+    owner = [allocations.c.user_id == user_id] if user_id is not None else []
+    return tx.all(sa.select(allocations).where(allocations.c.project_id == project_id, *owner))
+
+
 def hand_over(tx: Tx, consumer_id: str, to: str) -> None:
-    tx.execute(allocations.update().where(allocations.c.consumer_id == consumer_id).values(consumer_id=to))
+    tx.execute(allocations.update().where(allocations.c.consumer_id == consumer_id).values(
+        consumer_id=to, generation=allocations.c.generation + 1))
 
 
 def forget(tx: Tx, consumer_id: str) -> Sequence[sa.Row]:

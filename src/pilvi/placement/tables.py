@@ -33,5 +33,9 @@ allocations = sa.Table(
     sa.Column("resource_class", sa.String(32), primary_key=True),
     sa.Column("host", sa.String(255), nullable=False),
     sa.Column("used", sa.BigInteger, nullable=False),
+    sa.Column("project_id", sa.String(64), nullable=False, server_default=""),  # whose consumer it is
+    sa.Column("user_id", sa.String(64), nullable=False, server_default=""),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="1"),  # of the consumer
     sa.Index("ix_allocations_host", "host"),
+    sa.Index("ix_allocations_project", "project_id", "user_id"),
 )
