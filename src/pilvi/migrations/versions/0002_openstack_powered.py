@@ -391,6 +391,12 @@ def upgrade() -> None:
         batch_op.create_index('ix_identity_trusts_trustee_id', ['trustee_id'], unique=False)
         batch_op.create_index('ix_identity_trusts_trustor_id', ['trustor_id'], unique=False)
 
+    with op.batch_alter_table('allocations', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('project_id', sa.String(length=64), server_default='', nullable=False))
+        batch_op.add_column(sa.Column('user_id', sa.String(length=64), server_default='', nullable=False))
+        batch_op.add_column(sa.Column('generation', sa.Integer(), server_default='1', nullable=False))
+        batch_op.create_index('ix_allocations_project', ['project_id', 'user_id'], unique=False)
+
     with op.batch_alter_table('identity_application_credentials', schema=None) as batch_op:
         batch_op.add_column(sa.Column('access_rule_ids', sa.JSON(none_as_null=True), nullable=True))
 
@@ -443,6 +449,12 @@ def downgrade() -> None:
 
     with op.batch_alter_table('identity_application_credentials', schema=None) as batch_op:
         batch_op.drop_column('access_rule_ids')
+
+    with op.batch_alter_table('allocations', schema=None) as batch_op:
+        batch_op.drop_index('ix_allocations_project')
+        batch_op.drop_column('generation')
+        batch_op.drop_column('user_id')
+        batch_op.drop_column('project_id')
 
     with op.batch_alter_table('identity_trusts', schema=None) as batch_op:
         batch_op.drop_index('ix_identity_trusts_trustor_id')
