@@ -179,3 +179,11 @@ def test_bad_pages(admin, query):
     for path in ("/compute/v2.1/servers", "/image/v2/images"):
         assert admin.request("GET", f"{path}?{query}").status == 400, (path, query)
 
+
+
+def test_a_nul_in_a_path_names_nothing(served, admin):
+    image = served.image()
+    for method, path in (("PUT", f"/image/v2/images/{image}/tags/a%00b"), ("GET", "/image/v2/metadefs/namespaces/%00"),
+                         ("GET", "/compute/v2.1/servers/%00"), ("GET", "/identity/v3/users/%00"),
+                         ("DELETE", "/network/v2.0/ports/%00")):
+        assert admin.request(method, path).status == 404, path

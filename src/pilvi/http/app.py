@@ -75,6 +75,8 @@ class Resource:
         async def respond(req: falcon.asgi.Request, resp: falcon.asgi.Response, **params: str) -> None:
             request = make_request(cloud, req, params)
             try:
+                if "\0" in request.path:  # which no database takes
+                    raise NotFound("The resource could not be found.")
                 if api.strict_slash and req.scope["path"].endswith("/") and req.path.count("/") > 2:
                     raise NotFound("The resource could not be found.")
                 if not routes:
