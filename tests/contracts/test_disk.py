@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from pilvi.drivers.disk import file
-from pilvi.drivers.disk.base import DiskError, DiskStore, Image
+from pilvi.drivers.disk.base import DiskError, DiskSource, DiskStore, Image
 from pilvi.drivers.disk.file import FileDisks
 from pilvi.drivers.disk.simulated import SimulatedDisks
 
@@ -102,6 +102,37 @@ def test_disks_are_deleted_once(rig: Rig) -> None:
     assert rig.store.disks() == ["one.config"]
     rig.store.absent("one.config")
     assert rig.store.disks() == []
+
+
+def test_a_disk_is_renamed_once(rig: Rig) -> None:
+    made = rig.store.ensure_from_image("one", rig.image(), MIB)
+    for _ in range(2):
+        rig.store.rename("one", "one.aside-3")
+    assert rig.store.disks() == ["one.aside-3"]
+    assert rig.store.info("one") is None
+    assert rig.reopen().info("one.aside-3").size_bytes == made.size_bytes
+    rig.store.rename("nothing", "one")
+    assert rig.store.disks() == ["one.aside-3"]
+
+
+def test_a_copy_of_a_disk_may_be_larger_and_is_made_once(rig: Rig) -> None:
+    rig.store.ensure_from_image("one", rig.image(), 2 * MIB)
+    source = rig.store.export("one")
+    assert source.size_bytes == 2 * MIB
+    copy = rig.store.ensure_copy("two", source, 4 * MIB)
+    assert copy.size_bytes == 4 * MIB
+    assert rig.store.ensure_copy("two", source, 8 * MIB) == copy, "it is there already"
+    assert rig.store.ensure_copy("three", source, 0).size_bytes == 2 * MIB
+    rig.store.absent("one")
+    assert sorted(rig.store.disks()) == ["three", "two"]
+    assert rig.store.export("one") is None
+
+
+def test_an_empty_disk(rig: Rig) -> None:
+    made = rig.store.ensure_empty("one", 3 * MIB)
+    assert made.size_bytes == 3 * MIB
+    assert rig.store.ensure_empty("one", MIB) == made, "it is there already"
+    assert rig.store.disks() == ["one"]
 
 
 def test_others_find_the_disks(rig: Rig) -> None:
@@ -260,3 +291,32 @@ def test_an_image_on_another_file_system_is_copied(files: Rig, monkeypatch: pyte
     base = Path(described(made.path)["backing-filename"])
     assert base.stat().st_ino != os.stat(image.path).st_ino
     assert base.read_bytes() == Path(image.path).read_bytes()
+
+
+@QEMU_IMG
+def test_a_copy_holds_what_the_disk_held_and_leaves_what_the_image_has(files: Rig, tmp_path: Path) -> None:
+    """On the same host it rests on the same image; on another it stands by itself."""
+    files.store.ensure_from_image("one", files.image(content=b"of the image"), 2 * MIB)
+    path = files.store.info("one").path
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 1M 4k", path], check=True, capture_output=True)
+    source = files.store.export("one")
+    here = files.store.ensure_copy("two", source, 4 * MIB)
+    elsewhere = FileDisks(tmp_path / "other host", uid=UID, gid=GID).ensure_copy("two", source, 0)
+    assert described(here.path)["backing-filename"] == described(path)["backing-filename"]
+    assert "backing-filename" not in described(elsewhere.path)
+    files.store.absent("one")
+    assert files.store.prune() == []
+    for copy in (here, elsewhere):
+        raw = tmp_path / "raw"
+        subprocess.run(["qemu-img", "convert", "-O", "raw", copy.path, str(raw)], check=True)
+        content = raw.read_bytes()
+        assert content.startswith(b"of the image")
+        assert content[MIB:MIB + 4096] == b"\x07" * 4096
+        assert os.stat(copy.path).st_uid == UID
+
+
+@QEMU_IMG
+def test_a_copy_that_fails_leaves_nothing(files: Rig) -> None:
+    with pytest.raises(DiskError, match="two"):
+        files.store.ensure_copy("two", DiskSource(str(files.folder / "gone"), "raw", MIB), 0)
+    assert files.store.disks() == []

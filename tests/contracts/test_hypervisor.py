@@ -65,6 +65,18 @@ class Simulated:
     def is_killed(self, guest_id: str) -> None:
         self.driver.guest_is_lost(guest_id)
 
+    def other(self) -> SimulatedHypervisor:
+        return SimulatedHypervisor(self.root / "other")
+
+    def empty_disk(self) -> Disk:
+        return self.disk()
+
+    def greeted(self, guest_id: str) -> None:
+        """It says what it says at once."""
+
+    def answers(self, driver: SimulatedHypervisor, guest_id: str) -> None:
+        assert driver.state(guest_id) is PowerState.RUNNING
+
     def close(self) -> None:
         self.driver.close()
 
@@ -86,6 +98,24 @@ class Qemu:
 
     def no_disk(self) -> Disk:
         return Disk("root", str(self.root / "no such disk"), "raw")
+
+    def other(self) -> QemuHypervisor:
+        return QemuHypervisor(self.root / "o", namespace=None, uid=UID, gid=UID, userspace_datapath=True)
+
+    def empty_disk(self) -> Disk:
+        path = self.root / f"{uuid.uuid4()}.raw"
+        path.write_bytes(b"")
+        os.truncate(path, self.image.stat().st_size)
+        os.chown(path, UID, UID)
+        return Disk("root", str(path), "raw", serial="root")
+
+    def answers(self, driver: QemuHypervisor, guest_id: str) -> None:
+        """The guest goes on: it switches itself off when it is told at its console, and comes up again."""
+        with socket.socket(socket.AF_UNIX) as console:
+            console.settimeout(30)
+            console.connect(str(driver.console_socket(guest_id)))
+            console.sendall(b"x")
+            eventually(lambda: console.recv(1), 30, "an answer")
 
     def pid(self, guest_id: str) -> int:
         noted = (self.root / "guests" / guest_id / "process.json").read_bytes()
@@ -288,6 +318,71 @@ def test_a_new_definition_replaces_the_old_one_and_may_fail(rig: Simulated | Qem
     assert driver.state(one.id) is PowerState.OFF, "as it was"
     driver.start(msgspec.structs.replace(one, disks=(rig.disk(),)))
     assert driver.state(one.id) is PowerState.RUNNING
+
+
+def test_one_that_is_defined_is_off_and_may_be_started(rig: Simulated | Qemu) -> None:
+    driver, one = rig.driver, guest(rig.disk())
+    for _ in range(2):
+        driver.define(one)
+        assert driver.guests() == {one.id: PowerState.OFF}
+    driver.start(one)
+    driver.define(one)
+    assert driver.state(one.id) is PowerState.RUNNING, "one that runs is left as it is"
+
+
+def sent(driver: Hypervisor, guest_id: str, where: str) -> None:
+    def done() -> bool:
+        found = driver.send(guest_id, where)
+        assert found.state != "failed", found.reason
+        return found.state == "done"
+
+    eventually(done, 60, "the guest's arrival")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_guest_goes_to_another_host(rig: Simulated | Qemu, paused: bool) -> None:
+    driver, other, one = rig.driver, rig.other(), guest(rig.disk())
+    try:
+        driver.start(one)
+        rig.greeted(one.id)
+        if paused:
+            driver.pause(one.id)
+        there = msgspec.structs.replace(one, disks=(rig.empty_disk(),))
+        where = other.expect(there)
+        assert other.expect(there) == where, "as often as one likes"
+        assert other.state(one.id) is PowerState.LOST
+        sent(driver, one.id, where)
+        sent(driver, one.id, where)
+        for _ in range(2):
+            other.take_over(one.id, paused=paused)
+        driver.undefine(one.id)
+        assert other.guests() == {one.id: PowerState.PAUSED if paused else PowerState.RUNNING}
+        other.resume(one.id)
+        rig.answers(other, one.id)
+        other.undefine(one.id)
+    finally:
+        other.close()
+
+
+def test_a_guest_that_was_to_go_stays(rig: Simulated | Qemu) -> None:
+    driver, other, one = rig.driver, rig.other(), guest(rig.disk())
+    try:
+        driver.start(one)
+        rig.greeted(one.id)
+        for arrived in (False, True):
+            where = other.expect(msgspec.structs.replace(one, disks=(rig.empty_disk(),)))
+            if arrived:
+                sent(driver, one.id, where)
+            else:
+                driver.send(one.id, where)
+            for _ in range(2):
+                driver.give_up(one.id, paused=False)
+            other.undefine(one.id)
+            assert driver.state(one.id) is PowerState.RUNNING
+            rig.answers(driver, one.id)
+        driver.give_up(NOBODY, paused=False)
+    finally:
+        other.close()
 
 
 def test_capabilities(rig: Simulated | Qemu) -> None:

@@ -24,13 +24,14 @@ from pathlib import Path
 
 import msgspec
 
-from pilvi.drivers.hypervisor import qemu_command, qemu_hotplug, qemu_use
+from pilvi.drivers.hypervisor import qemu_command, qemu_hotplug, qemu_transfer, qemu_use
 from pilvi.drivers.hypervisor.base import (
     Capabilities,
     Guest,
     HypervisorError,
     Nic,
     PowerState,
+    Transfer,
     UnknownGuest,
     Use,
 )
@@ -144,6 +145,42 @@ class QemuHypervisor:
         with self._talking(guest_id) as monitor:
             return qemu_hotplug.nic_addresses(monitor)
 
+    # -- to another host
+
+    def expect(self, guest: Guest) -> str:
+        with self._locks[guest.id]:
+            folder = self._folder(guest.id)
+            process = folder.process()
+            monitor = process and process.alive() and self._monitor(folder, process, START_SECONDS)
+            if not monitor or monitor.status not in _NEVER_RAN:
+                self._end(folder)
+                self._launch(folder, guest, expected=True)
+            self._known[guest.id] = PowerState.LOST
+            return str(folder.own)
+
+    def send(self, guest_id: str, where: str, *, hurry: bool = False) -> Transfer:
+        with self._talking(guest_id) as monitor:
+            nodes = qemu_transfer.mirrored(self._folder(guest_id).guest().disks)
+            return qemu_transfer.send(monitor, Path(where), nodes, hurry=hurry)
+
+    def give_up(self, guest_id: str, *, paused: bool) -> None:
+        with suppress(UnknownGuest), self._talking(guest_id) as monitor:
+            qemu_transfer.give_up(monitor, paused=paused)
+
+    def take_over(self, guest_id: str, *, paused: bool) -> None:
+        with self._defined(guest_id) as folder:
+            self._look(folder)
+            if folder.id not in self._monitors:
+                raise HypervisorError(f"guest {guest_id} is not expected here, or its process ended")
+            self._take_over(folder, paused)
+
+    def _take_over(self, folder: Folder, paused: bool) -> None:
+        try:
+            qemu_transfer.take_over(self._monitors[folder.id], paused=paused)
+        except (MonitorError, HypervisorError) as error:
+            raise HypervisorError(f"guest {folder.id}: {error}") from error
+        self._look(folder)
+
     # -- looking
 
     def use(self, guest_id: str) -> Use:
@@ -208,14 +245,17 @@ class QemuHypervisor:
         self._look(folder)
         return True
 
-    def _launch(self, folder: Folder, guest: Guest) -> None:
+    def _launch(self, folder: Folder, guest: Guest, *, expected: bool = False) -> None:
         new, was_off = not folder.defined(), folder.off()
         try:
             folder.define(guest, self._privileges)
-            process = self._spawn(folder, guest)
+            process = self._spawn(folder, guest, expected=expected)
             self._await_monitor(folder, process)
-            self._execute(folder, "cont")
-        except (HypervisorError, OSError) as error:
+            if expected:
+                qemu_transfer.listen(self._monitors[folder.id], folder.own, qemu_transfer.mirrored(guest.disks))
+            else:
+                self._execute(folder, "cont")
+        except (HypervisorError, MonitorError, OSError) as error:
             why = "; ".join(filter(None, (str(error), folder.errors())))
             self._end(folder)
             if new:
@@ -224,9 +264,9 @@ class QemuHypervisor:
                 folder.mark_off()
             raise HypervisorError(f"guest {guest.id} does not start: {why}") from error
 
-    def _spawn(self, folder: Folder, guest: Guest) -> Process:
+    def _spawn(self, folder: Folder, guest: Guest, *, expected: bool) -> Process:
         command = self._privileges.command(qemu_command.arguments(
-            guest, Files(folder.own), kvm=self._kvm, offloads=self._offloads))
+            guest, Files(folder.own), kvm=self._kvm, offloads=self._offloads, expected=expected))
         with ExitStack() as opened:
             files = [opened.enter_context(folder.listen(name)).fileno() for name in ("q0", "q1", "con")]
             files.append(_open(opened, folder.path / "console.log", os.O_APPEND))
@@ -403,6 +443,10 @@ class Folder:
         for name in ("off", "process.json", "stderr.log", "q0", "q1", "con"):
             (self.path / name).unlink(missing_ok=True)
         replace(self.path / "guest.json", msgspec.json.encode(guest))
+
+    def guest(self) -> Guest:
+        """As it was defined."""
+        return msgspec.json.decode((self.path / "guest.json").read_bytes(), type=Guest)
 
     def process(self) -> Process | None:
         try:

@@ -81,8 +81,8 @@ def _group_for_kvm(uid: int, gid: int) -> int | None:
     return group if needed and found.st_mode & stat.S_IWGRP else None
 
 
-def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool) -> list[str]:
-    """QEMU's, for a guest that waits for `cont`."""
+def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool, expected: bool = False) -> list[str]:
+    """QEMU's, for a guest that waits for `cont`; `expected`: that is to come from another QEMU."""
     slots = _Slots()
     # Cards come first: where they are hangs on no other device (`layout`).
     devices = [*_nics(guest.nics, files, slots, offloads), *_display(slots), *_disks(guest.disks, slots)]
@@ -97,7 +97,7 @@ def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool) -> list[
         "-add-fd", f"fd={files.console_log},set=1",
         "-chardev", f"socket,id=con,fd={files.console},server=on,wait=off,logfile=/dev/fdset/1,logappend=on",
         "-serial", "chardev:con", "-vnc", f"unix:{_escaped(str(files.writable / 'vnc'))}",
-        *slots.ports(), *devices,
+        *slots.ports(), *devices, *(("-incoming", "defer") if expected else ()),
     ]
 
 

@@ -164,8 +164,11 @@ class SimulatedHypervisor(Faults):
 
     def send(self, guest_id: str, where: str, *, hurry: bool = False) -> Transfer:
         """Done at once, or while `slow` once it is hurried."""
-        guest = self._alive(guest_id).guest
+        kept = self._alive(guest_id)
+        guest = kept.guest
         self._do("send", guest_id)
+        if not self.slow or hurry:
+            self._turn(kept, PowerState.PAUSED)
         held, memory = self.slow and not hurry, guest.memory_mib << 20
         return Transfer("running" if held else "done", memory_total=memory, memory_remaining=memory if held else 0,
                         memory_processed=0 if held else memory, disk_total=0, disk_processed=0, disk_remaining=0)
