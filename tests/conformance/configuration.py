@@ -21,6 +21,7 @@ def prepare(target: Target, workspace: Path, image: Path, web: str) -> Path:
     public = client.get("/network/v2.0/networks?router:external=true")["networks"][0]
     parser = configparser.RawConfigParser()
     parser.read_dict(options(target, workspace, images, flavors, public, extensions(client), web))
+    parser["service_available"].update(services(client))
     path = workspace / "tempest.conf"
     with path.open("w") as file:
         parser.write(file)
@@ -45,6 +46,13 @@ def environment(place: Place) -> dict[str, str]:
 def flavor(client: Any, name: str, vcpus: int, ram: int, disk: int) -> str:
     body = {"flavor": {"name": name, "vcpus": vcpus, "ram": ram, "disk": disk}}
     return client.post("/compute/v2.1/flavors", body)["flavor"]["id"]
+
+
+def services(client: Any) -> dict[str, str]:
+    """Which services there are, as the catalog has them."""
+    types = {each["type"] for each in client.get("/identity/v3/auth/catalog")["catalog"]}
+    names = {"nova": "compute", "neutron": "network", "glance": "image", "cinder": "block-storage", "swift": "object-store"}
+    return {"horizon": "false", **{name: str(kind in types).lower() for name, kind in names.items()}}
 
 
 def extensions(client: Any) -> str:
@@ -72,7 +80,7 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
         "identity-feature-enabled": {
             "api_v2": "false", "api_v2_admin": "false", "trust": on, "access_rules": on, "security_compliance": on,
         },
-        "service_available": {"nova": on, "neutron": on, "glance": on, "cinder": on, "swift": "false", "horizon": "false"},
+        "service_available": {},
         "enforce_scope": dict.fromkeys(("nova", "neutron", "glance", "cinder", "keystone", "placement"), on),
         "service-clients": {"http_timeout": 120},
         "compute": {
