@@ -6,6 +6,7 @@ import pytest
 
 from pilvi import quota
 from pilvi.engine.clock import SystemClock
+from pilvi.identity import routes
 from tests.support.identity import Api, identity_on
 
 
@@ -347,3 +348,25 @@ def test_the_catalog_takes_the_same_queries_however_many_associations_there_are(
     for user in ("pilvi", "oscloud", "admin"):
         done(api, admin, "PUT", f"/OS-EP-FILTER/projects/{own_project(api, user)}/endpoints/{endpoint}", 204)
     assert queries() == before
+
+
+# The document of all paths
+
+
+def test_the_home_document_names_every_path(api):
+    answer = api.call("GET", "/identity/v3", Accept="application/json-home")
+    assert answer.headers["Content-Type"] == "application/json-home"
+    found, base = answer.json["resources"], "https://docs.openstack.org/api/openstack-identity/3"
+    assert found[base + "/rel/projects"] == {"href": "/identity/v3/projects"}
+    assert found[base + "/rel/project_user_role"] == {
+        "href-template": "/identity/v3/projects/{project_id}/users/{user_id}/roles/{role_id}",
+        "href-vars": {name: f"{base}/param/{name}" for name in ("project_id", "user_id", "role_id")},
+    }
+    assert base + "/ext/OS-TRUST/1.0/rel/trust" in found
+    paths = {route.path for route in routes.ROUTES if route.path.startswith("/v3/")}
+    assert len(found) == len(paths)
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "application/json-home, application/json"])
+def test_whoever_does_not_ask_for_it_gets_the_version(api, accept):
+    assert api.call("GET", "/identity/v3", Accept=accept).json["version"]["id"] == "v3.14"

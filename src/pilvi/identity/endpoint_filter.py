@@ -47,6 +47,8 @@ class EndpointFilter(Catalog):
     def update_endpoint_group(self, context: Context, key: str, values: Values, extra: Values) -> sa.Row:
         with self._change() as tx:
             self._get(tx, endpoint_groups, key, "endpoint group")
+            if values.get("filters", {}) is None:
+                values = {name: value for name, value in values.items() if name != "filters"}
             self._filters_exist(tx, values)
             if values:
                 store.update(tx, endpoint_groups, key, values)

@@ -46,12 +46,14 @@ class Federation(Directory):
         self._gone(identity_providers, key, "identity provider")
 
     def create_mapping(self, context: Context, values: Values, extra: Values) -> sa.Row:
-        return self._named(mappings, values, "mapping")
+        return self._named(mappings, {**values, "schema_version": values["schema_version"] or "1.0"}, "mapping")
 
     def update_mapping(self, context: Context, key: str, values: Values, extra: Values) -> sa.Row:
         with self._change() as tx:
             self._get(tx, mappings, key, "mapping")
-            return _changed(tx, mappings, key, values)
+            if values.get("id") not in (None, key):
+                raise BadRequest("Invalid input for field/attribute id. It cannot be changed.")
+            return _changed(tx, mappings, key, {name: value for name, value in values.items() if value is not None})
 
     def delete_mapping(self, context: Context, key: str) -> None:
         """Raises Forbidden while a protocol uses it."""

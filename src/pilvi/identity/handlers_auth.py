@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pilvi.faults import BadRequest, Forbidden, Gone, Unauthorized
 from pilvi.http.app import token_of, unauthorized
 from pilvi.http.request import Request, Response
-from pilvi.identity import wire
+from pilvi.http.routing import Route
+from pilvi.identity import json_home, wire
 from pilvi.identity.authentication import Issued, MoreFactors
 from pilvi.identity.oauth_signature import SignedRequest
 from pilvi.identity.token_views import receipt_body, token_body
@@ -31,8 +33,12 @@ def versions(request: Request) -> Response:
     )
 
 
-def version(request: Request) -> Response:
-    return Response(200, {"version": _version(request)})
+def version(request: Request, routes: Sequence[Route]) -> Response:
+    """The version, or the JSON home document where that is asked for."""
+    if json_home.wanted(request.headers.get("accept", "")):
+        home = json_home.document(routes, "/identity")
+        return Response(200, home, {"Vary": "Accept"}, content_type=json_home.MEDIA_TYPE)
+    return Response(200, {"version": _version(request)}, {"Vary": "Accept"})
 
 
 def issue_token(request: Request) -> Response:

@@ -72,7 +72,10 @@ def _create(noun: Noun) -> Handler:
     def handler(request: Request) -> Response:
         values, extra = given(request, body, noun.singular)
         if noun.named:
-            values["id"] = converted(request.params[f"{noun.singular}_id"], wire.Id, "id")
+            key = converted(request.params[f"{noun.singular}_id"], wire.Id, "id")
+            if values.get("id") not in (None, key):
+                raise BadRequest(f"Invalid input for field/attribute id. It is {key}, in the path.")
+            values["id"] = key
         row = getattr(request.cloud.identity, f"create_{noun.singular}")(request.context, values, extra)
         return Response(201, {noun.singular: noun.view(row, request)})
 

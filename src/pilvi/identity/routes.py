@@ -25,7 +25,7 @@ _GONE = ("/v3/auth/tokens/OS-PKI/revoked", "/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMP
 
 ROUTES = (
     Route("GET", "", auth.versions, None),
-    Route("GET", "/v3", auth.version, None),
+    Route("GET", "/v3", lambda request: auth.version(request, ROUTES), None),
     Route("POST", "/v3/auth/tokens", auth.issue_token, None),
     Route("GET", "/v3/auth/tokens", auth.validate_token, "identity:validate_token"),
     Route("DELETE", "/v3/auth/tokens", auth.revoke_token, "identity:revoke_token"),

@@ -16,6 +16,7 @@ Plain = str | int | float | bool | list[str] | None
 Config = dict[str, dict[str, Plain]]
 OneOption = dict[str, Plain]
 Rules = Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=1000)]
+Schema = Annotated[str, Meta(pattern=r"^[12]\.0$")]
 ShortUrl = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^https?://\S+$")]
 Prefix = Annotated[str, Meta(max_length=256)]
 
@@ -44,8 +45,10 @@ class EndpointGroupNew(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class EndpointGroupChange(msgspec.Struct, forbid_unknown_fields=True):
+    """openstackclient sends null for filters that stay as they are."""
+
     name: Name | UnsetType = UNSET
-    filters: EndpointFilters | UnsetType = UNSET
+    filters: EndpointFilters | UnsetType | None = UNSET
     description: Text | UnsetType | None = UNSET
 
 
@@ -97,12 +100,16 @@ class IdentityProviderChange(msgspec.Struct, forbid_unknown_fields=True):
 
 class MappingNew(msgspec.Struct, forbid_unknown_fields=True):
     rules: Rules
-    schema_version: Annotated[str, Meta(pattern=r"^[12]\.0$")] = "1.0"
+    id: Id | None = None  # the one in the path
+    schema_version: Schema | None = None
 
 
 class MappingChange(msgspec.Struct, forbid_unknown_fields=True):
-    rules: Rules | UnsetType = UNSET
-    schema_version: Annotated[str, Meta(pattern=r"^[12]\.0$")] | UnsetType = UNSET
+    """openstackclient sends null for what stays as it is."""
+
+    id: Id | UnsetType | None = UNSET
+    rules: Rules | UnsetType | None = UNSET
+    schema_version: Schema | UnsetType | None = UNSET
 
 
 class ProtocolNew(msgspec.Struct, forbid_unknown_fields=True):

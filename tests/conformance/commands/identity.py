@@ -78,13 +78,14 @@ def catalogue(run: Shell, folder: Path) -> None:
     run(f"endpoint show {endpoint}")
     run(f"endpoint add project --project-domain lab {endpoint} physics")
     run(f"endpoint remove project --project-domain lab {endpoint} physics")
+    lab = run.json("domain show lab")["id"]  # the client takes a domain's id only, in what follows
     (folder / "filters.json").write_text('{"interface": "public"}')
     group = run.json(f"endpoint group create --description Public public {folder}/filters.json")["id"]
     run("endpoint group list")
     run(f"endpoint group set --name public-ones {group}")
     run(f"endpoint group show {group}")
-    run(f"endpoint group add project --project-domain lab {group} physics")
-    run(f"endpoint group remove project --project-domain lab {group} physics")
+    run(f"endpoint group add project --project-domain {lab} {group} physics")
+    run(f"endpoint group remove project --project-domain {lab} {group} physics")
     run(f"endpoint group delete {group}")
     run(f"endpoint delete {endpoint}")
     run("service delete almanac")
