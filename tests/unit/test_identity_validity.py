@@ -18,7 +18,7 @@ from pilvi.faults import Forbidden, NotFound, Unauthorized
 from pilvi.identity import store, wire
 from pilvi.identity.oauth_signature import SignedRequest
 from pilvi.identity.store_delegation import former_passwords
-from pilvi.identity.store_grants import Assignment
+from pilvi.identity.store_grants import Assignment, Wanted
 from pilvi.identity.tables import groups, projects, revocations, roles, users
 from pilvi.policy import Context
 from pilvi.settings import IdentitySettings
@@ -236,6 +236,52 @@ def test_a_group_gives_its_roles_to_its_members(two):
     first.delete_group(ROOT, group)
     assert holds(second, text) is None
     assert not first.listing(groups, [], None, None)
+
+
+def project_below(identity, parent, name):
+    values = {"name": name, "description": None, "enabled": True, "is_domain": False, "domain_id": None, "tags": []}
+    return identity.create_project(ROOT, {**values, "parent_id": parent, "options": {}}, {}).id
+
+
+def test_an_inherited_role_holds_in_all_that_is_below(two):
+    first, second, _ = two
+    top = key(first, projects, "oscloud")
+    below = project_below(first, project_below(first, top, "middle"), "bottom")
+    user, role = key(first, users, "pilvi"), key(first, roles, "member")
+    wanted = Assignment("user", user, "project", top, role, inherited=True)
+    scope = {"project": {"id": below}}
+    with pytest.raises(Unauthorized):
+        by_password(first, scope=scope)
+    first.grant(ROOT, wanted)
+    text = by_password(first, scope=scope).text
+    assert holds(second, text).roles == {"member", "reader"}
+    assert {row.name for row in second.projects_of(user)} == {"pilvi", "middle", "bottom"}
+    effective = second.assignments(Wanted(user_id=user, target_type="project", target_id=below, effective=True))
+    assert {each.assignment.role_id for each in effective} == {role, key(first, roles, "reader")}
+    everywhere = second.assignments(Wanted(user_id=user, role_id=role, effective=True))
+    assert len(everywhere) == 3
+    subtree = Wanted(target_type="project", target_id=top, subtree=True, effective=True, role_id=role, user_id=user)
+    assert len(second.assignments(subtree)) == 2
+    first.take_away(ROOT, wanted)
+    assert holds(second, text) is None
+
+
+def test_limits_of_the_same_thing_at_the_same_moment(two):
+    first, second, _ = two
+    rests_on = first.registered_limits([store.Filter("resource_name", "", "servers")])[0]
+    values = {
+        "service_id": rests_on.service_id,
+        "region_id": rests_on.region_id,
+        "resource_name": "servers",
+        "resource_limit": 3,
+        "project_id": key(first, projects, "pilvi"),
+        "domain_id": None,
+        "description": None,
+    }
+    with ThreadPoolExecutor(8) as pool:
+        made = [pool.submit(identity.create_limits, [values]) for identity in (first, second) * 4]
+    assert sorted(type(each.exception()).__name__ for each in made) == ["Conflict"] * 7 + ["NoneType"]
+    assert len(second.limits(ROOT, {})) == 1
 
 
 def test_a_domains_own_role_is_no_role_of_the_cloud(two):

@@ -33,6 +33,8 @@ def command(state: Path | None) -> None:
                     f"{host['disk_gib_used']}/{host['disk_gib']:g} GiB") for host in answer["hosts"]])
     table("RECONCILER", [(one["name"], "ok" if one["ok"] else f"failed {one['failures']} times",
                           one["finished_at"], one["summary"]) for one in answer["reconcilers"]])
+    table("LEFT BEHIND by projects that are gone",
+          [(one["project_id"], one["kind"], one["count"]) for one in answer["left_behind"]])
     table("ENGINE", [(one["name"], f"pid {one['pid']}" if one["pid"] else "DOWN") for one in answer["processes"]])
 
 

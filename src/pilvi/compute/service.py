@@ -21,9 +21,11 @@ from pilvi.compute.reconcilers import reconcilers
 from pilvi.compute.servers import Found
 from pilvi.compute.store import ServerQuery
 from pilvi.compute.store_migrations import MigrationQuery
+from pilvi.compute.tables import servers
 from pilvi.compute.trail import Trail
 from pilvi.engine.engine import Engine
 from pilvi.node.messages import EVENTS, Event
+from pilvi.tenancy import Owned
 
 __all__ = ["Compute", "Found", "HostView", "MigrationQuery", "RebuildWanted", "ServerCreate", "ServerQuery"]
 
@@ -55,6 +57,9 @@ class Compute(
         """A guest did something by itself: an operation waits for that, or its row has to be mended."""
         if not self.engine.wake(msgspec.msgpack.decode(message, type=Event).server_id):
             self.engine.poke_reconciler("guests")
+
+    def kept_for_projects(self) -> list[Owned]:
+        return [Owned("servers", servers.c.project_id, (servers.c.deleted_at.is_(None),))]
 
     def bootstrap(self) -> None:
         """Makes what every cloud has; what is there stays as it is."""

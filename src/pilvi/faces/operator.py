@@ -12,7 +12,8 @@ from pilvi.policy import ADMIN
 
 
 def status(request: Request) -> Response:
-    """Reconcilers with their last pass, hosts with what they have and what is used, the engines' processes."""
+    """Reconcilers with their last pass, hosts with what they have and what is used, the engines' processes, and
+    what belongs to projects that are gone."""
     cloud = request.cloud
     with cloud.db.read() as tx:
         reconcilers = [
@@ -21,8 +22,10 @@ def status(request: Request) -> Response:
             for row in store.statuses(tx)
         ]
         hosts = cloud.placement.usage(tx)
+        owned = [*cloud.compute.kept_for_projects(), *cloud.network.kept_for_projects(), *cloud.image.kept_for_projects()]
+        left_behind = cloud.identity.left_behind(tx, owned)
     return Response(200, {"version": __version__, "reconcilers": reconcilers, "hosts": hosts,
-                          "processes": cloud.site.processes()})
+                          "processes": cloud.site.processes(), "left_behind": left_behind})
 
 
 def explain_server(request: Request) -> Response:

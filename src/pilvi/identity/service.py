@@ -23,6 +23,7 @@ from pilvi.identity.reconcilers import Expiry
 from pilvi.identity.trusts import Trusts
 from pilvi.identity.users import Users
 from pilvi.policy import IMPLIED
+from pilvi.tenancy import Owned, left_behind
 
 DEFAULT = "default"  # the first domain's id, as in OpenStack
 SERVICES = (  # type, name, URL
@@ -56,6 +57,12 @@ class Identity(
         """A domain is none."""
         row = store.get(tx, tables.projects, project_id)
         return row is not None and not row.is_domain
+
+    def left_behind(self, tx: Tx, owned: list[Owned]) -> list[dict[str, Any]]:
+        """What outlived its project: project_id, kind, count; in one query."""
+        real = sa.select(tables.projects.c.id).where(~tables.projects.c.is_domain)
+        found = tx.all(left_behind(owned, real).order_by("project_id", "kind"))
+        return [dict(row._mapping) for row in found]
 
     def project_names(self, tx: Tx, ids: list[str]) -> dict[str, str]:
         """Name by id, of those that exist."""

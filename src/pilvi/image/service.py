@@ -30,8 +30,10 @@ from pilvi.image.policy import RULES
 from pilvi.image.sharing import Sharing
 from pilvi.image.snapshots import Snapshots
 from pilvi.image.stores import DEFAULT, Stores
+from pilvi.image.tables import images
 from pilvi.policy import Context
 from pilvi.settings import Settings
+from pilvi.tenancy import Owned
 
 MIB = 1 << 20
 BOOTABLE = ("qcow2", "raw")
@@ -338,6 +340,9 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs):
             raise Forbidden(f"You are not permitted to create images owned by '{values['owner']}'.")
         if values.get("owner", "") is None:
             raise Forbidden("An image belongs to a project: use a token that is scoped to one.")
+
+    def kept_for_projects(self) -> list[Owned]:
+        return [Owned("images", images.c.owner)]
 
     def _check_count(self, tx: Tx, owner: str) -> None:
         quota.lock(tx, owner)

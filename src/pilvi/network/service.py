@@ -8,10 +8,12 @@ from typing import Any
 from pilvi.engine.engine import Engine
 from pilvi.network.cards import CardVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SECURITY_GROUP
 from pilvi.network.proxied import ProxiedVerbs
 from pilvi.network.quotas import QuotaVerbs, TagVerbs
 from pilvi.network.reconcilers import NetworkReconciler
 from pilvi.network.servers import NicRequest, ServerPort
+from pilvi.tenancy import Owned
 
 __all__ = ["Networks", "NicRequest", "ServerPort"]
 
@@ -33,6 +35,16 @@ class Networks(CardVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs)
     def on_change(self, callback: Callable[[], None]) -> None:
         """Called after each pass that changed the logical network, or what is known of it."""
         self.reconciler.on_change(callback)
+
+    def kept_for_projects(self) -> list[Owned]:
+        """But for the default security group that every project gets, and what goes with servers and routers."""
+        plain = [Owned(noun.plural, noun.table.c.project_id) for noun in (NETWORK, ROUTER, FLOATING_IP)]
+        ports, groups = PORT.table.c, SECURITY_GROUP.table.c
+        return [
+            *plain,
+            Owned("ports", ports.project_id, (ports.device_owner == "",)),
+            Owned("security_groups", groups.project_id, (groups.name != "default",)),
+        ]
 
     def realised(self, port_ids: Collection[str]) -> bool:
         """Does the logical network, as the driver was given it, have these ports (or are they gone)?"""
