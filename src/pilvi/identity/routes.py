@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pilvi.http.request import Request, Response
 from pilvi.http.routing import Api, Route
 from pilvi.identity import handlers_auth as auth
 from pilvi.identity import handlers_catalog as catalog
@@ -23,9 +24,14 @@ _IMPLIED = "/v3/roles/{role_id}/implies"
 # What Keystone has only a 410 for, since tokens are not signed by certificates any more.
 _GONE = ("/v3/auth/tokens/OS-PKI/revoked", "/v3/OS-SIMPLE-CERT/ca", "/v3/OS-SIMPLE-CERT/certificates")
 
+
+def _version(request: Request) -> Response:
+    return auth.version(request, ROUTES)
+
+
 ROUTES = (
     Route("GET", "", auth.versions, None),
-    Route("GET", "/v3", lambda request: auth.version(request, ROUTES), None),
+    Route("GET", "/v3", _version, None),
     Route("POST", "/v3/auth/tokens", auth.issue_token, None),
     Route("GET", "/v3/auth/tokens", auth.validate_token, "identity:validate_token"),
     Route("DELETE", "/v3/auth/tokens", auth.revoke_token, "identity:revoke_token"),
