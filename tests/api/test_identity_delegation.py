@@ -202,12 +202,33 @@ def delete_trust(api, admin, pilvi, oscloud):
     return api.call("DELETE", f"{TRUSTS}/{made['id']}", token=admin)
 
 
+def delete_user(which):
+    def end(api, admin, pilvi, oscloud):
+        user = {"pilvi": pilvi, "oscloud": oscloud}[which]["user"]["id"]
+        return api.call("DELETE", f"/users/{user}", token=admin)
+
+    return end
+
+
+def delete_project(api, admin, pilvi, oscloud):
+    return api.call("DELETE", f"/projects/{pilvi['project']['id']}", token=admin)
+
+
+ENDS = {
+    "role": take_role_away,
+    "trust": delete_trust,
+    "trustor disabled": disable("pilvi"),
+    "trustee disabled": disable("oscloud"),
+    "trustor's password": new_password("pilvi"),
+    "trustee's password": new_password("oscloud"),
+    "trustor deleted": delete_user("pilvi"),
+    "trustee deleted": delete_user("oscloud"),
+    "project": delete_project,
+}
+
+
 @pytest.mark.parametrize("impersonation", [True, False])
-@pytest.mark.parametrize(
-    "end",
-    [take_role_away, delete_trust, disable("pilvi"), disable("oscloud"), new_password("pilvi"), new_password("oscloud")],
-    ids=["role", "trust", "trustor", "trustee", "trustor's password", "trustee's password"],
-)
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_a_token_by_trust_ends_with_what_it_rests_on(api, admin, trust, pilvi, oscloud, end, impersonation):
     made = trust(impersonation=impersonation)
     token = whole(by_trust(api, made))
