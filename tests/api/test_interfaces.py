@@ -118,6 +118,14 @@ def test_a_server_that_is_off_has_its_new_card_when_it_starts(rig):
     assert rig.guest(server) == rig.cards(server) == [second]
 
 
+def test_an_administrator_attaches_for_the_server_s_project(rig):
+    server = rig.server()
+    answer = rig.served.login("admin").post(f"{V21}/servers/{server}/os-interface",
+                                            {"interfaceAttachment": {"net_id": rig.net}})
+    port = answer["interfaceAttachment"]["port_id"]
+    assert rig.user.get(f"/network/v2.0/ports/{port}")["port"]["project_id"] == rig.user.project_id
+
+
 def test_what_cannot_be_attached(rig):
     server = rig.server()
     taken, = rig.cards(server)

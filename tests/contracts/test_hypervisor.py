@@ -736,6 +736,27 @@ def test_disks_and_cards_are_what_was_asked_for(qemu: Qemu) -> None:
 
 
 @only_qemu
+def test_a_guest_takes_so_many_cards_and_no_more(qemu: Qemu) -> None:
+    name = f"pilvi-test-{os.getpid()}"
+    namespace.ensure_namespace(name)
+    try:
+        driver, one = qemu.open(namespace=name), guest(qemu.disk())
+        driver.start(one)
+        cards = [Nic(f"port-{number}", f"fa:16:3e:00:00:{number:02x}", f"tap{number}") for number in range(9)]
+        for card in cards:
+            namespace.ip(name, "tuntap", "add", card.device, "mode", "tap", "user", str(UID))
+        for card in cards[:8]:
+            driver.attach_nic(one.id, card)
+        with pytest.raises(HypervisorError, match="slots are taken"):
+            driver.attach_nic(one.id, cards[8])
+        assert set(plugged(qemu, one.id)) == {f"nic-{card.port_id}" for card in cards[:8]}
+        driver.undefine(one.id)
+        driver.close()
+    finally:
+        namespace.absent_namespace(name)
+
+
+@only_qemu
 def test_a_card_whose_tap_is_missing_is_no_start(qemu: Qemu) -> None:
     name = f"pilvi-test-{os.getpid()}"
     namespace.ensure_namespace(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute import store
@@ -25,7 +26,8 @@ class Interfaces(Servers):
 
         Raises NotFound, BadRequest, Forbidden, and Conflict where the server is busy or the port in use."""
         with self._ready(context, server_id, "attach_interface") as (tx, row):
-            port_id = self.network.add_card(tx, context, server_id, row.hostname, row.host, wanted)
+            owner = msgspec.structs.replace(context, project_id=row.project_id)  # an administrator may act for it
+            port_id = self.network.add_card(tx, owner, server_id, row.hostname, row.host, wanted)
             self._begin(tx, context, row, "server.attach_interface", port_id)
             return next(port for port in self.network.ports_of(tx, [server_id])[server_id] if port.id == port_id)
 
