@@ -74,8 +74,8 @@ class Cloud:
         self.engine.start()
 
     def app(self) -> falcon.asgi.App:
-        apis = [identity_routes.API, compute_routes.API, network_routes.API, image_routes.API, placement_routes.API,
-                oscloud.API, operator.API]
+        apis = [identity_routes.API, compute_routes.API, compute_routes.V2, network_routes.API, image_routes.API,
+                placement_routes.API, oscloud.API, operator.API]
         app = build_app(self, apis, self.requests)
         add_consoles(app, self, self.requests)
         return app

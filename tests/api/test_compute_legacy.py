@@ -231,3 +231,15 @@ def test_what_is_gone_says_so(user, admin):
     for path, methods in BARE_METAL:
         assert admin.status(methods.split()[0], path, {}) == 501
         assert admin.status(methods.split()[0], path, {}, "2.36") == 404
+
+
+def test_the_version_before_microversions_is_2_1_by_another_path(user):
+    answer = user.session.request("GET", "/compute/v2/flavors/42", headers={"OpenStack-API-Version": "compute 2.61"})
+    assert answer.status == 200
+    assert answer.json() == user.ok("GET", "/flavors/42")
+    assert "OpenStack-API-Version" not in answer.headers
+    assert user.session.request("GET", "/compute/v2/os-server-groups").status == 200
+    assert user.session.request("GET", "/compute/v2/servers/x/tags").status == 404
+    ids = [user.ok("GET", f"/versions/{name}")["version"]["id"] for name in ("v2.0", "v2.1")]
+    assert ids == ["v2.0", "v2.1"]
+    assert user.status("GET", "/versions/v3") == 404

@@ -41,6 +41,14 @@ def version_2(request: Request) -> Response:
     return version_detail(version_20(request), "2")
 
 
+def named_version(request: Request) -> Response:
+    """Raises NotFound for one that is not served."""
+    served = {"v2.0": version_2, "v2.1": version}
+    if request.params["version"] not in served:
+        raise NotFound("The resource could not be found.")
+    return served[request.params["version"]](request)
+
+
 def version_detail(body: dict[str, Any], number: str) -> Response:
     body["links"].append({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"})
     kind = f"application/vnd.openstack.compute+json;version={number}"

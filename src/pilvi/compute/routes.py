@@ -21,7 +21,7 @@ from pilvi.compute import handlers_trail as trail
 from pilvi.compute import handlers_usage as usage
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
-from pilvi.http.routing import Api, Microversions, Route, plain_fault
+from pilvi.http.routing import Api, Microversions, OneVersion, Route, plain_fault
 
 SERVER = "/v2.1/servers/{server_id}"
 FLAVOR = "/v2.1/flavors/{flavor_id}"
@@ -32,6 +32,7 @@ ROUTES = (
     Route("GET", "", cloud.versions, None),
     Route("GET", "/v2", cloud.version_2, None),
     Route("GET", "/v2.1", cloud.version, None),
+    Route("GET", "/v2.1/versions/{version}", cloud.named_version, None),
     Route("GET", "/v2.1/extensions", handlers_extensions.extensions, "extensions"),
     Route("GET", "/v2.1/extensions/{alias}", handlers_extensions.one_extension, "extensions"),
 
@@ -141,3 +142,8 @@ MICROVERSIONS = Microversions("compute", cloud.OLDEST, cloud.NEWEST, "X-OpenStac
 
 API = Api("compute", PREFIX, ROUTES, policy.RULES, fault, MICROVERSIONS,
           lambda request_id: {"x-compute-request-id": request_id}, strict_slash=True)
+
+# The version before microversions is 2.1 under another path.
+V2 = API._replace(microversions=OneVersion("compute", cloud.OLDEST), routes=tuple(
+    route._replace(path="/v2" + route.path.removeprefix("/v2.1")) for route in ROUTES
+    if route.path.startswith("/v2.1/") and route.since is None))

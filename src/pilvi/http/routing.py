@@ -71,6 +71,19 @@ class Microversions:
         return self._answers[number]
 
 
+class OneVersion(Microversions):
+    """Of an API that was there before microversions: it has one, whatever is asked for, and says nothing of it."""
+
+    def __init__(self, service: str, number: str):
+        super().__init__(service, number, number)
+
+    def negotiate(self, headers: Mapping[str, str]) -> Version:
+        return self.lowest
+
+    def headers(self, number: Version) -> dict[str, str]:
+        return {}
+
+
 def plain_fault(fault: Fault) -> dict[str, Any]:
     """The shape of Identity's faults, and of paths that belong to no service."""
     return {"error": {"code": fault.status, "message": fault.message, "title": fault.title}}
