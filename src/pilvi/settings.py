@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,12 @@ class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_regex_description: str = ""  # told to who chose one that does not
     change_password_upon_first_use: bool = False  # after an administrator has set it
     inactive_days: int = 0  # a user who has not logged in for longer cannot any more; 0: no limit
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.password_regex)
+        except re.error as error:
+            raise ValueError(f"password_regex is no regular expression: {error}") from None
 
 
 class HostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,8 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from pilvi.engine.clock import ManualClock
+from pilvi.faults import ConfigurationError
 from pilvi.identity.tables import users
-from pilvi.settings import IdentitySettings, Settings
+from pilvi.settings import IdentitySettings, Place, Settings
 from tests.support.identity import Api, identity_on
 
 DAY = 86400
@@ -158,6 +159,12 @@ def test_what_a_password_looks_like(ruled):
             assert answer.status_code == 400
             assert "Five letters." in answer.json["error"]["message"]
         assert change(api, user, "first", "second") == 204
+
+
+def test_a_pattern_that_is_none_is_refused_when_it_is_read(tmp_path):
+    (tmp_path / "pilvi.toml").write_text('[identity]\npassword_regex = "["\n')
+    with pytest.raises(ConfigurationError, match="password_regex is no regular expression"):
+        Place(tmp_path).load()
 
 
 def test_a_locked_password(ruled):

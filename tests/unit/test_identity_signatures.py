@@ -53,6 +53,8 @@ def test_oauth():
         PHOTO.authorization.replace("HMAC-SHA1", "PLAINTEXT"),
         PHOTO.authorization.replace("137131202", "soon"),
         PHOTO.authorization + ', oauth_version="2.0"',
+        PHOTO.authorization.replace("nnch734d00sl2jdk", "%00"),
+        PHOTO.authorization.replace("137131202", ""),
         PHOTO.authorization.replace("oauth_consumer_key", "consumer"),
     ],
 )

@@ -76,6 +76,15 @@ def test_keys_are_for_their_owner_only(tmp_path):
     assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "keys").iterdir()] == [0o600]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_key_is_the_folders_owners(tmp_path):
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    Keys(folder).rotate()
+    assert [path.stat().st_uid for path in folder.iterdir()] == [65534]
+
+
 def test_old_keys_read_on_until_they_are_dropped(tmp_path):
     keys = Keys(tmp_path / "keys")
     sealed = keys.encrypt(b"x", 1_700_000_000)

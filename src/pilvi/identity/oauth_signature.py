@@ -36,6 +36,8 @@ def parameters(request: SignedRequest) -> dict[str, str]:
         if not equals or name in found:
             raise BadRequest("The Authorization header is no list of parameters, each given once.")
         found[name] = unquote(value.strip('"'))
+    if any("\0" in value for value in found.values()):
+        raise BadRequest("The Authorization header contains a NUL character.")
     lacking = [name for name in _NEEDED if name not in found]
     if lacking or found.get("oauth_version", "1.0") != "1.0" or not found["oauth_timestamp"].isdecimal():
         raise BadRequest(f"The Authorization header is not right: {lacking or 'oauth_version, oauth_timestamp'}.")
