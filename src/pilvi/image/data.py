@@ -339,9 +339,11 @@ class Data:
         """The data from `start` on; one chunk is read while the one before it is sent."""
         loop = asyncio.get_running_loop()
         end, source = start + length, download.source
+        # A slow web server keeps nobody waiting who reads from here.
+        threads = self.transfers if isinstance(source, RemoteSource) else self.threads
 
         def read(at: int) -> asyncio.Future[bytes]:
-            return loop.run_in_executor(self.threads, source.read_at, min(CHUNK_BYTES, end - at), at)
+            return loop.run_in_executor(threads, source.read_at, min(CHUNK_BYTES, end - at), at)
 
         ahead = read(start)
         try:

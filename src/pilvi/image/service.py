@@ -370,6 +370,7 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs):
         self._check_size(tx, owner, adding)
 
     def _check_uploading(self, tx: Tx, owner: str) -> None:
+        quota.lock(tx, owner)
         limit = quota.limits(tx, "image", owner)["image_count_uploading"]
         if limit != quota.UNLIMITED and store.usage(tx, owner)["image_count_uploading"] >= limit:
             raise TooLarge(f"The quota is used up: {limit} images of the project are being uploaded.")
