@@ -46,16 +46,14 @@ def list_registered(request: Request) -> Response:
     filters = [Filter(name, "", value) for name, value in _filters(request, _PLACE).items()]
     rows = request.cloud.identity.registered_limits(filters)
     return _collection(
-        200, request, "registered_limits", [registered_limit_view(row, request) for row in rows]
+        request, "registered_limits", [registered_limit_view(row, request) for row in rows]
     )
 
 
 def register(request: Request) -> Response:
     wanted = [given(each) for each in request.decode(RegisteredLimitsBody).registered_limits]
     rows = request.cloud.identity.create_registered_limits(wanted)
-    return _collection(
-        201, request, "registered_limits", [registered_limit_view(row, request) for row in rows]
-    )
+    return Response(201, {"registered_limits": [registered_limit_view(row, request) for row in rows]})
 
 
 def show_registered(request: Request) -> Response:
@@ -77,13 +75,13 @@ def delete_registered(request: Request) -> Response:
 def list_limits(request: Request) -> Response:
     wanted = _filters(request, (*_PLACE, "project_id", "domain_id"))
     rows = request.cloud.identity.limits(request.context, wanted)
-    return _collection(200, request, "limits", [limit_view(row, request) for row in rows])
+    return _collection(request, "limits", [limit_view(row, request) for row in rows])
 
 
 def create_limits(request: Request) -> Response:
     wanted = [given(each) for each in request.decode(LimitsBody).limits]
     rows = request.cloud.identity.create_limits(wanted)
-    return _collection(201, request, "limits", [limit_view(row, request) for row in rows])
+    return Response(201, {"limits": [limit_view(row, request) for row in rows]})
 
 
 def show_limit(request: Request) -> Response:
@@ -109,8 +107,8 @@ def _filters(request: Request, names: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name in names if (value := request.arg(name)) is not None}
 
 
-def _collection(status: int, request: Request, name: str, views: list[dict[str, Any]]) -> Response:
-    return Response(status, collection(request, name, views))
+def _collection(request: Request, name: str, views: list[dict[str, Any]]) -> Response:
+    return Response(200, collection(request, name, views))
 
 
 _REGISTERED, _LIMIT = "/v3/registered_limits", "/v3/limits"

@@ -46,7 +46,7 @@ def common(run: Shell) -> None:
 
 def flavors(run: Shell) -> None:
     run("flavor create --vcpus 1 --ram 64 --disk 1 --property hw:cpu_policy=shared c.tiny")
-    run("flavor create --vcpus 2 --ram 128 --disk 2 --private --project pilvi c.big")
+    run("flavor create --vcpus 2 --ram 128 --disk 1 --private --project pilvi c.big")
     run("flavor list --all --long")
     run("flavor set --description Small --property hw:mem_page_size=small c.tiny")
     run("flavor show c.tiny")
@@ -172,22 +172,22 @@ def devices(run: Shell) -> None:
 
 
 def moves(run: Shell) -> None:
-    for after in ("server migrate confirm one", "server migrate revert one", "server migration confirm one",
-                  "server migration revert one"):
-        run("server migrate --wait one")
-        run(after)
-        run.wait("server show one", "status", "ACTIVE")
-    run("server migrate --live-migration --wait one")
-    run("server migration list --server one")
-    server = run.json("server show one")["id"]
+    # An administrator names another project's server by its id.
+    server = run.json("server show one", user="pilvi")["id"]
+    for after in ("server migrate confirm", "server migrate revert", "server migration confirm", "server migration revert"):
+        run(f"server migrate --wait {server}")
+        run(f"{after} {server}")
+        run.wait(f"server show {server}", "status", "ACTIVE")
+    run(f"server migrate --live-migration --wait {server}")
+    run(f"server migration list --server {server}")
     moved = run.client.get(f"/compute/v2.1/os-migrations?instance_uuid={server}")["migrations"]
     live = next((each["id"] for each in moved if each["migration_type"] == "live-migration"), 0)
-    run.refused(f"server migration show one {live}", "", "only a migration that is under way is shown")
-    run.refused(f"server migration abort one {live}", "", "this one is over")
-    run.refused(f"server migration force complete one {live}", "", "this one is over")
-    host = run.json("server show one")["OS-EXT-SRV-ATTR:host"]
+    run.refused(f"server migration show {server} {live}", "", "only a migration that is under way is shown")
+    run.refused(f"server migration abort {server} {live}", "", "this one is over")
+    run.refused(f"server migration force complete {server} {live}", "", "this one is over")
+    host = run.json(f"server show {server}")["OS-EXT-SRV-ATTR:host"]
     run(f"compute service set --down {host} nova-compute")
-    run("server evacuate --wait one")
+    run(f"server evacuate --wait {server}")
     run(f"compute service set --up {host} nova-compute")
     run("server delete --wait one", user="pilvi")
     run.refused("server restore one", "one", "a deleted server is gone at once: there is nothing to restore", user="pilvi")
