@@ -218,6 +218,17 @@ class TestHostFabric:
         driver.fabric.unplug("never-was")
         assert driver.fabric.plugged() == {other.id: kept}
 
+    def test_plugged_ports_are_counted(self, driver: Driver):
+        one = WHOLE.ports[0]
+        assert driver.fabric.counters() == {}
+        self.plug(driver, one)
+        found = driver.fabric.counters()
+        assert found.keys() == {one.id}
+        assert found[one.id].rx_errors == found[one.id].tx_bytes == 0
+
+    def test_where_nobody_is_connected_nothing_ends(self, driver: Driver):
+        assert driver.fabric.end_stale({"172.24.4.100": "10.0.1.11", "172.24.4.101": None}) == 0
+
     def test_metadata_is_there_once_and_gone_for_good(self, driver: Driver):
         wanted = ("net1", "md1", "0a:00:00:00:01:02", ("10.0.1.2/24",))
         place = driver.fabric.ensure_metadata(*wanted)

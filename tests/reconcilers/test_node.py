@@ -1,4 +1,4 @@
-"""The agent's pass over metadata ports: from nothing, twice, and while something fails."""
+"""The agent's passes, over metadata ports and connections: from nothing, twice, and while something fails."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from pilvi.db import Database
+from pilvi.drivers.fabric.base import FabricError
 from pilvi.drivers.fabric.simulated import SimulatedFabric
 from pilvi.engine.clock import SystemClock
 from pilvi.node import reconcilers
-from pilvi.node.reconcilers import MetadataPorts
+from pilvi.node.reconcilers import Connections, MetadataPorts
 
 RED = ("red", "port-red", "fa:16:3e:00:00:01", ["10.0.0.2/24"])
 BLUE = ("blue", "port-blue", "fa:16:3e:00:00:02", ["10.0.1.2/24", "10.0.2.2/24"])
@@ -134,3 +135,36 @@ def test_the_trouble_of_one_network_is_its_own(node, monkeypatch, broken):
     monkeypatch.setattr(reconcilers, "listen_in", listen)
     assert node.ports.reconcile() == "2 networks"
     assert node.server.serving.keys() == {"red", "blue"}
+
+
+class Switch(SimulatedFabric):
+    """One that ends a connection the first time that it is asked about an address."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def end_stale(self, floating):
+        super().end_stale(floating)
+        self.asked.append(dict(floating))
+        return int(len(self.asked) == 1)
+
+
+def test_connections_are_looked_at_a_few_times_after_each_change(tmp_path):
+    db = Database(f"sqlite:///{tmp_path / 'db'}", SystemClock())
+    floating = {"172.24.4.5": "10.0.0.3"}
+    networks = SimpleNamespace(floating_targets=lambda tx: dict(floating))
+    switch = Switch()
+    task = Connections(SimpleNamespace(name="one", fabric=switch), SimpleNamespace(db=db, network=networks))
+    assert task.reconcile() == "1 floating addresses, ended 1 connections"
+    for _ in range(5):
+        assert task.reconcile() == "1 floating addresses"
+    assert switch.asked == [floating] * 3
+    floating["172.24.4.5"] = None
+    switch.fail("end_stale", "the switch is away")
+    with pytest.raises(FabricError):
+        task.reconcile()
+    for _ in range(5):
+        task.reconcile()
+    assert switch.asked[3:] == [{"172.24.4.5": None}] * 3
+    db.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 
 import pytest
 
@@ -129,6 +130,34 @@ def test_a_floating_ip_is_the_guest_in_both_directions(lab: Lab):
         assert neighbour.asks("172.24.4.100", 22) is not None
     lab.sync(Topology(nets, (one, other), (router(1),), (OPEN,)))
     assert not world.pings("172.24.4.100", tries=3)
+
+
+def test_connections_do_not_stay_with_the_guest_that_a_floating_ip_has_left(lab: Lab):
+    one, other = port(1, 11), port(1, 12)
+    nets, address = (network(1), EXTERNAL_NETWORK), "172.24.4.100"
+
+    def lead_to(there: Port, fixed: str) -> None:
+        floating = FloatingIp("fip", address, fixed, there.id)
+        lab.sync(Topology(nets, (one, other), (router(1, floating_ips=(floating,)),), (OPEN,)))
+
+    lead_to(one, "10.0.1.11")
+    left, taken, world = addressed(lab, one), addressed(lab, other), lab.outsider()
+    assert world.pings(address)
+    server = left.call(socket.create_server, ("0.0.0.0", 80))
+    line = world.call(socket.create_connection, (address, 80), 10)
+    with server, line, server.accept()[0] as end:
+        end.settimeout(2)
+        lead_to(other, "10.0.1.12")
+        assert world.pings(address)
+        line.sendall(b"still here")
+        assert end.recv(20) == b"still here", "which is why somebody has to end it"
+        assert lab.fabric.end_stale({address: "10.0.1.12"}) > 0
+        line.sendall(b"and now?")
+        with pytest.raises(TimeoutError):
+            end.recv(20)
+        assert lab.fabric.end_stale({address: "10.0.1.12"}) == 0
+    with taken.serving(80):
+        assert world.asks(address, 80) == WORLD
 
 
 def test_a_security_group_lets_in_what_its_rules_say_and_nothing_else(lab: Lab):

@@ -117,6 +117,10 @@ class CardVerbs(ServerVerbs):
         store.update(tx, FLOATING_IP, row.id, **target)
         self._changed(tx)
 
+    def floating_targets(self, tx: Tx) -> dict[str, str | None]:
+        """Where each floating address leads: to a fixed one, or nowhere."""
+        return {row.floating_ip_address: row.fixed_ip_address for row in store.floating_ips(tx)}
+
     def lead_nowhere(self, tx: Tx, context: Context, server_id: str, address: str) -> None:
         """Raises NotFound, and Conflict where the floating IP does not lead to this server."""
         row = self._floating_at(tx, context, address)

@@ -87,12 +87,14 @@ class Agent:
 
     def start(self, cloud: Cloud) -> None:
         """From now on it serves on the bus, and keeps the metadata ports of this host."""
-        from pilvi.node.reconcilers import MetadataPorts
+        from pilvi.node.reconcilers import Connections, MetadataPorts
 
         self.hypervisor.listen(self._tell)
         self.bus.serve(self.name, self.handle)
         cloud.engine.add_reconciler(MetadataPorts(self, cloud))
-        cloud.network.on_change(lambda: cloud.engine.poke_reconciler(f"metadata {self.name}"))
+        cloud.engine.add_reconciler(Connections(self, cloud))
+        for task in ("metadata", "connections"):
+            cloud.network.on_change(partial(cloud.engine.poke_reconciler, f"{task} {self.name}"))
 
     def handle(self, verb: str, argument: bytes) -> Any:
         function, shape = self._verbs[verb]

@@ -1,4 +1,4 @@
-"""An agent's own reconciler: the metadata ports of its host."""
+"""An agent's own reconcilers: its host's metadata ports, and connections that have lost their way."""
 
 from __future__ import annotations
 
@@ -59,3 +59,31 @@ class MetadataPorts(Reconciler):
     def _stop_listening(self, network_id: str) -> None:
         if self._listening.pop(network_id, None) is not None:
             self._cloud.metadata_server.stop_serving(network_id)
+
+
+class Connections(Reconciler):
+    """Ends connections over floating addresses that lead elsewhere since.
+
+    The switch hears of a change a moment after us, and till then begins connections the old way: so it looks
+    more than once after each change, and not at all while there is none."""
+
+    shared = False
+    period = 5.0
+    looks = 3
+
+    def __init__(self, agent: Agent, cloud: Cloud):
+        self.name = f"connections {agent.name}"
+        self._fabric, self._cloud = agent.fabric, cloud
+        self._known: dict[str, str | None] = {}
+        self._left = 0
+
+    def reconcile(self) -> str:
+        with self._cloud.db.read() as tx:
+            floating = self._cloud.network.floating_targets(tx)
+        if floating != self._known:
+            self._left = self.looks
+        ended = 0
+        if self._left:
+            ended = self._fabric.end_stale(floating)
+            self._known, self._left = floating, self._left - 1
+        return f"{len(floating)} floating addresses" + (f", ended {ended} connections" if ended else "")

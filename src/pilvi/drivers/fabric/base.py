@@ -7,6 +7,7 @@ guests' network cards use, and joins them to the logical network. Contract: `tes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from pilvi.drivers.fabric.words import (
@@ -78,6 +79,12 @@ class HostFabric(Protocol):
 
     def counters(self) -> dict[str, Counters]:
         """Port -> what has gone through its device on this host since that was made. Raises FabricError."""
+
+    def end_stale(self, floating: Mapping[str, str | None]) -> int:
+        """Ends connections over a floating address (IPv4) with a guest to which it does not lead, or no more.
+
+        `floating`: address -> fixed address. The switch alone would let them go on. Returns how many pairs of
+        addresses were cut off; what other addresses have is left alone. Raises FabricError."""
 
     def namespace(self) -> str | None:
         """The network namespace that the devices are in; None for the host's own."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
+from pilvi.drivers.fabric import ovs_connections
 from pilvi.drivers.fabric.base import Counters, FabricError
 from pilvi.supervise import namespace as host
 
@@ -62,6 +64,13 @@ class OvsFabric:
         with self._doing("count what has gone through the ports"):
             links = host.links(self._namespace, "type", "tun", statistics=True)
             return {link["ifalias"]: _counters(link["stats64"]) for link in links.values() if "ifalias" in link}
+
+    def end_stale(self, floating: Mapping[str, str | None]) -> int:
+        with self._doing("end the connections of floating addresses that lead elsewhere now"):
+            found = ovs_connections.stale(self._appctl("dpctl/dump-conntrack"), floating)
+            for zone, tuples in found:
+                self._appctl("dpctl/flush-conntrack", f"zone={zone}", *tuples)
+        return len(found)
 
     def namespace(self) -> str | None:
         return self._namespace
@@ -129,9 +138,21 @@ class OvsFabric:
         }
         return {marks["iface-id"]: name for name, marks in devices.items() if "iface-id" in marks}
 
+    def _appctl(self, *arguments: str) -> str:
+        return host.run("ovs-appctl", f"--timeout={VSCTL_SECONDS}", "-t", _control_socket(self._ovsdb), *arguments)
+
     def _vsctl(self, *arguments: str) -> str:
         """Waits until the switch has done it, which is what makes two calls two transactions for it."""
         return host.run("ovs-vsctl", f"--db={self._ovsdb}", f"--timeout={VSCTL_SECONDS}", *arguments)
+
+
+def _control_socket(ovsdb: str) -> str:
+    """Of the switch whose database this is: beside it, named after the process. Raises HostError."""
+    folder = Path(ovsdb.removeprefix("unix:")).parent
+    found = sorted(folder.glob("ovs-vswitchd.*.ctl"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise host.HostError(f"there is no control socket of ovs-vswitchd in {folder}")
+    return str(found[-1])
 
 
 def _counters(stats: dict) -> Counters:

@@ -7,6 +7,7 @@ What it remembers lasts in a folder where it is given one: a file written and re
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -41,6 +42,11 @@ class SimulatedFabric(Faults):
     def counters(self) -> dict[str, Counters]:
         """Nothing goes through pretended ports."""
         return {port_id: Counters() for port_id in self._ports.values}
+
+    def end_stale(self, floating: Mapping[str, str | None]) -> int:
+        """Nobody is connected."""
+        self.strike("end_stale", "connections")
+        return 0
 
     def namespace(self) -> str | None:
         return None
