@@ -93,6 +93,42 @@ def test_a_small_file(rig: Rig) -> None:
     assert rig.store.disks() == ["one.config"]
 
 
+def test_a_flat_copy_stands_on_nothing(rig: Rig) -> None:
+    rig.store.ensure_from_image("a", rig.image(), 2 * MIB)
+    source = rig.store.export("a")
+    for _ in range(2):
+        copy = rig.store.ensure_flat("a.copy", source)
+        assert copy.size_bytes == 2 * MIB
+    assert Path(copy.path).read_bytes()[:4] == b"QFI\xfb"
+    rig.store.absent("a")
+    if isinstance(rig.store, FileDisks):
+        assert "backing-filename" not in described(copy.path)
+        with_it = subprocess.check_output(["qemu-img", "dd", "-O", "raw", "bs=17", "count=1", f"if={copy.path}",
+                                           f"of={rig.folder / 'out'}"])
+        assert with_it == b"" and (rig.folder / "out").read_bytes() == b"an operating system"[:17]
+    rig.store.absent("a.copy")
+    assert not Path(copy.path).exists()
+
+
+def test_what_was_begun_is_no_disk_until_it_is_finished(rig: Rig) -> None:
+    path = rig.store.blank("a.copy", 2 * MIB)
+    assert rig.store.blank("a.copy", 2 * MIB) == path
+    assert rig.store.disks() == []
+    for _ in range(2):
+        assert rig.store.finish("a.copy").size_bytes == 2 * MIB
+    assert rig.store.disks() == ["a.copy"]
+    rig.store.absent("a.copy")
+    rig.store.blank("b", MIB)
+    rig.store.absent("b")
+    with pytest.raises(DiskError):
+        rig.store.finish("b")
+    rig.store.blank("c", MIB)
+    reopened = rig.reopen()
+    assert reopened.disks() == []
+    with pytest.raises(DiskError):
+        reopened.finish("c")
+
+
 def test_disks_are_deleted_once(rig: Rig) -> None:
     rig.store.ensure_from_image("one", rig.image(), MIB)
     rig.store.ensure_file("one.config", b"content")

@@ -22,7 +22,7 @@ from pilvi.drivers.disk.base import DiskStore, Image
 from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.engine.clock import Clock
-from pilvi.node import cards, moving, transfers
+from pilvi.node import cards, copies, moving, rest, transfers
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -35,9 +35,12 @@ if TYPE_CHECKING:
 # Each has VERBS: name -> (function of the agent and the argument, the argument's type).
 MODULES: tuple[ModuleType, ...] = (
     cards,
+    copies,
     moving,
+    rest,
     transfers,
 )
+ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -123,7 +126,7 @@ class Agent:
         """Starts it from what the journal says, also after its host was restarted and its taps are gone."""
         with self.ordered(order.server_id, order.generation):
             spec = self.spec_of(order.server_id)
-            if self.hypervisor.state(spec.server_id) not in (PowerState.RUNNING, PowerState.PAUSED):
+            if self.hypervisor.state(spec.server_id) not in ALIVE:
                 self.hypervisor.start(self.guest_of(spec, self.plug_all(spec)))
             self.restarts.done(order.server_id)
 
@@ -171,8 +174,9 @@ class Agent:
                 self.journal.admit(order.server_id, order.generation)
             self.hypervisor.undefine(order.server_id)
             self.unplug_all(order.server_id)
-            self.disks.absent(root_disk(order.server_id))
-            self.disks.absent(config_disk(order.server_id))
+            for disk in (root_disk(order.server_id), config_disk(order.server_id), rest.rescue_disk(order.server_id)):
+                self.disks.absent(disk)
+            copies.drop_all(self, order.server_id)
             self.restarts.done(order.server_id)
             self.journal.bury(order.server_id, order.generation)
 
@@ -252,13 +256,14 @@ class Agent:
         root = self.disks.info(root_disk(spec.server_id))
         if root is None:
             raise UnknownGuest(f"guest {spec.server_id} has no root disk on host {self.name}")
-        disks = [Disk("root", root.path, root.format, serial=spec.server_id[:20])]
+        disks = rest.with_rescue(self, spec, Disk("root", root.path, root.format, serial=spec.server_id[:20]))
         if (config := self.disks.info(config_disk(spec.server_id))) is not None:
             disks.append(Disk("config", config.path, config.format, "cdrom", readonly=True))
         nics = tuple(
             Nic(port.id, port.mac, device, port.mtu) for port, device in zip(spec.ports, devices, strict=True)
         )
-        return Guest(spec.server_id, spec.name, spec.vcpus, spec.memory_mib, tuple(disks), nics)
+        return Guest(spec.server_id, spec.name, spec.vcpus, spec.memory_mib, tuple(disks), nics,
+                     spec.agent)
 
     def _tell(self, server_id: str, state: PowerState) -> None:
         self.bus.publish(EVENTS, Event(self.name, server_id, state.value))

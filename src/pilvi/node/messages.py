@@ -23,6 +23,13 @@ class PortSpec(msgspec.Struct, frozen=True):
     mtu: int
 
 
+class Rescue(msgspec.Struct, frozen=True):
+    """The disk that a guest in trouble is booted from, beside its own."""
+
+    image: ImageSource
+    bus: str = ""  # as a hypervisor's Disk has it; "": in the place of the guest's own first disk
+
+
 class GuestSpec(msgspec.Struct, frozen=True):
     """Everything a guest is, for the generation of its desired state."""
 
@@ -35,6 +42,8 @@ class GuestSpec(msgspec.Struct, frozen=True):
     disk_bytes: int
     ports: tuple[PortSpec, ...] = ()
     config_drive: bytes | None = None  # an ISO 9660 image
+    agent: bool = False  # it has a QEMU guest agent
+    rescue: Rescue | None = None
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -86,6 +95,21 @@ class Order(msgspec.Struct, frozen=True):
 
     server_id: str
     generation: int
+
+
+class CopyOrder(msgspec.Struct, frozen=True):
+    """An order about a copy of a guest's root disk."""
+
+    server_id: str
+    generation: int
+    name: str  # tells one copy from another
+
+
+class PasswordOrder(msgspec.Struct, frozen=True):
+    server_id: str
+    generation: int
+    user: str
+    password: str
 
 
 class CardOrder(msgspec.Struct, frozen=True):

@@ -62,6 +62,19 @@ class DiskStore(Protocol):
     def ensure_empty(self, disk_id: str, size_bytes: int) -> DiskInfo:
         """A disk with nothing in it. An existing disk of this id is returned as it is. Raises DiskError."""
 
+    def ensure_flat(self, disk_id: str, source: DiskSource) -> DiskInfo:
+        """A disk with the content of another that nobody writes to, and based on nothing.
+
+        An existing disk of this id is returned as it is. Raises DiskError."""
+
+    def blank(self, disk_id: str, size_bytes: int) -> str:
+        """The path of an empty qcow2 file that is to become a disk; there is no disk of this id until `finish`.
+
+        One that was begun stays as it is. Raises DiskError."""
+
+    def finish(self, disk_id: str) -> DiskInfo:
+        """What was begun is a disk from now on; an existing disk of this id is one. Raises DiskError."""
+
     def rename(self, disk_id: str, new_id: str) -> None:
         """A disk that is not there is fine (it was renamed before, or there never was one). Raises DiskError."""
 
@@ -72,7 +85,7 @@ class DiskStore(Protocol):
         """The ids of all disks in this store."""
 
     def absent(self, disk_id: str) -> None:
-        """Deletes it; one that is not there is fine."""
+        """Deletes it, also where it was only begun; one that is not there is fine."""
 
     def prune(self) -> list[str]:
         """Deletes cached images that no disk is based on, and says which (their image ids)."""

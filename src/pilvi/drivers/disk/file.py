@@ -80,6 +80,34 @@ class FileDisks:
                     "qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes)))
             return self._described(disk_id)
 
+    def ensure_flat(self, disk_id: str, source: DiskSource) -> DiskInfo:
+        with self._locks[_safe(disk_id)]:
+            if (found := self.info(disk_id)) is not None:
+                return found
+            with _told(f"disk {disk_id} cannot be copied"):
+                self._whole(self._root / f"{disk_id}.qcow2", 0o600, lambda file: _run(
+                    "qemu-img", "convert", "-q", "-f", source.format, "-O", "qcow2", source.url, str(file),
+                    seconds=COPY_SECONDS))
+            return self._described(disk_id)
+
+    def blank(self, disk_id: str, size_bytes: int) -> str:
+        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be made"):
+            begun = self._begun(disk_id)
+            if not begun.exists():
+                self._whole(begun, 0o600, lambda file: _run(
+                    "qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes)))
+            return str(begun)
+
+    def finish(self, disk_id: str) -> DiskInfo:
+        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be finished"):
+            with suppress(FileNotFoundError):
+                os.replace(self._begun(disk_id), self._root / f"{disk_id}.qcow2")
+            return self._described(disk_id)
+
+    def _begun(self, disk_id: str) -> Path:
+        """Swept up by the next start, like all that is unfinished."""
+        return self._root / f".{disk_id}.begun"
+
     def _copy(self, source: DiskSource, file: Path, size: int) -> None:
         """What is based on an image that this host has stays based on it: only what differs is copied."""
         base = _backing_file(Path(source.url)) if source.format == "qcow2" else ""
@@ -115,6 +143,7 @@ class FileDisks:
         with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be deleted"):
             for suffix in SUFFIXES:
                 (self._root / f"{disk_id}{suffix}").unlink(missing_ok=True)
+            self._begun(disk_id).unlink(missing_ok=True)
         self._locks.pop(disk_id, None)
 
     def prune(self) -> list[str]:

@@ -1,7 +1,10 @@
-"""Disks that are only pretended: their sizes are kept, their content is not."""
+"""Disks that are only pretended: their sizes are kept, their content is not.
+
+A copy that is to become an image is a file, which whoever reads images takes for an empty one of its size."""
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import msgspec
@@ -23,6 +26,7 @@ class SimulatedDisks(Faults):
         super().__init__()
         self._root, self._capacity = root, capacity_bytes
         self._notes = Notes(root)
+        self._begun: dict[str, int] = {}  # bytes
 
     def ensure_from_image(self, disk_id: str, image: Image, size_bytes: int) -> DiskInfo:
         if (found := self.info(disk_id)) is not None:
@@ -54,6 +58,30 @@ class SimulatedDisks(Faults):
         self.strike("ensure_empty", f"disk {disk_id}")
         return self._keep(disk_id, "qcow2", size_bytes, 0, None)
 
+    def ensure_flat(self, disk_id: str, source: DiskSource) -> DiskInfo:
+        if (found := self.info(disk_id)) is not None:
+            return found
+        self.strike("ensure_flat", f"disk {disk_id}")
+        return self._write(disk_id, source.size_bytes)
+
+    def blank(self, disk_id: str, size_bytes: int) -> str:
+        self.strike("blank", f"disk {disk_id}")
+        self._begun[disk_id] = size_bytes
+        return str(self._root / disk_id)
+
+    def finish(self, disk_id: str) -> DiskInfo:
+        if (found := self.info(disk_id)) is not None:
+            return found
+        self.strike("finish", f"disk {disk_id}")
+        if disk_id not in self._begun:
+            raise DiskError(f"disk {disk_id} is gone")
+        return self._write(disk_id, self._begun.pop(disk_id))
+
+    def _write(self, disk_id: str, size_bytes: int) -> DiskInfo:
+        content = empty_qcow2(size_bytes)
+        (self._root / disk_id).write_bytes(content)
+        return self._keep(disk_id, "qcow2", size_bytes, len(content), None)
+
     def rename(self, disk_id: str, new_id: str) -> None:
         if (text := self._notes.values.get(disk_id)) is not None:
             self.strike("rename", f"disk {disk_id}")
@@ -69,8 +97,10 @@ class SimulatedDisks(Faults):
         return list(self._notes.values)
 
     def absent(self, disk_id: str) -> None:
+        self._begun.pop(disk_id, None)
         if disk_id in self._notes.values:
             self.strike("absent", f"disk {disk_id}")
+            (self._root / disk_id).unlink(missing_ok=True)
             self._notes.drop(disk_id)
 
     def prune(self) -> list[str]:
@@ -88,3 +118,16 @@ class SimulatedDisks(Faults):
         info = DiskInfo(str(self._root / disk_id), disk_format, size, allocated)
         self._notes.put(disk_id, msgspec.json.encode(_Kept(info, image_id)).decode())
         return info
+
+
+def empty_qcow2(size_bytes: int) -> bytes:
+    """An image of this size with nothing in it (docs/interop/qcow2.txt of QEMU): a header, reference counts and a
+    first-level table, in clusters of 64 KiB."""
+    cluster = 1 << 16
+    tables = -(-size_bytes // (cluster * cluster // 8))  # entries: each stands for a cluster full of addresses
+    clusters = 3 + -(-tables * 8 // cluster)
+    header = struct.pack(">4sIQIIQIIQQIIQQQQII", b"QFI\xfb", 3, 0, 0, 16, size_bytes, 0, tables, 3 * cluster, cluster,
+                         1, 0, 0, 0, 0, 0, 4, 104)
+    counts = struct.pack(">H", 1) * clusters
+    parts = (header, struct.pack(">Q", 2 * cluster), counts)
+    return b"".join(part.ljust(cluster, b"\0") for part in parts).ljust(clusters * cluster, b"\0")

@@ -61,6 +61,37 @@ class Hypervisor(Protocol):
     def resume(self, guest_id: str) -> None:
         """Lets a paused guest go on. Raises UnknownGuest, HypervisorError when it is off."""
 
+    def save(self, guest_id: str) -> None:
+        """Puts a running or paused guest's memory on disk and ends its process; it is SAVED then.
+
+        Started or stopped, it forgets that memory. Raises UnknownGuest, HypervisorError when it is off."""
+
+    def restore(self, guest: Guest) -> None:
+        """A SAVED guest goes on where it was, with the disks it had then; one that runs stays as it is.
+
+        Raises UnknownGuest, HypervisorError where there is no memory, or it does not come up: it stays SAVED."""
+
+    def interrupt(self, guest_id: str) -> None:
+        """Sends a running guest the interrupt that cannot be masked, on which operating systems dump their memory.
+
+        Raises UnknownGuest, HypervisorError when it is off."""
+
+    def set_password(self, guest_id: str, user: str, password: str) -> None:
+        """Through the guest agent, which answers within seconds. Raises UnknownGuest, HypervisorError when it is
+        off, has no such agent, or that refuses."""
+
+    def has_agent(self, guest_id: str) -> bool:
+        """Whether the guest was given a channel for an agent. Raises UnknownGuest."""
+
+    def copy_disk(self, guest_id: str, source: str, target: str) -> bool:
+        """Copies what a disk of a running guest holds now into an empty qcow2 file as large; True once it is whole.
+
+        The guest runs on and writes on. To be asked again until then; a new target begins anew.
+        Raises UnknownGuest, HypervisorError when it is off, or the copy failed."""
+
+    def stop_copying(self, guest_id: str) -> None:
+        """Gives up what `copy_disk` has begun. A guest that is off or unknown copies nothing."""
+
     def state(self, guest_id: str) -> PowerState:
         """ABSENT for an id that it does not know; never raises for one guest's trouble."""
 

@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
-import stat
 import subprocess
 import threading
 import time
@@ -22,9 +19,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import msgspec
-
-from pilvi.drivers.hypervisor import qemu_command, qemu_hotplug, qemu_transfer, qemu_use
+from pilvi.drivers.hypervisor import (
+    qemu_agent,
+    qemu_command,
+    qemu_copy,
+    qemu_hotplug,
+    qemu_memory,
+    qemu_transfer,
+    qemu_use,
+)
 from pilvi.drivers.hypervisor.base import (
     Capabilities,
     Guest,
@@ -36,19 +39,16 @@ from pilvi.drivers.hypervisor.base import (
     Use,
 )
 from pilvi.drivers.hypervisor.qemu_command import Files, Privileges
+from pilvi.drivers.hypervisor.qemu_folder import Folder, open_for_writing, tail
 from pilvi.drivers.hypervisor.qemu_monitor import Loop, Monitor, MonitorError
 from pilvi.drivers.hypervisor.qemu_process import Process, launch
-from pilvi.notes import replace
-from pilvi.supervise.namespace import HostError, open_tap, run
+from pilvi.supervise.namespace import open_tap
 
 ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 START_SECONDS = 30.0  # for QEMU to answer its monitor; far more than it needs, also on a busy host
 LOOK_SECONDS = 3.0
 END_SECONDS = 30.0  # for a killed process to be gone: its memory is given back first
 QUIT_SECONDS = 3.0
-LOG_BYTES = 8 << 20  # what a log may take on the host, and what is kept of one that takes more
-KEPT_LOG_BYTES = 1 << 20
-LONGEST_SOCKET_PATH = 107  # unix(7): sun_path, with its end
 _NEVER_RAN = ("prelaunch", "inmigrate")
 
 
@@ -81,7 +81,8 @@ class QemuHypervisor:
         with self._locks[guest.id]:
             folder = self._folder(guest.id)
             process = folder.process()
-            if process is not None and process.alive() and self._go_on(folder, process):
+            if self._look(folder) is not PowerState.SAVED and process is not None and process.alive() and (
+                    self._go_on(folder, process)):
                 return
             self._launch(folder, guest)
             self._known[guest.id] = PowerState.RUNNING
@@ -119,6 +120,53 @@ class QemuHypervisor:
         with self._alive(guest_id) as folder:
             self._execute(folder, "cont")
             self._look(folder)
+
+    def interrupt(self, guest_id: str) -> None:
+        with self._talking(guest_id) as monitor:
+            monitor.ask("inject-nmi")
+
+    # -- memory and disks
+
+    def save(self, guest_id: str) -> None:
+        with self._defined(guest_id) as folder:
+            if self._look(folder) is not PowerState.SAVED:
+                with self._talking(guest_id) as monitor:
+                    qemu_memory.save(monitor, folder.path)
+                self._end(folder)
+                self._known[guest_id] = PowerState.SAVED
+
+    def restore(self, guest: Guest) -> None:
+        with self._defined(guest.id) as folder:
+            state = self._look(folder)
+            if state in ALIVE:
+                qemu_memory.forget(folder.path)
+                self._execute(folder, "cont")
+            elif state is PowerState.SAVED:
+                self._end(folder)
+                self._launch(folder, guest, restored=True)
+            else:
+                raise HypervisorError(f"guest {guest.id} is {state}: there is no memory of it")
+            self._known[guest.id] = PowerState.RUNNING
+
+    def copy_disk(self, guest_id: str, source: str, target: str) -> bool:
+        with self._talking(guest_id) as monitor:
+            return qemu_copy.copy(monitor, source, target)
+
+    def stop_copying(self, guest_id: str) -> None:
+        if self.state(guest_id) in ALIVE:
+            with self._talking(guest_id) as monitor:
+                qemu_copy.stop(monitor)
+
+    # -- the guest agent
+
+    def has_agent(self, guest_id: str) -> bool:
+        return self._known_folder(guest_id).guest().agent
+
+    def set_password(self, guest_id: str, user: str, password: str) -> None:
+        with self._alive(guest_id) as folder:
+            if not folder.guest().agent:
+                raise HypervisorError(f"guest {guest_id} has no guest agent")
+            qemu_agent.set_password(folder.path / "agent", user, password)
 
     def undefine(self, guest_id: str) -> None:
         with self._locks[guest_id]:
@@ -205,7 +253,7 @@ class QemuHypervisor:
         return {name: state for name, state in states.items() if state is not PowerState.ABSENT}
 
     def console_log(self, guest_id: str, last_bytes: int = 1 << 20) -> bytes:
-        return _tail(self._known_folder(guest_id).path / "console.log", last_bytes)
+        return tail(self._known_folder(guest_id).path / "console.log", last_bytes)
 
     def console_socket(self, guest_id: str) -> Path:
         return self._known_folder(guest_id).path / "con"
@@ -245,12 +293,17 @@ class QemuHypervisor:
         self._look(folder)
         return True
 
-    def _launch(self, folder: Folder, guest: Guest, *, expected: bool = False) -> None:
+    def _launch(self, folder: Folder, guest: Guest, *, expected: bool = False, restored: bool = False) -> None:
         new, was_off = not folder.defined(), folder.off()
         try:
+            if not restored:
+                qemu_memory.forget(folder.path)
             folder.define(guest, self._privileges)
-            process = self._spawn(folder, guest, expected=expected)
+            process = self._spawn(folder, guest, expected=expected, restored=restored)
             self._await_monitor(folder, process)
+            if restored:
+                self._await_memory(folder, process)
+                qemu_memory.forget(folder.path)  # before it runs: nobody may go back to this moment any more
             if expected:
                 qemu_transfer.listen(self._monitors[folder.id], folder.own, qemu_transfer.mirrored(guest.disks))
             else:
@@ -264,16 +317,24 @@ class QemuHypervisor:
                 folder.mark_off()
             raise HypervisorError(f"guest {guest.id} does not start: {why}") from error
 
-    def _spawn(self, folder: Folder, guest: Guest, *, expected: bool) -> Process:
+    def _spawn(self, folder: Folder, guest: Guest, *, expected: bool, restored: bool) -> Process:
+        files, slots = Files(folder.own), qemu_memory.slots(folder.path) if restored else qemu_memory.Slots()
+        incoming = "defer" if expected else f"fd:{files.memory(guest)}" if restored else ""
         command = self._privileges.command(qemu_command.arguments(
-            guest, Files(folder.own), kvm=self._kvm, offloads=self._offloads, expected=expected))
+            guest, files, kvm=self._kvm, offloads=self._offloads, layout=slots.devices, ports=slots.ports,
+            incoming=incoming))
         with ExitStack() as opened:
             files = [opened.enter_context(folder.listen(name)).fileno() for name in ("q0", "q1", "con")]
-            files.append(_open(opened, folder.path / "console.log", os.O_APPEND))
+            files.append(open_for_writing(opened, folder.path / "console.log", os.O_APPEND))
             for nic in guest.nics:
                 files.append(self._open_tap(nic))
                 opened.callback(os.close, files[-1])
-            errors = _open(opened, folder.path / "stderr.log", os.O_APPEND)
+            if guest.agent:
+                files.append(opened.enter_context(folder.listen("agent")).fileno())
+            if restored:
+                files.append(os.open(folder.path / "memory", os.O_RDONLY | os.O_CLOEXEC))
+                opened.callback(os.close, files[-1])
+            errors = open_for_writing(opened, folder.path / "stderr.log", os.O_APPEND)
             return launch(command, files, errors, folder.note)
 
     def _open_tap(self, nic: Nic) -> int:
@@ -288,12 +349,24 @@ class QemuHypervisor:
             if time.monotonic() > limit:
                 raise HypervisorError(f"its process did not answer within {START_SECONDS:g} s")
 
+    def _await_memory(self, folder: Folder, process: Process) -> None:
+        """Raises HypervisorError when the process ends over it."""
+        limit = time.monotonic() + qemu_memory.SECONDS
+        while (monitor := self._monitor(folder, process, START_SECONDS)) is not None and (
+                monitor.ask("query-status")["status"] == "inmigrate"):
+            if time.monotonic() > limit:
+                raise HypervisorError(f"its memory was not read within {qemu_memory.SECONDS:g} s")
+            time.sleep(qemu_memory.POLL_SECONDS)
+        if monitor is None:
+            raise HypervisorError("its process ended while it read the memory")
+
     # -- ending
 
     def _switch_off(self, folder: Folder) -> None:
         """Marked first: an order to switch off that is cut short is repeated, what a guest did is not."""
         folder.mark_off()
         self._end(folder)
+        qemu_memory.forget(folder.path)
         if folder.defined():
             self._known[folder.id] = PowerState.OFF
 
@@ -331,12 +404,17 @@ class QemuHypervisor:
                 return self._shown(folder, monitor.status)
             if process.alive():
                 return self._known.get(folder.id, PowerState.RUNNING)  # it is there, and too busy to say more
+        if qemu_memory.saved(folder.path):
+            return PowerState.SAVED
         return PowerState.OFF if folder.off() else PowerState.LOST
 
     def _shown(self, folder: Folder, status: str) -> PowerState:
         if status == "shutdown":
             self._switch_off(folder)
             return PowerState.OFF
+        if status in (*_NEVER_RAN, qemu_memory.AT_REST) and qemu_memory.saved(folder.path):
+            self._end(folder)
+            return PowerState.SAVED
         if status in _NEVER_RAN:
             return PowerState.LOST
         return PowerState.RUNNING if status == "running" else PowerState.PAUSED
@@ -422,95 +500,6 @@ class QemuHypervisor:
 
     def _defined_ids(self) -> list[str]:
         return [entry.name for entry in os.scandir(self._root) if entry.is_dir()]
-
-
-class Folder:
-    """What is noted of one guest."""
-
-    def __init__(self, path: Path):
-        self.path, self.id, self.own = path, path.name, path / "own"
-
-    def defined(self) -> bool:
-        return (self.path / "guest.json").exists()
-
-    def define(self, guest: Guest, privileges: Privileges) -> None:
-        """And forget what the last process left."""
-        self.path.mkdir(exist_ok=True)
-        self.path.chmod(0o711)
-        shutil.rmtree(self.own, ignore_errors=True)
-        self.own.mkdir(mode=0o700)
-        os.chown(self.own, privileges.uid, privileges.gid)
-        for name in ("off", "process.json", "stderr.log", "q0", "q1", "con"):
-            (self.path / name).unlink(missing_ok=True)
-        replace(self.path / "guest.json", msgspec.json.encode(guest))
-
-    def guest(self) -> Guest:
-        """As it was defined."""
-        return msgspec.json.decode((self.path / "guest.json").read_bytes(), type=Guest)
-
-    def process(self) -> Process | None:
-        try:
-            return msgspec.json.decode((self.path / "process.json").read_bytes(), type=Process)
-        except FileNotFoundError:
-            return None
-
-    def note(self, process: Process) -> None:
-        replace(self.path / "process.json", msgspec.json.encode(process))
-
-    def off(self) -> bool:
-        return (self.path / "off").exists()
-
-    def mark_off(self) -> None:
-        (self.path / "off").touch()
-
-    def unmark_off(self) -> None:
-        (self.path / "off").unlink(missing_ok=True)
-
-    def errors(self) -> str:
-        """What its process complained about last."""
-        lines = _tail(self.path / "stderr.log", 4096).decode(errors="replace").splitlines()
-        return "; ".join(line.strip() for line in lines if line.strip())
-
-    def trim_logs(self) -> None:
-        """Gives back the space of a long log's beginning: a hole takes none, the end stays where it is."""
-        for log in (self.path / "console.log", self.path / "stderr.log"):
-            with suppress(FileNotFoundError, HostError):
-                found = log.stat()
-                if found.st_blocks * 512 <= LOG_BYTES:
-                    continue
-                run("fallocate", "--punch-hole", "--length", str(found.st_size - KEPT_LOG_BYTES), str(log))
-
-    @contextmanager
-    def listen(self, name: str) -> Iterator[socket.socket]:
-        """A listening socket in the folder for root alone."""
-        path = str(self.path / name)
-        if len(os.fsencode(self.own / "vnc")) > LONGEST_SOCKET_PATH:
-            raise HypervisorError(f"the path of the folder {self.path} is too long for sockets in it")
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(path)
-            os.chmod(path, stat.S_IRUSR | stat.S_IWUSR)
-            listener.listen(1)
-            yield listener
-
-    def remove(self) -> None:
-        """The definition first: what is half removed is not defined."""
-        (self.path / "guest.json").unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _open(opened: ExitStack, path: Path, flags: int) -> int:
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
-    opened.callback(os.close, file)
-    return file
-
-
-def _tail(file: Path, last_bytes: int) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            opened.seek(max(0, opened.seek(0, os.SEEK_END) - last_bytes))
-            return opened.read(last_bytes)
-    except FileNotFoundError:
-        return b""
 
 
 def _version() -> int:

@@ -6,7 +6,7 @@ import grp
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,12 @@ class Files(msgspec.Struct, frozen=True):
 
     def tap(self, number: int) -> int:
         return self.console_log + 1 + number
+
+    def agent(self, guest: Guest) -> int:
+        return self.tap(len(guest.nics))
+
+    def memory(self, guest: Guest) -> int:
+        return self.agent(guest) + guest.agent
 
 
 class Privileges(msgspec.Struct, frozen=True):
@@ -81,11 +87,16 @@ def _group_for_kvm(uid: int, gid: int) -> int | None:
     return group if needed and found.st_mode & stat.S_IWGRP else None
 
 
-def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool, expected: bool = False) -> list[str]:
-    """QEMU's, for a guest that waits for `cont`; `expected`: that is to come from another QEMU."""
-    slots = _Slots()
+def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool, layout: Mapping[str, str] = {},
+              ports: int = 0, incoming: str = "") -> list[str]:
+    """QEMU's, for a guest that waits for `cont`.
+
+    What goes on from another process comes from `incoming`, and has a `layout` where devices were plugged in
+    meanwhile: which of them are behind which of so many root ports."""
+    slots = _Slots(layout, ports)
     # Cards come first: where they are hangs on no other device (`layout`).
-    devices = [*_nics(guest.nics, files, slots, offloads), *_display(slots), *_disks(guest.disks, slots)]
+    devices = [*_nics(guest.nics, files, slots, offloads), *_display(slots), *_disks(guest.disks, slots),
+               *_agent(guest, files, slots)]
     return [
         PROGRAM, "-S", "-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown",
         "-sandbox", _SANDBOX, "-name", f"guest={_escaped(guest.name)},debug-threads=on", "-uuid", guest.id,
@@ -97,7 +108,7 @@ def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool, expected
         "-add-fd", f"fd={files.console_log},set=1",
         "-chardev", f"socket,id=con,fd={files.console},server=on,wait=off,logfile=/dev/fdset/1,logappend=on",
         "-serial", "chardev:con", "-vnc", f"unix:{_escaped(str(files.writable / 'vnc'))}",
-        *slots.ports(), *devices, *(("-incoming", "defer") if expected else ()),
+        *slots.ports(), *devices, *(("-incoming", incoming) if incoming else ()),
     ]
 
 
@@ -109,16 +120,19 @@ def layout(cards: int) -> list[str]:
 class _Slots:
     """PCI Express slots, each a root port: only those can be plugged while the guest runs."""
 
-    def __init__(self) -> None:
-        self._taken = 0
+    def __init__(self, known: Mapping[str, str], ports: int) -> None:
+        self._known, self._ports, self._taken = known, ports, 0
 
-    def take(self) -> str:
+    def take(self, device: str) -> str:
+        """The device's own where it is known, else the next."""
+        if device in self._known:
+            return self._known[device]
         self._taken += 1
         return f"{SLOT}{self._taken - 1}"
 
     def ports(self) -> Iterator[str]:
         """Those that were taken by now, and the spare ones."""
-        for number in range(self._taken + SPARE_SLOTS):
+        for number in range(self._ports or self._taken + SPARE_SLOTS):
             yield from ("-device", f"pcie-root-port,id={SLOT}{number},chassis={number + 1},io-reserve=0")
 
 
@@ -135,25 +149,38 @@ def _monitor(name: str, file: int) -> Iterator[str]:
 
 
 def _display(slots: _Slots) -> Iterator[str]:
-    yield from ("-device", "VGA,vgamem_mb=2", "-device", f"virtio-rng-pci,bus={slots.take()}")
+    yield from ("-device", "VGA,vgamem_mb=2", "-device", f"virtio-rng-pci,id=rng,bus={slots.take('rng')}")
 
 
 def _disks(disks: Sequence[Disk], slots: _Slots) -> Iterator[str]:
-    if any(disk.bus == "cdrom" for disk in disks):
-        yield from ("-device", f"virtio-scsi-pci,id=scsi,bus={slots.take()}")
+    buses = {disk.bus for disk in disks}
+    if buses & {"cdrom", "scsi"}:
+        yield from ("-device", f"virtio-scsi-pci,id=scsi,bus={slots.take('scsi')}")
+    if "usb" in buses:
+        yield from ("-device", f"qemu-xhci,id=usb,bus={slots.take('usb')}")
     for number, disk in enumerate(disks):
         yield from ("-blockdev", json.dumps(_blocks(f"d{number}", disk)))
-        more = f"drive=d{number},id=disk-{number},bootindex={number + 1}"
+        more = f"drive=d{number},id=disk-{number},bootindex={0 if disk.first else number + 1}"
         if disk.serial:
             more += f",serial={_escaped(disk.serial)}"
-        if disk.bus == "cdrom":
-            yield from ("-device", f"scsi-cd,bus=scsi.0,{more}")
-        else:
-            yield from ("-device", f"virtio-blk-pci,bus={slots.take()},{more}")
+        place = _PLACES.get(disk.bus) or f"virtio-blk-pci,bus={slots.take(f'disk-{number}')}"
+        yield from ("-device", f"{place},{more}")
+
+
+# The machine has an IDE (SATA) controller of its own; what is there never takes part in a boot but as a rescue disk.
+_PLACES = {"cdrom": "scsi-cd,bus=scsi.0", "scsi": "scsi-hd,bus=scsi.0", "usb": "usb-storage,bus=usb.0",
+           "ide": "ide-hd,bus=ide.0", "ide-cdrom": "ide-cd,bus=ide.0"}
+
+
+def _agent(guest: Guest, files: Files, slots: _Slots) -> Iterator[str]:
+    if guest.agent:
+        yield from ("-chardev", f"socket,id=agent,fd={files.agent(guest)},server=on,wait=off")
+        yield from ("-device", f"virtio-serial-pci,id=serial,bus={slots.take('serial')}")
+        yield from ("-device", "virtserialport,bus=serial.0,chardev=agent,name=org.qemu.guest_agent.0")
 
 
 def _blocks(node: str, disk: Disk) -> dict:
-    readonly = disk.readonly or disk.bus == "cdrom"
+    readonly = disk.readonly or disk.bus.endswith("cdrom")
     file = {"driver": "file", "filename": disk.path, "discard": "unmap", "read-only": readonly}
     return {"node-name": node, "driver": disk.format, "discard": "unmap", "read-only": readonly, "file": file}
 
@@ -161,7 +188,7 @@ def _blocks(node: str, disk: Disk) -> dict:
 def _nics(nics: Sequence[Nic], files: Files, slots: _Slots, offloads: bool) -> Iterator[str]:
     for number, nic in enumerate(nics):
         yield from ("-netdev", f"tap,id={netdev_id(nic.port_id)},fd={files.tap(number)}")
-        yield from ("-device", json.dumps(nic_device(nic, slots.take(), offloads=offloads)))
+        yield from ("-device", json.dumps(nic_device(nic, slots.take(nic_id(nic.port_id)), offloads=offloads)))
 
 
 def netdev_id(port_id: str) -> str:

@@ -101,6 +101,45 @@ class SimulatedHypervisor(Faults):
         self._do("resume", guest_id)
         self._turn(kept, PowerState.RUNNING)
 
+    def save(self, guest_id: str) -> None:
+        kept = self._known(guest_id)
+        if kept.state is not PowerState.SAVED:
+            self._alive(guest_id)
+            self._do("save", guest_id)
+            self._turn(kept, PowerState.SAVED)
+
+    def restore(self, guest: Guest) -> None:
+        kept = self._known(guest.id)
+        if kept.state in ALIVE:
+            return self._turn(kept, PowerState.RUNNING)
+        if kept.state is not PowerState.SAVED:
+            raise HypervisorError(f"guest {guest.id} is {kept.state}: there is no memory of it")
+        self._do("restore", guest.id)
+        self._keep(_Kept(guest, PowerState.RUNNING, kept.boots))
+        return None
+
+    def interrupt(self, guest_id: str) -> None:
+        self._alive(guest_id)
+        self._do("interrupt", guest_id)
+
+    def set_password(self, guest_id: str, user: str, password: str) -> None:
+        """Pretended guests all have an agent, and forget the password."""
+        self._alive(guest_id)
+        self._do("set_password", guest_id)
+
+    def has_agent(self, guest_id: str) -> bool:
+        self._known(guest_id)
+        return True
+
+    def copy_disk(self, guest_id: str, source: str, target: str) -> bool:
+        self._alive(guest_id)
+        self._do("copy_disk", guest_id)
+        return True
+
+    def stop_copying(self, guest_id: str) -> None:
+        if self.state(guest_id) in ALIVE:
+            self._do("stop_copying", guest_id)
+
     def state(self, guest_id: str) -> PowerState:
         kept = self._guests.get(guest_id)
         return kept.state if kept else PowerState.ABSENT

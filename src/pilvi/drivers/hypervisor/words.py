@@ -12,6 +12,7 @@ class PowerState(enum.StrEnum):
 
     RUNNING = "running"
     PAUSED = "paused"
+    SAVED = "saved"  # at rest: its memory is on disk, and it takes none of the host's
     OFF = "off"  # the guest switched itself off, and the driver saw it do so
     LOST = "lost"  # defined, but its process is gone and nobody saw it switch off (crash, SIGKILL, reboot)
     ABSENT = "absent"  # the driver does not know it
@@ -23,9 +24,10 @@ class Disk(msgspec.Struct, frozen=True):
     name: str  # unique within the guest: "root", "config"
     path: str
     format: str = "qcow2"  # qcow2 | raw
-    bus: str = "virtio"  # virtio | cdrom
+    bus: str = "virtio"  # virtio | scsi | ide | usb | cdrom (on the SCSI bus) | ide-cdrom
     serial: str = ""  # at most 20 characters, shown to the guest
     readonly: bool = False
+    first: bool = False  # booted before those that come before it
 
 
 class Nic(msgspec.Struct, frozen=True):
@@ -46,6 +48,7 @@ class Guest(msgspec.Struct, frozen=True):
     memory_mib: int
     disks: tuple[Disk, ...]
     nics: tuple[Nic, ...] = ()
+    agent: bool = False  # it has a channel for the QEMU guest agent
 
 
 class Capabilities(msgspec.Struct, frozen=True):
