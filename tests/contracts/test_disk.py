@@ -103,9 +103,9 @@ def test_a_flat_copy_stands_on_nothing(rig: Rig) -> None:
     rig.store.absent("a")
     if isinstance(rig.store, FileDisks):
         assert "backing-filename" not in described(copy.path)
-        with_it = subprocess.check_output(["qemu-img", "dd", "-O", "raw", "bs=17", "count=1", f"if={copy.path}",
-                                           f"of={rig.folder / 'out'}"])
-        assert with_it == b"" and (rig.folder / "out").read_bytes() == b"an operating system"[:17]
+        raw = rig.folder / "raw"
+        subprocess.run(["qemu-img", "convert", "-O", "raw", copy.path, str(raw)], check=True)
+        assert raw.read_bytes().startswith(b"an operating system")
     rig.store.absent("a.copy")
     assert not Path(copy.path).exists()
 
