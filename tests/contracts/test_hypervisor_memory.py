@@ -1,4 +1,3 @@
-# ruff: noqa: F811  (fixtures are imported)
 """The contract of the hypervisor drivers about memory that is put on disk, copies of disks, and guest agents."""
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from tests.operations import (
     scenarios_cards,
     scenarios_moving,
     scenarios_power,
+    scenarios_rest,
 )
 from tests.support.wait import eventually
 from tests.support.world import NOTHING, SETTINGS, Killed, World
@@ -24,6 +25,7 @@ MODULES = (
     scenarios_cards,
     scenarios_moving,
     scenarios_power,
+    scenarios_rest,
 )
 SCENARIOS = {kind: scenario for module in MODULES for kind, scenario in module.SCENARIOS.items()}
 
@@ -115,7 +117,7 @@ def check_failed(world: World, kind: str, server_id: str) -> None:
     assert row.task_state is None
     if SCENARIOS[kind].failed == "as it is":  # it may have gone one way or the other: the pass finds out
         world.cloud.engine.reconcilers["guests"].run_once()
-        found = {"running": "active", "paused": "paused", "off": "stopped"}
+        found = {"running": "active", "paused": "paused", "off": "stopped", "saved": "suspended"}
         assert world.row(server_id).vm_state == found[guest(world, server_id)]
     else:
         assert (row.vm_state, row.fault["message"]) == (SCENARIOS[kind].failed, "no luck")

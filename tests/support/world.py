@@ -24,6 +24,7 @@ from tests.support.wait import eventually
 SETTINGS = Settings(
     simulated=True,
     shutdown_seconds=0.2,
+    shelved_offload_seconds=-1,
     host=HostSettings(vcpus=8, memory_mib=8192, disk_gib=100, reserved_memory_mib=0),
 )
 

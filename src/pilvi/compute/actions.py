@@ -5,7 +5,7 @@ from __future__ import annotations
 from pilvi.bus.base import BusError, RemoteError
 from pilvi.compute import store
 from pilvi.compute.orders import Change, Orders
-from pilvi.compute.states import ACTIVE, ERROR, PAUSED, REBOOTING, REBOOTING_HARD, STOPPED
+from pilvi.compute.states import ACTIVE, ERROR, PAUSED, REBOOTING, REBOOTING_HARD, STOPPED, SUSPENDED
 from pilvi.faults import Conflict, NotFound, Unavailable
 from pilvi.policy import Context
 
@@ -14,8 +14,8 @@ START = Change("start", "server.start", "powering-on", (STOPPED,))
 PAUSE = Change("pause", "server.pause", "pausing", (ACTIVE,))
 UNPAUSE = Change("unpause", "server.unpause", "unpausing", (PAUSED,))
 SOFT_REBOOT = Change("reboot", "server.reboot", "rebooting", (ACTIVE,), memory={"type": "SOFT"})
-HARD_REBOOT = Change("reboot", "server.reboot", "rebooting_hard", (ACTIVE, STOPPED, PAUSED, ERROR),
-                     (None, *REBOOTING, *REBOOTING_HARD, "pausing", "unpausing"), {"type": "HARD"})
+HARD_REBOOT = Change("reboot", "server.reboot", "rebooting_hard", (ACTIVE, STOPPED, PAUSED, SUSPENDED, ERROR),
+                     (None, *REBOOTING, *REBOOTING_HARD, "pausing", "unpausing", "suspending", "resuming"), {"type": "HARD"})
 
 
 class Actions(Orders):

@@ -10,6 +10,9 @@ from pilvi.compute import (
     operations_migrating,
     operations_moving,
     operations_power,
+    operations_rest,
+    operations_shelve,
+    operations_snapshot,
 )
 from pilvi.engine.operations import Operation
 
@@ -22,6 +25,9 @@ MODULES = (
     operations_migrating,
     operations_moving,
     operations_power,
+    operations_rest,
+    operations_shelve,
+    operations_snapshot,
 )
 
 

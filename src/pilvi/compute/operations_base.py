@@ -54,8 +54,9 @@ class ServerOperation(Operation):
     def power(self, progress: Progress) -> PowerState:
         return PowerState(self.call(progress, "state", Question(progress.object_id), str))
 
-    def settle(self, tx: Tx, progress: Progress, **values: Any) -> None:
-        store_running.settle(tx, progress.object_id, progress.memory["generation"], **values)
+    def settle(self, tx: Tx, progress: Progress, **values: Any) -> bool:
+        """False where a later order was taken meanwhile."""
+        return store_running.settle(tx, progress.object_id, progress.memory["generation"], **values)
 
     def moved(self, tx: Tx, progress: Progress, host: str, zone: str | None) -> None:
         """Where the guest is now, also for a later order's operation: a delete has to find it."""
@@ -92,6 +93,7 @@ class ServerOperation(Operation):
             flavor["disk"] * GIB,
             tuple(PortSpec(*card) for card in cards),
             config,
+            agent=(row.image_properties or {}).get("hw_qemu_guest_agent", "").lower() in ("yes", "true", "1"),
         )
 
     def _told(self, tx: Tx, server_id: str) -> tuple[Any, list[Any], dict[str, Any]]:

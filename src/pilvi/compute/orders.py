@@ -17,9 +17,11 @@ from pilvi.policy import Context
 class Change:
     """A user's order to a server: the states in which it is taken, and the state it is in meanwhile."""
 
-    def __init__(self, name: str, kind: str, task_state: str, vm_states: Sequence[str],
-                 task_states: Sequence[str | None] = (None,), memory: dict[str, Any] | None = None):
+    def __init__(self, name: str, kind: str, task_state: str | None, vm_states: Sequence[str],
+                 task_states: Sequence[str | None] = (None,), memory: dict[str, Any] | None = None, *,
+                 heeds_lock: bool = True):
         self.name, self.kind, self.task_state = name, kind, task_state
+        self.heeds_lock = heeds_lock
         self.vm_states, self.task_states, self.memory = tuple(vm_states), tuple(task_states), memory or {}
 
 
@@ -32,13 +34,14 @@ class Orders(Servers):
                               memory={**change.memory, "generation": generation, "host": row.host})
 
     def taken(self, tx: Tx, context: Context, server_id: str, change: Change, *,
-              generations: int = 1) -> tuple[sa.Row, int]:
+              generations: int = 1, hosted: bool = True) -> tuple[sa.Row, int]:
         """(the server as it was, the last of the generations that it has now); the change is its task by then.
 
         Raises NotFound, and Conflict where the server is locked or not in a state for it."""
         row = self.owned(tx, context, server_id)
-        self.check_lock(context, row)
-        if row.host is None:
+        if change.heeds_lock:
+            self.check_lock(context, row)
+        if hosted and row.host is None and row.vm_state in change.vm_states:
             raise Conflict(f"Instance {server_id} is not ready: it has no host.")
         generation = store.transition(tx, server_id, change.vm_states, change.task_states,
                                       generations=generations, task_state=change.task_state)

@@ -12,6 +12,8 @@ RULES: dict[str, Rule] = {
     "servers:reset_state": ADMIN,
     "servers:migrate": MANAGER,
     "servers:migrate:host": ADMIN,
+    "servers:shelve_offload": ADMIN,
+    "servers:unshelve:host": ADMIN,
     "servers:evacuate": ADMIN,
     "servers:inject_network_info": ADMIN,
     "servers:migrations": MANAGER,

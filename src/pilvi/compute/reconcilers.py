@@ -12,6 +12,7 @@ from pilvi.compute import states, store, store_migrations, store_running
 from pilvi.compute.operations_base import PAUSED, RUNNING, SHUT_DOWN
 from pilvi.compute.operations_boot import abandon_boot
 from pilvi.compute.reconcilers_resizes import Resizes
+from pilvi.compute.reconcilers_shelved import Shelved
 from pilvi.db import Tx
 from pilvi.engine import store as engine_store
 from pilvi.engine.reconcilers import Reconciler
@@ -210,11 +211,15 @@ def _truth(vm_state: str, state: str) -> tuple[str, int, str | None] | None:
                 CRASHED,
                 "The guest's process ended, and it was not the guest that ended it.",
             )
-        case (states.ACTIVE | states.PAUSED | states.STOPPED, "absent"):
+        case (states.ACTIVE | states.PAUSED | states.STOPPED | states.SUSPENDED | states.RESCUED, "absent"):
             return states.ERROR, 0, "The guest is no longer on its host."
         case (states.ACTIVE, "paused"):
             return states.PAUSED, PAUSED, None
-        case (states.STOPPED | states.PAUSED, "running"):
+        case (states.ACTIVE | states.STOPPED, "saved"):
+            return states.SUSPENDED, SHUT_DOWN, None
+        case (states.SUSPENDED, "off" | "lost"):
+            return states.STOPPED, SHUT_DOWN, None
+        case (states.STOPPED | states.PAUSED | states.SUSPENDED, "running"):
             return states.ACTIVE, RUNNING, None
     return None
 
@@ -238,4 +243,4 @@ class Expiry(PerHost):
 
 
 def reconcilers(compute: Compute) -> tuple[Reconciler, ...]:
-    return Hosts(compute), Guests(compute), Expiry(compute), Resizes(compute)
+    return Hosts(compute), Guests(compute), Expiry(compute), Resizes(compute), Shelved(compute)

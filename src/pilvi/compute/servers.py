@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pilvi.compute import store
 from pilvi.compute.base import Base
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Conflict, NotFound, OverLimit
+from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, OverLimit
 from pilvi.policy import Context
 from pilvi.quota import UNLIMITED, limits
 
@@ -126,10 +126,11 @@ class Servers(Base):
                                 locked_reason=reason)
 
     def unlock_server(self, context: Context, server_id: str) -> None:
-        """Raises Conflict where an administrator locked it and the caller is none."""
+        """Raises Forbidden where an administrator locked it and the caller is none."""
         with self.changing(context, server_id) as (tx, row):
             if row.locked_by == "admin" and not context.is_admin:
-                raise Conflict(f"Instance {server_id} is locked by an administrator.")
+                raise Forbidden("Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be "
+                                f"performed: an administrator locked instance {server_id}.")
             store.update_server(tx, server_id, locked=False, locked_by=None, locked_reason=None)
 
     def check_lock(self, context: Context, row: sa.Row) -> None:

@@ -18,7 +18,9 @@ from pilvi.compute.operations import operations
 from pilvi.compute.operations_cache import CacheImages
 from pilvi.compute.rebuilding import Rebuilding, RebuildWanted
 from pilvi.compute.reconcilers import reconcilers
+from pilvi.compute.resting import Resting
 from pilvi.compute.servers import Found
+from pilvi.compute.shelving import Shelving, UnshelveWanted
 from pilvi.compute.store import ServerQuery
 from pilvi.compute.store_migrations import MigrationQuery
 from pilvi.compute.tables import servers
@@ -27,12 +29,15 @@ from pilvi.engine.engine import Engine
 from pilvi.node.messages import EVENTS, Event
 from pilvi.tenancy import Owned
 
-__all__ = ["Compute", "Found", "HostView", "MigrationQuery", "RebuildWanted", "ServerCreate", "ServerQuery"]
+__all__ = ["Compute", "Found", "HostView", "MigrationQuery", "RebuildWanted", "ServerCreate", "ServerQuery",
+           "UnshelveWanted"]
 
 
 class Compute(
     Migrating,
     Rebuilding,
+    Resting,
+    Shelving,
     Creation,
     Actions,
     Consoles,

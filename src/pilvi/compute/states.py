@@ -7,6 +7,8 @@ from collections.abc import Sequence
 ACTIVE, BUILDING, STOPPED, PAUSED = "active", "building", "stopped", "paused"
 ERROR, DELETED = "error", "deleted"
 RESIZED = "resized"
+SUSPENDED, RESCUED = "suspended", "rescued"
+SHELVED, SHELVED_OFFLOADED = "shelved", "shelved_offloaded"
 
 REBOOTING = ("rebooting", "reboot_pending", "reboot_started")
 REBOOTING_HARD = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
@@ -22,6 +24,10 @@ STATUSES: dict[str, dict[str | None, str]] = {
     STOPPED: {None: "SHUTOFF", **REPLACING},
     PAUSED: {None: "PAUSED", "migrating": "MIGRATING"},
     RESIZED: {None: "VERIFY_RESIZE", "resize_reverting": "REVERT_RESIZE"},
+    SUSPENDED: {None: "SUSPENDED"},
+    RESCUED: {None: "RESCUE"},
+    SHELVED: {None: "SHELVED"},
+    SHELVED_OFFLOADED: {None: "SHELVED_OFFLOADED"},
     ERROR: {None: "ERROR", **REPLACING},
     DELETED: {None: "DELETED"},
 }

@@ -21,6 +21,7 @@ _SPEC = sa.select(
     S.flavor,
     S.image_id,
     S.config_drive,
+    S.image_properties,
     S.generation,
     S.project_id,
     S.user_id,

@@ -80,6 +80,19 @@ class Snapshots:
             store.add_property(tx, image_id, FAILURE, reason)
             tx.after_commit(lambda: self.files.remove(row.upload_id))
 
+    def delete_snapshot(self, tx: Tx, image_id: str) -> None:
+        """Takes an image away that has served its purpose; one that is protected, or gone, stays as it is."""
+        row = store.any_image(tx, image_id)
+        if row is not None and store.delete(tx, image_id):
+            for name in {row.data, row.upload_id} - {None}:
+                tx.after_commit(lambda name=name: self.stores.remove(name))
+            tx.after_commit(lambda: self.cache.remove(image_id))
+
+    def rotate_snapshots(self, tx: Tx, properties: Mapping[str, str], keep: int) -> None:
+        """Of the active images that have all of these properties, only the newest so many are kept."""
+        for image_id in store.with_properties(tx, properties)[keep:]:
+            self.delete_snapshot(tx, image_id)
+
     def delete_snapshot_if_unfinished(self, tx: Tx, image_id: str) -> None:
         """Takes an image without data away, however protected."""
         row = store.any_image(tx, image_id)

@@ -161,6 +161,17 @@ def set_properties(tx: Tx, image_id: str, wanted: Mapping[str, str]) -> None:
         )
 
 
+def with_properties(tx: Tx, wanted: Mapping[str, str]) -> list[str]:
+    """The active images that have all of these additional properties, the newest first."""
+    conditions = [
+        images.c.id.in_(sa.select(properties.c.image_id).where(properties.c.name == name, properties.c.value == value))
+        for name, value in wanted.items()
+    ]
+    newest = (images.c.created_at.desc(), images.c.id.desc())
+    return [row.id for row in tx.all(
+        sa.select(images.c.id).where(images.c.status == "active", *conditions).order_by(*newest))]
+
+
 def set_tags(tx: Tx, image_id: str, wanted: Iterable[str]) -> None:
     tx.execute(tags.delete().where(tags.c.image_id == image_id))
     if rows := [{"image_id": image_id, "tag": tag} for tag in wanted]:

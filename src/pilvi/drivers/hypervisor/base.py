@@ -67,18 +67,13 @@ class Hypervisor(Protocol):
         Started or stopped, it forgets that memory. Raises UnknownGuest, HypervisorError when it is off."""
 
     def restore(self, guest: Guest) -> None:
-        """A SAVED guest goes on where it was, with the disks it had then; one that runs stays as it is.
-
-        Raises UnknownGuest, HypervisorError where there is no memory, or it does not come up: it stays SAVED."""
+        """A SAVED guest goes on where it was; one that runs stays as it is. Raises UnknownGuest, HypervisorError."""
 
     def interrupt(self, guest_id: str) -> None:
-        """Sends a running guest the interrupt that cannot be masked, on which operating systems dump their memory.
-
-        Raises UnknownGuest, HypervisorError when it is off."""
+        """Sends it an NMI, on which operating systems dump their memory. Raises UnknownGuest, HypervisorError."""
 
     def set_password(self, guest_id: str, user: str, password: str) -> None:
-        """Through the guest agent, which answers within seconds. Raises UnknownGuest, HypervisorError when it is
-        off, has no such agent, or that refuses."""
+        """Through its agent. Raises UnknownGuest, HypervisorError: off, without an agent, or that refuses."""
 
     def has_agent(self, guest_id: str) -> bool:
         """Whether the guest was given a channel for an agent. Raises UnknownGuest."""

@@ -1,0 +1,104 @@
+"""Suspending, rescuing, passwords and crash dumps: what users may tell a server about its guest as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pilvi.bus.base import BusError, RemoteError
+from pilvi.compute import store
+from pilvi.compute.creation import Creation
+from pilvi.compute.migrations import image_of
+from pilvi.compute.orders import Change, Orders
+from pilvi.compute.states import ACTIVE, ERROR, PAUSED, RESCUED, STOPPED, SUSPENDED
+from pilvi.faults import BadRequest, Conflict, Unavailable
+from pilvi.policy import Context
+
+SUSPEND = Change("suspend", "server.suspend", "suspending", (ACTIVE,))
+RESUME = Change("resume", "server.resume", "resuming", (SUSPENDED,))
+RESCUE = Change("rescue", "server.rescue", "rescuing", (ACTIVE, STOPPED, ERROR))
+UNRESCUE = Change("unrescue", "server.unrescue", "unrescuing", (RESCUED,))
+PASSWORD = Change("changePassword", "server.change_password", "updating_password", (ACTIVE,), heeds_lock=False)
+DUMP = Change("trigger_crash_dump", "server.crash_dump", None, (ACTIVE, PAUSED, RESCUED, ERROR))
+RESTORE = Change("restore", "", None, ())  # deleted servers are gone at once, so that no state is one for it
+
+# hw_rescue_device and hw_rescue_bus to a hypervisor's bus.
+STABLE = {
+    "disk": {"virtio": "virtio", "scsi": "scsi", "usb": "usb", "ide": "ide", "sata": "ide"},
+    "cdrom": {"ide": "ide-cdrom", "sata": "ide-cdrom", "scsi": "cdrom"},
+}
+USUAL = {"disk": "virtio", "cdrom": "sata"}
+
+
+class Resting(Creation, Orders):
+    def suspend(self, context: Context, server_id: str) -> None:
+        self.order(context, server_id, SUSPEND)
+
+    def resume(self, context: Context, server_id: str) -> None:
+        self.order(context, server_id, RESUME)
+
+    def crash_dump(self, context: Context, server_id: str) -> None:
+        self.order(context, server_id, DUMP)
+
+    def restore_server(self, context: Context, server_id: str) -> None:
+        """Raises NotFound, and Conflict: a server that is there was not deleted."""
+        self.order(context, server_id, RESTORE)
+
+    def rescue(self, context: Context, server_id: str, password: str, image_id: str | None = None) -> None:
+        """Boots it from another image, its own unless told, with its disk beside that.
+
+        Raises BadRequest for an image that there is not or a device that is not served, Conflict where the server is
+        locked or in no state for it."""
+        with self.db.transaction() as tx:
+            row, generation = self.taken(tx, context, server_id, RESCUE)
+            image = self._image(tx, context, image_id or row.image_id)
+            bus = rescue_bus(image.properties)
+            old = {"admin_password": row.admin_password, "rescue": row.rescue}
+            store.update_server(tx, row.id, admin_password=password,
+                                rescue={"image": image.id, "password": row.admin_password})
+            source = {"id": image.id, "path": str(image.path), "format": image.disk_format}
+            self.engine.begin(tx, RESCUE.kind, row.id, context=context, memory={
+                "generation": generation, "host": row.host, "was": row.vm_state, "run": row.vm_state == ACTIVE,
+                "image": image_of(row), "rescue": {"image": source, "bus": bus}, "old": old})
+
+    def unrescue(self, context: Context, server_id: str) -> None:
+        """Raises Conflict where the server is locked or in no state for it."""
+        with self.db.transaction() as tx:
+            row, generation = self.taken(tx, context, server_id, UNRESCUE)
+            store.update_server(tx, row.id, rescue=None, admin_password=(row.rescue or {}).get("password"))
+            self.engine.begin(tx, UNRESCUE.kind, row.id, context=context, memory={
+                "generation": generation, "host": row.host, "image": image_of(row)})
+
+    def change_password(self, context: Context, server_id: str, password: str) -> None:
+        """Of the guest's administrator, through its guest agent.
+
+        Raises Conflict where it has none or is in no state for it, Unavailable where its host does not answer."""
+        row = self.server(context, server_id)
+        if row.vm_state == ACTIVE and not self._has_agent(row.host, row.id):
+            raise Conflict(f"Failed to set admin password on {row.id} because QEMU guest agent is not enabled: it takes "
+                           "an image with the property hw_qemu_guest_agent=yes, and the agent in it.")
+        with self.db.transaction() as tx:
+            row, generation = self.taken(tx, context, server_id, PASSWORD)
+            store.update_server(tx, row.id, admin_password=password)
+            self.engine.begin(tx, PASSWORD.kind, row.id, context=context,
+                              memory={"generation": generation, "host": row.host})
+
+    def _has_agent(self, host: str, server_id: str) -> bool:
+        try:
+            return self.bus.call(host, "has_agent", {"server_id": server_id}, bool)
+        except RemoteError:
+            return False
+        except BusError as error:
+            raise Unavailable(f"Unable to set a password: {error}") from None
+
+
+def rescue_bus(properties: Mapping[str, str]) -> str:
+    """"" where the image asks for no certain device. Raises BadRequest for one that is not served."""
+    device, bus = properties.get("hw_rescue_device"), properties.get("hw_rescue_bus")
+    if device is None and bus is None:
+        return ""
+    device = device or "disk"
+    found = STABLE.get(device, {}).get(bus or USUAL.get(device, ""))
+    if found is None:
+        served = "; ".join(f"{device} on {', '.join(buses)}" for device, buses in STABLE.items())
+        raise BadRequest(f"The image's hw_rescue_device {device} and hw_rescue_bus {bus} are not served: {served}.")
+    return found
