@@ -415,6 +415,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('os_hash_algo', sa.String(length=16), nullable=True))
 
     with op.batch_alter_table('servers', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('shelved', sa.JSON(), nullable=True))
+        batch_op.add_column(sa.Column('rescue', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('guest_password', sa.Text(), nullable=True))
         batch_op.add_column(sa.Column('personality', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('server_group_id', sa.String(length=36), nullable=True))
@@ -432,6 +434,8 @@ def downgrade() -> None:
         batch_op.drop_column('server_group_id')
         batch_op.drop_column('personality')
         batch_op.drop_column('guest_password')
+        batch_op.drop_column('rescue')
+        batch_op.drop_column('shelved')
 
     with op.batch_alter_table('images', schema=None) as batch_op:
         batch_op.drop_column('os_hash_algo')
