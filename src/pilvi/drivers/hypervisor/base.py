@@ -62,9 +62,7 @@ class Hypervisor(Protocol):
         """Lets a paused guest go on. Raises UnknownGuest, HypervisorError when it is off."""
 
     def save(self, guest_id: str) -> None:
-        """Puts a running or paused guest's memory on disk and ends its process; it is SAVED then.
-
-        Started or stopped, it forgets that memory. Raises UnknownGuest, HypervisorError when it is off."""
+        """Puts its memory on disk and ends its process; it is SAVED then. Raises UnknownGuest, HypervisorError."""
 
     def restore(self, guest: Guest) -> None:
         """A SAVED guest goes on where it was; one that runs stays as it is. Raises UnknownGuest, HypervisorError."""
@@ -81,8 +79,7 @@ class Hypervisor(Protocol):
     def copy_disk(self, guest_id: str, source: str, target: str) -> bool:
         """Copies what a disk of a running guest holds now into an empty qcow2 file as large; True once it is whole.
 
-        The guest runs on and writes on. To be asked again until then; a new target begins anew.
-        Raises UnknownGuest, HypervisorError when it is off, or the copy failed."""
+        It runs on. To be asked again until then. Raises UnknownGuest, HypervisorError: off, or the copy failed."""
 
     def stop_copying(self, guest_id: str) -> None:
         """Gives up what `copy_disk` has begun. A guest that is off or unknown copies nothing."""
