@@ -21,7 +21,6 @@ MODULE_LINES, HANDLER_LINES, INTERFACE_LINES = 600, 15, 150
 
 # What is over a limit, and how far. Nothing is added here, and nothing may grow.
 LONG_HANDLERS = {
-    "compute.handlers_actions.act": 16,
     "compute.handlers_cloud.named_service": 19,
     "image.routes.download_file": 20,
 }
