@@ -255,6 +255,27 @@ def test_the_manager_of_a_domain_manages_nothing_else(api, admin, tree, in_domai
         assert answer.status_code == 403, (method, path, answer.text)
 
 
+@pytest.mark.parametrize("where", ["system", "projects", "inherited"])
+def test_the_manager_of_a_domain_becomes_no_more_by_who_is_in_it(api, admin, tree, in_domain, where):
+    token, domain, role = in_domain("manager"), tree["domain"], api.role(admin, "admin")
+    place = {
+        "system": "/system/{}/roles/{}",
+        "projects": f"/projects/{tree['top']}/{{}}/roles/{{}}",
+        "inherited": f"/OS-INHERIT/domains/{domain}/{{}}/roles/{{}}/inherited_to_projects",
+    }[where]
+    bob = api.made("users", admin, name="bob", domain_id=domain)["id"]
+    grant(api, admin, place.format(f"users/{bob}", role))
+    grant(api, admin, place.format(f"groups/{tree['group']}", role))
+    for method, path, body in (
+        ("PATCH", f"/users/{bob}", {"user": {"password": "mine"}}),
+        ("DELETE", f"/users/{bob}", None),
+        ("PUT", f"/groups/{tree['group']}/users/{tree['user']}", None),
+        ("PATCH", f"/groups/{tree['group']}", {"group": {"name": "mine"}}),
+    ):
+        assert api.call(method, path, body, token).status_code == 403
+    assert api.call("PATCH", f"/users/{bob}", {"user": {"password": "theirs"}}, admin).status_code == 200
+
+
 def test_a_reader_of_the_system_sees_everything_and_changes_nothing(api, admin, tree, in_domain):
     token = in_domain("reader", "system")
     for path in ("domains", "projects", "users", "groups", "roles", "services", "endpoints", "role_assignments"):

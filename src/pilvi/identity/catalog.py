@@ -12,6 +12,7 @@ from pilvi.identity import store
 from pilvi.identity.base import missing
 from pilvi.identity.directory import Directory, Values
 from pilvi.identity.tables import endpoints, regions, services
+from pilvi.identity.tables_registry import registered_limits
 
 
 class Catalog(Directory):
@@ -72,10 +73,11 @@ class Catalog(Directory):
         """Raises Forbidden while something is in it."""
         with self._change() as tx:
             self._get(tx, regions, region_id, "region")
-            if store.find(tx, endpoints, region_id=region_id) or store.find(
-                tx, regions, parent_region_id=region_id
-            ):
-                raise Forbidden(f"Cannot delete region {region_id}: there are endpoints or regions in it.")
+            inside = ((endpoints, "region_id"), (regions, "parent_region_id"), (registered_limits, "region_id"))
+            if any(store.find(tx, table, **{column: region_id}) for table, column in inside):
+                raise Forbidden(
+                    f"Cannot delete region {region_id}: there are endpoints, regions or registered limits in it."
+                )
             store.delete(tx, regions, region_id)
 
     def _endpoint(self, tx: Tx, values: Values) -> dict[str, Any]:

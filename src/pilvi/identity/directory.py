@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Forbidden, NotFound
-from pilvi.identity import store
+from pilvi.identity import store, store_grants
 from pilvi.identity import store_delegation as sql
 from pilvi.identity.base import Base, forbidden, may_manage, may_see, missing
 from pilvi.identity.tables import ROOT, groups, projects, users
@@ -332,7 +332,13 @@ class Directory(Base):
     def _managed_group(self, tx: Tx, context: Context, group_id: str, action: str) -> sa.Row:
         row = store.get(tx, groups, group_id)
         may_manage(context, row and row.domain_id, action)
+        self._is_below(tx, context, "group", group_id, action)
         return self._get(tx, groups, group_id, "group")
+
+    def _is_below(self, tx: Tx, context: Context, kind: str, key: str, action: str) -> None:
+        """Raises Forbidden where who manages a domain would come to be more by way of somebody in it."""
+        if not context.is_admin and store_grants.is_admin_beyond(tx, kind, key, context.managed_domain):
+            raise forbidden(action)
 
 
 def taken(what: str, name: str) -> str:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.identity import store
-from pilvi.identity.tables import assignments, inherited_assignments, members, projects, roles
+from pilvi.identity.tables import ROOT, assignments, inherited_assignments, members, projects, roles
 
 
 class Assignment(NamedTuple):
@@ -114,6 +114,21 @@ def _at(table: sa.Table, wanted: Wanted, target_id: str) -> sa.ColumnElement:
     if wanted.subtree:
         there |= table.c.target_id.in_(store.below([target_id]))
     return there
+
+
+def is_admin_beyond(tx: Tx, actor_type: str, actor_id: str, domain_id: str | None) -> bool:
+    """Is the user (or group) administrator of more than this domain?"""
+    admin = sa.select(roles.c.id).where(roles.c.name == "admin", roles.c.domain_id == ROOT)
+    for table in (assignments, inherited_assignments):
+        actor = (table.c.actor_type == actor_type) & (table.c.actor_id == actor_id)
+        if actor_type == "user":
+            actor = store.is_actor(actor_id, table)
+        wanted = sa.select(table.c.role_id).where(actor, table.c.role_id.in_(admin))
+        if table is assignments:
+            wanted = wanted.where((table.c.target_type != "domain") | (table.c.target_id != domain_id))
+        if tx.one(wanted) is not None:
+            return True
+    return False
 
 
 def memberships(tx: Tx, group_ids: Iterable[str]) -> dict[str, list[str]]:

@@ -115,6 +115,7 @@ class Users(Logins, Directory):
     def _managed_user(self, tx: Tx, context: Context, user_id: str, action: str) -> sa.Row:
         row = store.get(tx, users, user_id)
         may_manage(context, row and row.domain_id, action)
+        self._is_below(tx, context, "user", user_id, action)
         return self._get(tx, users, user_id, "user")
 
     # The rules
