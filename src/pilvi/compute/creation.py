@@ -67,7 +67,8 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
             flavor = self._flavor(tx, context, wanted.flavor_id)
             self._check_size(flavor, image)
             key = self._key(tx, context, wanted.key_name)
-            asked = self._asked(tx, context, wanted, flavor, image)
+            hosts = store.all_hosts(tx)
+            asked = self._asked(context, wanted, flavor, image, hosts)
             count = self.fitting(tx, context.project_id, flavor, wanted.min_count, wanted.max_count,
                                  context.user_id)
             if "group" in wanted.hints:
@@ -77,7 +78,7 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
             rows = [self._row(shared, wanted, number, count, tx.now + number) for number in range(count)]
             disk = (flavor.disk or -(-image.virtual_size_bytes // GIB)) + flavor.ephemeral
             try:
-                trails = self._place(tx, rows, self.schedule(tx, asked), disk)
+                trails = self._place(tx, rows, self.schedule(tx, asked, hosts), disk)
             except NoValidHost as fault:
                 if not wanted.keep_unplaced:
                     raise
@@ -117,17 +118,17 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
         store.insert_servers(tx, rows)
         return [store.server(tx, row["id"]) for row in rows]
 
-    def _asked(self, tx: Tx, context: Context, wanted: ServerCreate, flavor: sa.Row, image: Any) -> Asked:
+    def _asked(self, context: Context, wanted: ServerCreate, flavor: sa.Row, image: Any,
+               hosts: Sequence[sa.Row]) -> Asked:
         """What the scheduler is to heed. Raises BadRequest, and Forbidden where no administrator names a host."""
         zone, _, forced = (wanted.availability_zone or "").partition(":")
         forced = forced.partition(":")[0]
         host = wanted.host or forced or None
         if host and not context.is_admin:
             raise Forbidden("Policy doesn't allow os_compute_api:servers:create:forced_host to be performed.")
-        rows = store.all_hosts(tx)
-        if zone and not any(row.availability_zone == zone for row in rows):
+        if zone and not any(row.availability_zone == zone for row in hosts):
             raise BadRequest("The requested availability zone is not available")
-        if host and not any(row.name == host for row in rows):
+        if host and not any(row.name == host for row in hosts):
             raise BadRequest(f"Compute host {host} could not be found.")
         return Asked(project_id=context.project_id or "", extra_specs=flavor.extra_specs, zone=zone or None, host=host,
                      forced=bool(forced), image_properties=image.properties, hints=wanted.hints)

@@ -100,6 +100,8 @@ class Quotas(Base):
     def check_sizes(self, tx: Tx, project_id: str, metadata: Mapping[str, str] = {},
                     personality: Sequence[Mapping[str, str]] = ()) -> None:
         """Raises OverLimit where a server is to have more or longer things than one of the project may."""
+        if not metadata and not personality:
+            return
         allowed = quota.limits(tx, SERVICE, project_id)
         sizes = [("metadata_items", len(metadata), "Maximum number of metadata items exceeds"),
                  ("injected_files", len(personality), "Personality file limit exceeded:")]

@@ -163,12 +163,13 @@ def facts(candidate: Candidate) -> dict[str, Any]:
 
 
 class Scheduling(Groups):
-    def schedule(self, tx: Tx, asked: Asked) -> Schedule:
-        """Takes the group's lock, so that two requests do not both count the same members."""
+    def schedule(self, tx: Tx, asked: Asked, hosts: Sequence[sa.Row] | None = None) -> Schedule:
+        """Takes the group's lock, so that two requests do not both count the same members. `hosts`: all of them,
+        where the caller has read them already."""
         metadata = store_aggregates.metadata_by_host(tx)
-        usage = {each["host"]: each for each in self.placement.usage(tx)}
+        usage = {each["host"]: each for each in self.placement.usage(tx)} if asks_for_facts(asked) else {}
         candidates = [Candidate(row, is_up(row, tx.now), usage.get(row.name, {}), metadata.get(row.name, ()))
-                      for row in store.all_hosts(tx)]
+                      for row in (store.all_hosts(tx) if hosts is None else hosts)]
         if asked.group is not None:
             tx.lock("server_group", asked.group.id)
             by_name = {each.row.name: each for each in candidates}
@@ -189,6 +190,11 @@ class Scheduling(Groups):
             image_properties=server.image_properties or {}, zone=server.pinned_availability_zone,
             hints=server.scheduler_hints or {}, group=group, without_server=server.id,
             not_hosts=frozenset({server.host} - {None}) if elsewhere else frozenset()))
+
+
+def asks_for_facts(asked: Asked) -> bool:
+    """Whether what hosts have and how full they are matters to the rules."""
+    return "query" in asked.hints or any(name.startswith("capabilities:") for name in asked.extra_specs)
 
 
 def listed(value: str | Sequence[str] | None) -> list[str]:
