@@ -1,11 +1,11 @@
-"""Server actions that are about what a server has around it: its network, and a time after its deletion."""
+"""Server actions about what the network knows of a server."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pilvi.compute.handlers_base import ACCEPTED, Action
-from pilvi.faults import Conflict, Gone
+from pilvi.faults import Gone
 from pilvi.http.request import Request, Response
 
 
@@ -22,14 +22,7 @@ def reset_network(request: Request, server_id: str, _: Any) -> Response:
     raise Gone("This resource is no longer available. No forwarding address is given.")
 
 
-def restore(request: Request, server_id: str, _: Any) -> Response:
-    """Raises Conflict: a deleted server is gone at once, as in Nova where it does not keep them for a while."""
-    row = request.cloud.compute.server(request.context, server_id)
-    raise Conflict(f"Cannot 'restore' instance {row.id} while it is in vm_state {row.vm_state}")
-
-
 ACTIONS = {
-    "restore": Action(restore),
     "injectNetworkInfo": Action(inject_network_info, rule="servers:reset_state"),
     "resetNetwork": Action(reset_network, rule="servers:reset_state"),
 }
