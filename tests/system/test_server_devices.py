@@ -89,7 +89,7 @@ def test_a_card_is_attached_while_the_guest_runs_and_taken_out_again(cloud, addr
     assert [event["Action"] for event in events] == ["detach_interface", "attach_interface", "create"]
 
 
-def test_cards_outlive_pilvi_and_a_reboot(cloud, address):
+def test_cards_outlive_pilvi_a_reboot_and_sleep(cloud, address):
     """A card attached by one Pilvi is taken out by the next; one's own port stays one's own."""
     made = cloud.json("port", "create", "--network", "other", "mine")
     port = one_more(cloud, "port", "one", "mine")
@@ -97,6 +97,11 @@ def test_cards_outlive_pilvi_and_a_reboot(cloud, address):
     has(cloud, address, port)
     cloud.pilvi("down")
     cloud.up("--no-demo")
+    has(cloud, address, port)
+    cloud.openstack("server", "suspend", "one")
+    eventually(lambda: cloud.json("server", "show", "one")["status"] == "SUSPENDED", 60, "suspended")
+    cloud.openstack("server", "resume", "one")
+    eventually(lambda: cloud.json("server", "show", "one")["status"] == "ACTIVE", 60, "resumed")
     has(cloud, address, port)
     cloud.openstack("server", "reboot", "--hard", "--wait", "one")
     cloud.wait_ssh(address)

@@ -79,6 +79,17 @@ def test_modules_stay_small():
     assert {name: count for name, count in lines.items() if count > MODULE_LINES} == {}
 
 
+@pytest.mark.parametrize("service", ["compute.service.Compute", "network.service.Networks", "identity.service.Identity",
+                                     "image.service.Images"])
+def test_the_parts_of_a_service_do_not_hide_each_other_s_verbs(service):
+    module, _, name = service.rpartition(".")
+    parts = getattr(importlib.import_module(f"pilvi.{module}"), name).__mro__[:-1]
+    hidden = [f"{one.__name__}.{verb} hides {other.__name__}'s" for number, one in enumerate(parts)
+              for other in parts[number + 1:] for verb in vars(one).keys() & vars(other).keys()
+              if not verb.startswith("__") and not issubclass(one, other)]
+    assert not hidden
+
+
 def test_interfaces_of_drivers_stay_small():
     lines = {path.relative_to(SOURCE).as_posix(): len(path.read_text().splitlines())
              for path in SOURCE.glob("drivers/*/base.py")}

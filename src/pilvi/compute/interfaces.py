@@ -28,7 +28,7 @@ class Interfaces(Servers):
         with self._ready(context, server_id, "attach_interface") as (tx, row):
             owner = msgspec.structs.replace(context, project_id=row.project_id)  # an administrator may act for it
             port_id = self.network.add_card(tx, owner, server_id, row.hostname, row.host, wanted)
-            self._begin(tx, context, row, "server.attach_interface", port_id)
+            self._order_card(tx, context, row, "server.attach_interface", port_id)
             return next(port for port in self.network.ports_of(tx, [server_id])[server_id] if port.id == port_id)
 
     def detach_interface(self, context: Context, server_id: str, port_id: str) -> None:
@@ -36,15 +36,15 @@ class Interfaces(Servers):
         with self._ready(context, server_id, "detach_interface") as (tx, row):
             if port_id not in {card[0] for card in self.network.cards_of(tx, server_id)}:
                 raise NotFound(f"Port id {port_id} could not be found.")
-            self._begin(tx, context, row, "server.detach_interface", port_id)
+            self._order_card(tx, context, row, "server.detach_interface", port_id)
 
     def card_gone(self, tx: Tx, server_id: str, port_id: str) -> None:
         """Somebody deleted the port of a server: its card follows."""
         row = store.server(tx, server_id)
         if row is not None and row.host is not None and row.vm_state in STATES:
-            self._begin(tx, None, row, "server.detach_interface", port_id)
+            self._order_card(tx, None, row, "server.detach_interface", port_id)
 
-    def _begin(self, tx: Tx, context: Context | None, row: sa.Row, kind: str, port_id: str) -> None:
+    def _order_card(self, tx: Tx, context: Context | None, row: sa.Row, kind: str, port_id: str) -> None:
         self.engine.begin(tx, kind, row.id, context=context,
                           memory={"generation": row.generation, "host": row.host, "port": port_id})
 
