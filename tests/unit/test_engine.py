@@ -51,6 +51,16 @@ class Recorder(Operation):
         self.log.append(f"fail: {reason}{' (cancelled)' if progress.cancelled else ''}")
 
 
+class Certain(Recorder):
+    """From its last step on there is no way back."""
+
+    kind = "test.certain"
+
+    def steps(self):
+        *first, last = super().steps()
+        return (*first, Step(last.name, last.do, certain=True))
+
+
 class Remove(Recorder):
     kind, action, forward_only = "test.remove", "remove", True
 
@@ -154,6 +164,34 @@ def test_forward_only_goes_on_until_it_succeeds(db, engines):
     begin(engine, "test.remove")
     finished(db, "done")
     assert kind.log == ["a"] * 9 + ["b", "c", "finish"]
+
+
+def test_from_a_certain_step_on_there_is_no_way_back(db, engines):
+    kind = Certain()
+    kind.trouble["c"] = [ValueError("no luck")] * 8
+    engine = engines(kind)
+    engine.start()
+    begin(engine, "test.certain")
+    finished(db, "done")
+    assert kind.log == ["a", "b"] + ["c"] * 9 + ["finish"]
+
+
+def test_a_delete_waits_for_what_there_is_no_way_back_from(db, engines):
+    kind, remove = Certain(), Remove()
+    kind.trouble["c"] = [ValueError("no luck")] * 3
+    begun = []
+
+    def call(verb, progress):
+        if progress.kind == "test.certain" and progress.step == 2 and not begun:
+            begun.append(begin(engine, "test.remove", wins=True))
+        verb(progress)
+
+    engine = engines(kind, remove, call=call)
+    engine.start()
+    begin(engine, "test.certain")
+    finished(db, "done", "done")
+    assert kind.log == ["a", "b"] + ["c"] * 4 + ["finish"]
+    assert remove.log[-1] == "finish"
 
 
 def test_a_delete_undoes_what_is_under_way(db, engines):
