@@ -28,11 +28,17 @@ def body(options: argparse.Namespace, outcomes: list[Outcome]) -> str:
     lines += [f"| {area} | {counts['pass']} | {counts['skip']} | {counts['fail']} |"
               for area, counts in by_area(outcomes).items()]
     if failures := failed(outcomes):
-        lines += ["", "Failed:", "", *(f"- `{short(failure.test)}`" for failure in failures)]
+        lines += ["", "Failed:", "", *(f"- `{short(failure.test)}`{known_defect(failure.test)}" for failure in failures)]
     if skips := reasons(outcomes):
         lines += ["", "| skipped | Tempest's reason | why it holds here |", "|---|---|---|"]
         lines += [f"| {count} | {reason} | {explanation(reason)} |" for reason, count in sorted(skips.items())]
     return "\n".join(lines) + "\n"
+
+
+def known_defect(test: str) -> str:
+    """Why a test fails on every cloud, where it is the test that is wrong."""
+    rules = tomllib.loads(EXPLANATIONS.read_text())["broken"]
+    return next((f": {rule['why']}" for rule in rules if re.search(rule["test"], test)), "")
 
 
 def explanation(reason: str) -> str:
