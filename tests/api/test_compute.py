@@ -721,6 +721,21 @@ def test_flavors_from_2_102_on(admin):
     assert len(admin.ok("GET", "/flavors?name=f", version="2.101")["flavors"]) > 1
 
 
+@pytest.mark.parametrize("key", ["description", "vcpu_weight", "name", "memory_mb", "created_at"])
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+def test_flavors_come_in_pages_in_every_order(admin, key, direction):
+    for name, words in (("f1", "b"), ("f2", None), ("f3", "a")):
+        admin.ok("POST", "/flavors", {"flavor": {"name": name, "ram": 64, "vcpus": 1, "disk": 1, "description": words}})
+    query, seen = f"?sort_key={key}&sort_dir={direction}&limit=3", []
+    while query:
+        page = admin.ok("GET", f"/flavors{query}")
+        seen += [each["id"] for each in page["flavors"]]
+        query = "?" + page["flavors_links"][0]["href"].partition("?")[2] if "flavors_links" in page else ""
+    whole = [each["id"] for each in admin.ok("GET", f"/flavors?sort_key={key}&sort_dir={direction}")["flavors"]]
+    assert seen == whole
+    assert len(set(seen)) == 8
+
+
 def test_a_zone_is_unpinned_and_pinned_again(user):
     server = user.active(availability_zone="nova")
     path = f"/servers/{server}"

@@ -25,6 +25,7 @@ SORT_KEYS = {
     "id": "id", "flavorid": "id", "name": "name", "memory_mb": "ram", "vcpus": "vcpus", "root_gb": "disk",
     "ephemeral_gb": "ephemeral", "swap": "swap", "rxtx_factor": "rxtx_factor", "is_public": "is_public",
     "disabled": "disabled", "created_at": "created_at", "updated_at": "created_at",
+    "description": "description", "vcpu_weight": "id",  # which none has
 }
 
 

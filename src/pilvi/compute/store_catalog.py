@@ -54,9 +54,9 @@ def select_flavors(tx: Tx, *, is_public: bool | None = None, project_id: str | N
         statement = statement.where(wanted)
     if name is not None:
         statement = statement.where(F.name == name)
-    column = F[sort]
+    column = sa.func.coalesce(F[sort], "") if F[sort].nullable else F[sort]
     if marker is not None:
-        here = getattr(marker, sort)
+        here = getattr(marker, sort) if getattr(marker, sort) is not None else ""
         past = column < here if descending else column > here
         further = F.id < marker.id if descending else F.id > marker.id
         statement = statement.where(sa.or_(past, sa.and_(column == here, further)))
