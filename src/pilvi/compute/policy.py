@@ -1,6 +1,6 @@
 """Who may do what in Compute. Whose servers: the caller's project's, and an administrator's are all."""
 
-from pilvi.policy import ADMIN, ANYONE, MANAGER, MEMBER, READER, Rule
+from pilvi.policy import ADMIN, ANYONE, MANAGER, MEMBER, READER, SERVICE, Rule
 
 RULES: dict[str, Rule] = {
     "servers:index": READER,
@@ -47,7 +47,7 @@ RULES: dict[str, Rule] = {
     "availability_zones": READER,
     "availability_zones:detail": ADMIN,
     "console_tokens": ADMIN,
-    "external_events": ADMIN,
+    "external_events": SERVICE,
     "hypervisors": ADMIN,
     "services": ADMIN,
     "extensions": READER,
