@@ -330,6 +330,15 @@ def test_service_providers(api, admin):
 
 @pytest.mark.parametrize(
     ("method", "path"),
+    [("POST", "/OS-FEDERATION/identity_providers/acme/protocols/saml2/auth"), ("GET", "/auth/OS-FEDERATION/websso/saml2"),
+     ("POST", "/auth/OS-FEDERATION/saml2"), ("GET", "/OS-FEDERATION/saml2/metadata")],
+)  # fmt: skip
+def test_nobody_logs_in_by_federation(api, method, path):
+    done(api, None, method, path, 501, {} if method == "POST" else None)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
     [("GET", "/policies"), ("GET", "/OS-EP-FILTER/endpoint_groups"), ("GET", "/OS-FEDERATION/mappings"),
      ("POST", "/limits"), ("POST", "/registered_limits"), ("PUT", "/domains/default/config"), ("POST", "/policies")],
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from pilvi.faults import NotImplementedHere
 from pilvi.http.request import Request, Response
 from pilvi.http.routing import Route
 from pilvi.identity import handlers_auth as auth
@@ -96,6 +97,18 @@ def _protocol(request: Request) -> tuple[str, str]:
     return request.params["identity_provider_id"], request.params["protocol_id"]
 
 
+def no_federated_login(request: Request) -> Response:
+    raise NotImplementedHere("Nobody logs in by federation here: log in by a password or an application credential.")
+
+
+_AUTH = "/v3/auth/OS-FEDERATION"
+_LOGINS = (
+    f"/v3/{FEDERATION}identity_providers/{{identity_provider_id}}/protocols/{{protocol_id}}/auth",
+    f"{_AUTH}/identity_providers/{{identity_provider_id}}/protocols/{{protocol_id}}/websso",
+    f"{_AUTH}/websso/{{protocol_id}}",
+    f"{_AUTH}/saml2",
+    f"{_AUTH}/saml2/ecp",
+)
 _EVERY = f"/v3/{FEDERATION}identity_providers/{{identity_provider_id}}/protocols"
 _ONE = _EVERY + "/{protocol_id}"
 
@@ -108,6 +121,8 @@ ROUTES = (
     Route("GET", _ONE, show_protocol, "identity:get_protocol"),
     Route("PATCH", _ONE, update_protocol, "identity:update_protocol"),
     Route("DELETE", _ONE, delete_protocol, "identity:delete_protocol"),
+    *(Route(method, path, no_federated_login, None) for path in _LOGINS for method in ("GET", "POST")),
+    Route("GET", f"/v3/{FEDERATION}saml2/metadata", no_federated_login, None),
     Route("GET", f"/v3/{FEDERATION}projects", auth.auth_projects, "identity:get_auth_projects"),
     Route("GET", f"/v3/{FEDERATION}domains", auth.auth_domains, "identity:get_auth_domains"),
 )
