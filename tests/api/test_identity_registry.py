@@ -314,6 +314,10 @@ def test_identity_providers_protocols_and_mappings(api, admin):
     done(api, admin, "DELETE", base + "/identity_providers/acme", 204)
     done(api, admin, "GET", protocol, 404)
     done(api, admin, "DELETE", base + "/mappings/all", 204)
+    made = done(api, admin, "PUT", base + "/identity_providers/acme2", 201, body)["identity_provider"]
+    done(api, admin, "PATCH", f"/domains/{made['domain_id']}", 200, {"domain": {"enabled": False}})
+    done(api, admin, "DELETE", f"/domains/{made['domain_id']}", 204)
+    done(api, admin, "GET", base + "/identity_providers/acme2", 404)
 
 
 def test_service_providers(api, admin):

@@ -114,7 +114,7 @@ identity_providers = sa.Table(
     "identity_providers",
     metadata,
     _id(),
-    sa.Column("domain_id", sa.String(64), sa.ForeignKey(projects.c.id), nullable=False),
+    _reference("domain_id", projects),
     sa.Column("enabled", sa.Boolean, nullable=False),
     sa.Column("description", sa.Text),
     sa.Column("remote_ids", sa.JSON, nullable=False),
