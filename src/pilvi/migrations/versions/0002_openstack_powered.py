@@ -220,7 +220,7 @@ def upgrade() -> None:
     sa.Column('description', sa.Text(), nullable=True),
     sa.Column('remote_ids', sa.JSON(), nullable=False),
     sa.Column('authorization_ttl', sa.Integer(), nullable=True),
-    sa.ForeignKeyConstraint(['domain_id'], ['identity_projects.id'], name=op.f('fk_identity_providers_domain_id')),
+    sa.ForeignKeyConstraint(['domain_id'], ['identity_projects.id'], name=op.f('fk_identity_providers_domain_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_providers'))
     )
     with op.batch_alter_table('identity_providers', schema=None) as batch_op:
