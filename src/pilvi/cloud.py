@@ -29,6 +29,8 @@ from pilvi.placement import routes as placement_routes
 from pilvi.placement.service import Placement
 from pilvi.settings import Place, Settings
 from pilvi.site import Site, build_site
+from pilvi.volume import routes as volume_routes
+from pilvi.volume.service import Volumes
 
 REQUEST_THREADS = 12
 
@@ -51,6 +53,9 @@ class Cloud:
                             identity=self.identity)
         self.site = (make_site or build_site)(self)
         self.network = Networks(self.db, self.clock, self.ids, self.engine, settings, northbound=self.site.northbound)
+        self.volume = Volumes(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
+                              image=self.image, hosts=lambda: [agent.name for agent in self.site.agents],
+                              folder=place / "volumes")
         self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
                                image=self.image, network=self.network, placement=self.placement)
         self.metadata_server = MetadataServer(Metadata(self.db, self.network, self.compute))
@@ -64,10 +69,11 @@ class Cloud:
         owner = self.identity.internal_context("admin", "admin", "").project_id
         self.network.bootstrap(project_id=owner, **self.site.external_network())
         self.image.bootstrap()
+        self.volume.bootstrap()
         self.compute.bootstrap()
 
     def start(self) -> None:
-        for service in (self.identity, self.image, self.network, self.compute):
+        for service in (self.identity, self.image, self.network, self.volume, self.compute):
             service.register(self.engine)
         self.site.start(self)
         self.engine.reconcilers["hosts"].run_once()  # from the first request on it is known what there is
@@ -75,7 +81,7 @@ class Cloud:
 
     def app(self) -> falcon.asgi.App:
         apis = [identity_routes.API, compute_routes.API, compute_routes.V2, network_routes.API, image_routes.API,
-                placement_routes.API, oscloud.API, operator.API]
+                placement_routes.API, volume_routes.API, oscloud.API, operator.API]
         app = build_app(self, apis, self.requests)
         add_consoles(app, self, self.requests)
         return app

@@ -47,6 +47,15 @@ DEFAULTS: dict[str, dict[str, int]] = {
         "image_stage_total": 102400,
         "image_count_uploading": 100,
     },
+    "volume": {  # sizes in GiB
+        "volumes": 10,
+        "snapshots": 10,
+        "gigabytes": 1000,
+        "backups": 10,
+        "backup_gigabytes": 1000,
+        "groups": 10,
+        "per_volume_gigabytes": -1,
+    },
 }
 UNLIMITED = -1
 

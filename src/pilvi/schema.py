@@ -19,6 +19,7 @@ from pilvi.identity import tables_registry as _registry  # noqa: F401  isort: sk
 from pilvi.image import tables as _image  # noqa: F401  isort: skip
 from pilvi.network import tables as _network  # noqa: F401  isort: skip
 from pilvi.placement import tables as _placement  # noqa: F401  isort: skip
+from pilvi.volume import tables as _volume  # noqa: F401  isort: skip
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 

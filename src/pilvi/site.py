@@ -53,18 +53,21 @@ class SimulatedSite:
         from pilvi.drivers.disk.simulated import SimulatedDisks
         from pilvi.drivers.fabric.simulated import SimulatedFabric, SimulatedNorthbound
         from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
+        from pilvi.drivers.volume.simulated import SimulatedVolumes
 
         self._settings = settings = cloud.settings
         names = [f"simulated-{number}" for number in range(1, settings.simulated_hosts + 1)]
         roots = {name: cloud.place.node / name for name in names}
         fabrics = {name: SimulatedFabric(roots[name] / "fabric") for name in names}
         self.northbound = SimulatedNorthbound(tuple(fabrics.values()))
+        self.volumes = SimulatedVolumes(cloud.place / "volumes" / "simulated")
         self.agents = [
             Agent(
                 name, roots[name], cloud.bus, clock=cloud.clock, settings=settings, fabric=fabrics[name],
                 hypervisor=SimulatedHypervisor(roots[name] / "guests", vcpus=settings.host.vcpus or 256,
                                                memory_mib=settings.host.memory_mib or 4 << 20),
                 disks=SimulatedDisks(roots[name] / "disks", capacity_bytes=(settings.host.disk_gib or 100_000) << 30),
+                volumes=self.volumes,
             )
             for name in names
         ]
@@ -131,6 +134,7 @@ class RealSite:
     def start(self, cloud: Cloud) -> None:
         from pilvi.drivers.disk.file import FileDisks
         from pilvi.drivers.fabric.ovs import OvsFabric
+        from pilvi.drivers.volume.file import FileVolumes
 
         uid, root = cloud.settings.host.guest_uid, cloud.place.node
         self.agents.append(Agent(
@@ -139,6 +143,7 @@ class RealSite:
             hypervisor=build_hypervisor(cloud.place, cloud.settings, userspace=self.stack.userspace),
             disks=FileDisks(root / "disks", uid=uid, gid=uid),
             fabric=OvsFabric(self.stack.sockets.ovsdb, self.names.namespace, userspace=self.stack.userspace),
+            volumes=FileVolumes(cloud.place / "volumes", uid=uid, gid=uid),
         ))
         cloud.engine.add_reconciler(EngineDaemons(self))
         start_agents(cloud, self.agents)

@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "pilvi"
-DOMAINS = frozenset({"identity", "image", "compute", "network", "placement", "metadata"})
+DOMAINS = frozenset({"identity", "image", "compute", "network", "placement", "metadata", "volume"})
 MODULE_LINES, HANDLER_LINES, INTERFACE_LINES = 600, 15, 150
 
 # What is over a limit, and how far. Nothing is added here, and nothing may grow.

@@ -32,6 +32,8 @@ SERVICES = (  # type, name, URL
     ("image", "glance", "$(base_url)s/image"),
     ("network", "neutron", "$(base_url)s/network"),
     ("placement", "placement", "$(base_url)s/placement"),
+    ("block-storage", "cinder", "$(base_url)s/volume/v3"),
+    ("volumev3", "cinderv3", "$(base_url)s/volume/v3/$(project_id)s"),
 )
 ROLES = ("admin", "manager", "member", "reader", "service")
 USERS = (

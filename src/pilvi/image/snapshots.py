@@ -32,6 +32,7 @@ class Snapshots:
         disk_format: str = "qcow2",
         container_format: str = "bare",
         visibility: str = "private",
+        protected: bool = False,
     ) -> str:
         """The id of a new image that is `saving`. Raises TooLarge where the owner's quota is used up."""
         wire.bounded_properties(len(properties))
@@ -44,7 +45,7 @@ class Snapshots:
             "name": name,
             "status": "saving",
             "visibility": visibility,
-            "protected": False,
+            "protected": protected,
             "os_hidden": False,
             "disk_format": disk_format,
             "container_format": container_format,

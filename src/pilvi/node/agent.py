@@ -21,8 +21,9 @@ from pilvi.bus.base import Bus
 from pilvi.drivers.disk.base import DiskStore, Image
 from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
+from pilvi.drivers.volume.base import VolumeStore
 from pilvi.engine.clock import Clock
-from pilvi.node import cards, copies, moving, rest, transfers
+from pilvi.node import cards, copies, moving, rest, transfers, volumes
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -39,6 +40,7 @@ MODULES: tuple[ModuleType, ...] = (
     moving,
     rest,
     transfers,
+    volumes,
 )
 ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -56,7 +58,9 @@ class Agent:
         fabric: HostFabric,
         clock: Clock,
         settings: Settings,
+        volumes: VolumeStore,
     ):
+        self.volumes = volumes
         self.name, self.hypervisor, self.disks, self.fabric = name, hypervisor, disks, fabric
         self.bus, self.settings, self._clock = bus, settings, clock
         self.journal = Journal(root / "journal", clock, durable=not settings.simulated)

@@ -1,0 +1,93 @@
+"""What the controller tells an agent about volumes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from pilvi.drivers.volume.base import VolumeInfo
+from pilvi.node.messages import ImageSource
+
+
+class VolumeNew(msgspec.Struct, frozen=True):
+    """A volume to be made: from an image or a snapshot, or of zeros."""
+
+    volume_id: str
+    size_bytes: int
+    image: ImageSource | None = None
+    snapshot_id: str | None = None
+
+
+class VolumeSize(msgspec.Struct, frozen=True):
+    volume_id: str
+    size_bytes: int
+
+
+class SnapshotOrder(msgspec.Struct, frozen=True):
+    volume_id: str
+    snapshot_id: str
+
+
+class CopyOut(msgspec.Struct, frozen=True):
+    volume_id: str
+    snapshot_id: str | None
+    target: str  # a file that controller and agent both see
+    format: str
+    base: str | None = None  # a file written so before
+
+
+class CopyIn(msgspec.Struct, frozen=True):
+    volume_id: str
+    source: str
+    format: str
+    size_bytes: int
+
+
+class NewName(msgspec.Struct, frozen=True):
+    name: str  # of a volume or a snapshot
+    new_name: str
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A volume or a snapshot that is kept, and how large it is."""
+
+    name: str
+    size_bytes: int
+
+
+class Inventory(msgspec.Struct, frozen=True):
+    volumes: tuple[Kept, ...]
+    snapshots: tuple[Kept, ...]
+
+
+class VolumeSpec(msgspec.Struct, frozen=True):
+    """A volume as a disk of a guest."""
+
+    volume_id: str
+    serial: str
+    readonly: bool = False
+    boot_index: int | None = None
+    bus: str = "virtio"
+
+
+class VolumeOrder(msgspec.Struct, frozen=True):
+    """An order about one volume of a guest."""
+
+    server_id: str
+    generation: int
+    volume: VolumeSpec
+
+
+class Redirect(msgspec.Struct, frozen=True):
+    """A guest is to write a volume elsewhere from now on."""
+
+    server_id: str
+    volume_id: str
+    target: VolumeInfo
+
+
+class Resized(msgspec.Struct, frozen=True):
+    """A guest is to see a volume's new size."""
+
+    server_id: str
+    volume_id: str
+    size_bytes: int

@@ -1,0 +1,44 @@
+"""Volume: volumes, snapshots, backups, groups, types. What other domains import of it is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.engine.engine import Engine
+from pilvi.volume import store
+from pilvi.volume.groups import Groups
+from pilvi.volume.operations import operations
+from pilvi.volume.qos import Qos
+from pilvi.volume.tables import attachments, snapshots, transfers, volumes
+from pilvi.volume.volumes import Found, VolumeCreate
+
+__all__ = ["Found", "VolumeCreate", "Volumes"]
+
+
+class Volumes(Qos, Groups):
+    """The verbs of all nouns; each noun has a module of its own."""
+
+    def __init__(self, *parts: Any, folder: Path, **others: Any):
+        """`folder`: where backups lie, and what passes between hosts on its way."""
+        super().__init__(*parts, **others)
+        self.folder = folder
+
+    def register(self, engine: Engine) -> None:
+        engine.register(*operations(self))
+
+    def bootstrap(self) -> None:
+        super().bootstrap()
+        self.bootstrap_groups()
+
+    def forget_volume(self, tx: Tx, volume_id: str) -> None:
+        for table in (attachments, transfers, snapshots):
+            tx.execute(sa.delete(table).where(table.c.volume_id == volume_id))
+        store.delete(tx, volumes, volume_id)
+
+    def poke_waiting(self, tx: Tx) -> None:
+        """Operations of others may wait for a volume."""
+        tx.after_commit(self.engine.wake)
