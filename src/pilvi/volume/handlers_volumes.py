@@ -9,7 +9,7 @@ from msgspec import UNSET
 
 from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.http.request import Request, Response, Version
-from pilvi.policy import ADMIN, MEMBER, Rule
+from pilvi.policy import ADMIN, MEMBER, READER, Rule
 from pilvi.volume import listing, views, wire
 from pilvi.volume.service import VolumeCreate
 from pilvi.volume.tables import volumes
@@ -271,7 +271,7 @@ ACTIONS = {
     "os-unmanage": Action(unmanage, ADMIN),
     "os-set_image_metadata": Action(set_image_metadata),
     "os-unset_image_metadata": Action(unset_image_metadata),
-    "os-show_image_metadata": Action(show_image_metadata),
+    "os-show_image_metadata": Action(show_image_metadata, READER),
     "os-attach": Action(attach),
     "os-detach": Action(detach),
     "os-force_detach": Action(detach, ADMIN),

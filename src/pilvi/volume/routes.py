@@ -58,7 +58,7 @@ BELOW = (
         ("GET", "/volumes", volumes.list_volumes, READ), ("POST", "/volumes", volumes.create, WRITE),
         ("GET", "/volumes/detail", volumes.list_detail, READ),
         ("GET", _V, volumes.show, READ), ("PUT", _V, volumes.update, WRITE), ("DELETE", _V, volumes.delete, WRITE),
-        ("POST", _V + "/action", volumes.act, WRITE),
+        ("POST", _V + "/action", volumes.act, READ),
         ("GET", "/snapshots", snapshots.list_snapshots, READ), ("POST", "/snapshots", snapshots.create, WRITE),
         ("GET", "/snapshots/detail", snapshots.list_detail, READ),
         ("GET", _S, snapshots.show, READ), ("PUT", _S, snapshots.update, WRITE),
