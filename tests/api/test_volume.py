@@ -100,7 +100,8 @@ def test_what_is_wrong_is_said(member, body, word):
 
 @pytest.mark.parametrize("field", ["volume_type", "snapshot_id", "source_volid", "backup_id"])
 def test_what_is_not_there_is_404(member, field):
-    assert call(member, "POST", "/volumes", {"volume": {"size": 1, field: "00000000-0000-4000-8000-000000000000"}}).status == 404
+    body = {"volume": {"size": 1, field: "00000000-0000-4000-8000-000000000000"}}
+    assert call(member, "POST", "/volumes", body).status == 404
 
 
 def test_fields_of_later_microversions_are_refused(member):
