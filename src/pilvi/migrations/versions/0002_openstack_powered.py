@@ -177,6 +177,143 @@ def upgrade() -> None:
     sa.Column('limit', sa.BigInteger(), nullable=False),
     sa.PrimaryKeyConstraint('project_id', 'user_id', 'service', 'resource', name=op.f('pk_user_quotas'))
     )
+    op.create_table('volume_backups',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('volume_id', sa.String(length=36), nullable=False),
+    sa.Column('snapshot_id', sa.String(length=36), nullable=True),
+    sa.Column('parent_id', sa.String(length=36), nullable=True),
+    sa.Column('file', sa.String(length=36), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=True),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('container', sa.String(length=255), nullable=True),
+    sa.Column('availability_zone', sa.String(length=255), nullable=True),
+    sa.Column('size', sa.Integer(), nullable=False),
+    sa.Column('status', sa.String(length=32), nullable=False),
+    sa.Column('fail_reason', sa.Text(), nullable=True),
+    sa.Column('object_count', sa.Integer(), nullable=False),
+    sa.Column('metadata', sa.JSON(), nullable=False),
+    sa.Column('volume_facts', sa.JSON(), nullable=False),
+    sa.Column('host', sa.String(length=255), nullable=True),
+    sa.Column('data_timestamp', sa.BigInteger(), nullable=True),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_backups'))
+    )
+    with op.batch_alter_table('volume_backups', schema=None) as batch_op:
+        batch_op.create_index('ix_volume_backups_parent_id', ['parent_id'], unique=False)
+        batch_op.create_index('ix_volume_backups_project', ['project_id', 'seq'], unique=False)
+
+    op.create_table('volume_group_types',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('is_public', sa.Boolean(), nullable=False),
+    sa.Column('group_specs', sa.JSON(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_group_types')),
+    sa.UniqueConstraint('name', name=op.f('uq_volume_group_types_name'))
+    )
+    op.create_table('volume_groups',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=True),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('status', sa.String(length=32), nullable=False),
+    sa.Column('group_type_id', sa.String(length=36), nullable=False),
+    sa.Column('volume_types', sa.JSON(), nullable=False),
+    sa.Column('availability_zone', sa.String(length=255), nullable=False),
+    sa.Column('group_snapshot_id', sa.String(length=36), nullable=True),
+    sa.Column('source_group_id', sa.String(length=36), nullable=True),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_groups'))
+    )
+    with op.batch_alter_table('volume_groups', schema=None) as batch_op:
+        batch_op.create_index('ix_volume_groups_project', ['project_id', 'seq'], unique=False)
+
+    op.create_table('volume_messages',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('request_id', sa.String(length=255), nullable=False),
+    sa.Column('resource_type', sa.String(length=32), nullable=False),
+    sa.Column('resource_id', sa.String(length=36), nullable=False),
+    sa.Column('event_id', sa.String(length=64), nullable=False),
+    sa.Column('text', sa.Text(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('expires_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_messages'))
+    )
+    with op.batch_alter_table('volume_messages', schema=None) as batch_op:
+        batch_op.create_index('ix_volume_messages_project', ['project_id', 'seq'], unique=False)
+
+    op.create_table('volume_qos_specs',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('consumer', sa.String(length=16), nullable=False),
+    sa.Column('specs', sa.JSON(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_qos_specs')),
+    sa.UniqueConstraint('name', name=op.f('uq_volume_qos_specs_name'))
+    )
+    op.create_table('volume_services',
+    sa.Column('host', sa.String(length=255), nullable=False),
+    sa.Column('binary', sa.String(length=32), nullable=False),
+    sa.Column('disabled', sa.Boolean(), nullable=False),
+    sa.Column('disabled_reason', sa.String(length=255), nullable=True),
+    sa.Column('frozen', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('host', 'binary', name=op.f('pk_volume_services'))
+    )
+    op.create_table('volume_types',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('is_public', sa.Boolean(), nullable=False),
+    sa.Column('extra_specs', sa.JSON(), nullable=False),
+    sa.Column('qos_id', sa.String(length=36), nullable=True),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_types')),
+    sa.UniqueConstraint('name', name=op.f('uq_volume_types_name'))
+    )
+    op.create_table('volumes',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=True),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('size', sa.Integer(), nullable=False),
+    sa.Column('status', sa.String(length=32), nullable=False),
+    sa.Column('previous_status', sa.String(length=32), nullable=True),
+    sa.Column('type_id', sa.String(length=36), nullable=False),
+    sa.Column('availability_zone', sa.String(length=255), nullable=False),
+    sa.Column('host', sa.String(length=255), nullable=True),
+    sa.Column('bootable', sa.Boolean(), nullable=False),
+    sa.Column('readonly', sa.Boolean(), nullable=True),
+    sa.Column('multiattach', sa.Boolean(), nullable=False),
+    sa.Column('metadata', sa.JSON(), nullable=False),
+    sa.Column('image_metadata', sa.JSON(), nullable=True),
+    sa.Column('snapshot_id', sa.String(length=36), nullable=True),
+    sa.Column('source_volid', sa.String(length=36), nullable=True),
+    sa.Column('group_id', sa.String(length=36), nullable=True),
+    sa.Column('attach_status', sa.String(length=16), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volumes'))
+    )
+    with op.batch_alter_table('volumes', schema=None) as batch_op:
+        batch_op.create_index('ix_volumes_group', ['group_id'], unique=False)
+        batch_op.create_index('ix_volumes_project', ['project_id', 'seq'], unique=False)
+        batch_op.create_index('ix_volumes_seq', ['seq'], unique=False)
+
     op.create_table('aggregate_hosts',
     sa.Column('aggregate_id', sa.Integer(), nullable=False),
     sa.Column('host', sa.String(length=255), nullable=False),
@@ -270,6 +407,105 @@ def upgrade() -> None:
     sa.Column('updated_at', sa.BigInteger(), nullable=False),
     sa.ForeignKeyConstraint(['namespace_id'], ['metadef_namespaces.id'], name=op.f('fk_metadef_definitions_namespace_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('namespace_id', 'kind', 'name', name=op.f('pk_metadef_definitions'))
+    )
+    op.create_table('volume_attachments',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('volume_id', sa.String(length=36), nullable=False),
+    sa.Column('server_id', sa.String(length=36), nullable=True),
+    sa.Column('status', sa.String(length=16), nullable=False),
+    sa.Column('mode', sa.String(length=8), nullable=False),
+    sa.Column('mountpoint', sa.String(length=255), nullable=True),
+    sa.Column('host_name', sa.String(length=255), nullable=True),
+    sa.Column('connector', sa.JSON(), nullable=True),
+    sa.Column('connection_info', sa.JSON(), nullable=True),
+    sa.Column('attached_at', sa.BigInteger(), nullable=True),
+    sa.Column('detached_at', sa.BigInteger(), nullable=True),
+    sa.ForeignKeyConstraint(['volume_id'], ['volumes.id'], name=op.f('fk_volume_attachments_volume_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_attachments'))
+    )
+    with op.batch_alter_table('volume_attachments', schema=None) as batch_op:
+        batch_op.create_index('ix_volume_attachments_server_id', ['server_id'], unique=False)
+        batch_op.create_index('ix_volume_attachments_volume_id', ['volume_id'], unique=False)
+
+    op.create_table('volume_default_types',
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('type_id', sa.String(length=36), nullable=False),
+    sa.ForeignKeyConstraint(['type_id'], ['volume_types.id'], name=op.f('fk_volume_default_types_type_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('project_id', name=op.f('pk_volume_default_types'))
+    )
+    op.create_table('volume_group_snapshots',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('group_id', sa.String(length=36), nullable=False),
+    sa.Column('group_type_id', sa.String(length=36), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=True),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('status', sa.String(length=32), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['group_id'], ['volume_groups.id'], name=op.f('fk_volume_group_snapshots_group_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_group_snapshots'))
+    )
+    with op.batch_alter_table('volume_group_snapshots', schema=None) as batch_op:
+        batch_op.create_index('ix_volume_group_snapshots_project', ['project_id', 'seq'], unique=False)
+
+    op.create_table('volume_snapshots',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('user_id', sa.String(length=64), nullable=False),
+    sa.Column('volume_id', sa.String(length=36), nullable=False),
+    sa.Column('type_id', sa.String(length=36), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=True),
+    sa.Column('description', sa.Text(), nullable=True),
+    sa.Column('size', sa.Integer(), nullable=False),
+    sa.Column('status', sa.String(length=32), nullable=False),
+    sa.Column('progress', sa.String(length=8), nullable=False),
+    sa.Column('metadata', sa.JSON(), nullable=False),
+    sa.Column('group_snapshot_id', sa.String(length=36), nullable=True),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=True),
+    sa.ForeignKeyConstraint(['volume_id'], ['volumes.id'], name=op.f('fk_volume_snapshots_volume_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_snapshots'))
+    )
+    with op.batch_alter_table('volume_snapshots', schema=None) as batch_op:
+        batch_op.create_index('ix_volume_snapshots_project', ['project_id', 'seq'], unique=False)
+        batch_op.create_index('ix_volume_snapshots_volume_id', ['volume_id'], unique=False)
+
+    op.create_table('volume_transfers',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('seq', sa.BigInteger(), nullable=False),
+    sa.Column('volume_id', sa.String(length=36), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=True),
+    sa.Column('salt', sa.String(length=32), nullable=False),
+    sa.Column('digest', sa.String(length=64), nullable=False),
+    sa.Column('no_snapshots', sa.Boolean(), nullable=False),
+    sa.Column('source_project_id', sa.String(length=64), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.ForeignKeyConstraint(['volume_id'], ['volumes.id'], name=op.f('fk_volume_transfers_volume_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_transfers'))
+    )
+    op.create_table('volume_type_access',
+    sa.Column('type_id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['type_id'], ['volume_types.id'], name=op.f('fk_volume_type_access_type_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('type_id', 'project_id', name=op.f('pk_volume_type_access'))
+    )
+    op.create_table('volume_type_encryptions',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('type_id', sa.String(length=36), nullable=False),
+    sa.Column('provider', sa.String(length=255), nullable=False),
+    sa.Column('cipher', sa.String(length=255), nullable=True),
+    sa.Column('key_size', sa.Integer(), nullable=True),
+    sa.Column('control_location', sa.String(length=16), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=True),
+    sa.ForeignKeyConstraint(['type_id'], ['volume_types.id'], name=op.f('fk_volume_type_encryptions_type_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_type_encryptions')),
+    sa.UniqueConstraint('type_id', name=op.f('uq_volume_type_encryptions_type_id'))
     )
     op.create_table('identity_access_rules',
     sa.Column('id', sa.String(length=64), nullable=False),
@@ -485,6 +721,24 @@ def downgrade() -> None:
 
     op.drop_table('identity_access_tokens')
     op.drop_table('identity_access_rules')
+    op.drop_table('volume_type_encryptions')
+    op.drop_table('volume_type_access')
+    op.drop_table('volume_transfers')
+    with op.batch_alter_table('volume_snapshots', schema=None) as batch_op:
+        batch_op.drop_index('ix_volume_snapshots_volume_id')
+        batch_op.drop_index('ix_volume_snapshots_project')
+
+    op.drop_table('volume_snapshots')
+    with op.batch_alter_table('volume_group_snapshots', schema=None) as batch_op:
+        batch_op.drop_index('ix_volume_group_snapshots_project')
+
+    op.drop_table('volume_group_snapshots')
+    op.drop_table('volume_default_types')
+    with op.batch_alter_table('volume_attachments', schema=None) as batch_op:
+        batch_op.drop_index('ix_volume_attachments_volume_id')
+        batch_op.drop_index('ix_volume_attachments_server_id')
+
+    op.drop_table('volume_attachments')
     op.drop_table('metadef_definitions')
     op.drop_table('image_locations')
     op.drop_table('image_cache')
@@ -506,6 +760,29 @@ def downgrade() -> None:
         batch_op.drop_index('ix_aggregate_hosts_host')
 
     op.drop_table('aggregate_hosts')
+    with op.batch_alter_table('volumes', schema=None) as batch_op:
+        batch_op.drop_index('ix_volumes_seq')
+        batch_op.drop_index('ix_volumes_project')
+        batch_op.drop_index('ix_volumes_group')
+
+    op.drop_table('volumes')
+    op.drop_table('volume_types')
+    op.drop_table('volume_services')
+    op.drop_table('volume_qos_specs')
+    with op.batch_alter_table('volume_messages', schema=None) as batch_op:
+        batch_op.drop_index('ix_volume_messages_project')
+
+    op.drop_table('volume_messages')
+    with op.batch_alter_table('volume_groups', schema=None) as batch_op:
+        batch_op.drop_index('ix_volume_groups_project')
+
+    op.drop_table('volume_groups')
+    op.drop_table('volume_group_types')
+    with op.batch_alter_table('volume_backups', schema=None) as batch_op:
+        batch_op.drop_index('ix_volume_backups_project')
+        batch_op.drop_index('ix_volume_backups_parent_id')
+
+    op.drop_table('volume_backups')
     op.drop_table('user_quotas')
     with op.batch_alter_table('server_groups', schema=None) as batch_op:
         batch_op.drop_index('ix_server_groups_project')
