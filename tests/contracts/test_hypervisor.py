@@ -348,8 +348,8 @@ def test_a_guest_goes_to_another_host(rig: Simulated | Qemu, paused: bool) -> No
         if paused:
             driver.pause(one.id)
         there = msgspec.structs.replace(one, disks=(rig.empty_disk(),))
-        where = other.expect(there)
-        assert other.expect(there) == where, "as often as one likes"
+        where = other.expect(there, driver.places(one.id))
+        assert other.expect(there, driver.places(one.id)) == where, "as often as one likes"
         assert other.state(one.id) is PowerState.LOST
         sent(driver, one.id, where)
         sent(driver, one.id, where)
@@ -370,7 +370,8 @@ def test_a_guest_that_was_to_go_stays(rig: Simulated | Qemu) -> None:
         driver.start(one)
         rig.greeted(one.id)
         for arrived in (False, True):
-            where = other.expect(msgspec.structs.replace(one, disks=(rig.empty_disk(),)))
+            there = msgspec.structs.replace(one, disks=(rig.empty_disk(),))
+            where = other.expect(there, driver.places(one.id))
             if arrived:
                 sent(driver, one.id, where)
             else:
@@ -732,6 +733,36 @@ def test_disks_and_cards_are_what_was_asked_for(qemu: Qemu) -> None:
         driver.undefine(one.id)
         driver.close()
     finally:
+        namespace.absent_namespace(name)
+
+
+@only_qemu
+def test_a_guest_goes_to_another_host_with_a_card_that_was_plugged_in(qemu: Qemu) -> None:
+    name = f"pilvi-test-{os.getpid()}"
+    namespace.ensure_namespace(name)
+    driver = qemu.open(namespace=name)
+    other = QemuHypervisor(qemu.root / "o", namespace=name, uid=UID, gid=UID, userspace_datapath=True)
+    try:
+        first, second, *there = [Nic(f"port-{number % 2}", f"fa:16:3e:00:00:0{number % 2}", f"tap{number}", 1400)
+                                 for number in range(4)]
+        for device in ("tap0", "tap1", "tap2", "tap3"):
+            namespace.ip(name, "tuntap", "add", device, "mode", "tap", "user", str(UID))
+        one = msgspec.structs.replace(guest(qemu.disk()), nics=(first,))
+        driver.start(one)
+        eventually(lambda: driver.console_log(one.id).count(boot_sector.GREETING), 60)
+        driver.attach_nic(one.id, second)
+        assert driver.places(one.id).devices["nic-port-1"] != "rp1", "where a new process would put it"
+        arriving = msgspec.structs.replace(one, disks=(qemu.empty_disk(),), nics=tuple(there))
+        where = other.expect(arriving, driver.places(one.id))
+        sent(driver, one.id, where)
+        other.take_over(one.id, paused=False)
+        assert other.places(one.id) == driver.places(one.id)
+        qemu.answers(other, one.id)
+    finally:
+        for each in (driver, other):
+            for guest_id in each.guests():
+                each.undefine(guest_id)
+            each.close()
         namespace.absent_namespace(name)
 
 

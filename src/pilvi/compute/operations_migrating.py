@@ -11,7 +11,7 @@ from pilvi.compute.operations_base import PAUSED, RUNNING, SHUT_DOWN, ServerOper
 from pilvi.compute.operations_boot import Boot
 from pilvi.compute.operations_moving import Replacement
 from pilvi.db import Tx
-from pilvi.drivers.hypervisor.base import Transfer
+from pilvi.drivers.hypervisor.base import Places, Transfer
 from pilvi.engine.operations import Progress, Step
 from pilvi.faults import Fault
 from pilvi.node.messages import Expected, Order, Question, Rest, Sending
@@ -51,8 +51,9 @@ class LiveMigrate(Replacement):
 
     def expect(self, progress: Progress) -> None:
         size = self.call(progress, "root_bytes", Question(progress.object_id), int | None)
-        spec = self.spec(progress, self.image(progress))
-        progress.memory["where"] = self.call(progress, "expect", Expected(spec, size), str, timeout=120,
+        places = self.call(progress, "places", Question(progress.object_id), Places)
+        expected = Expected(self.spec(progress, self.image(progress)), size, places)
+        progress.memory["where"] = self.call(progress, "expect", expected, str, timeout=120,
                                              host=progress.memory["target"])
 
     def send(self, progress: Progress) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from pilvi.drivers.disk.base import DiskSource
 from pilvi.drivers.fabric.base import Counters
-from pilvi.drivers.hypervisor.base import Use
+from pilvi.drivers.hypervisor.base import Places, Use
 
 EVENTS = "node.events"  # the topic on which agents say that a guest changed its state by itself
 
@@ -73,6 +73,7 @@ class Expected(msgspec.Struct, frozen=True):
 
     spec: GuestSpec
     root_bytes: int | None
+    places: Places
 
 
 class Sending(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pilvi.drivers.hypervisor.base import Transfer
+from pilvi.drivers.hypervisor.base import Places, Transfer
 from pilvi.node.messages import Expected, Question, Rest, Sending
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ def root_bytes(agent: Agent, question: Question) -> int | None:
     return found and found.size_bytes
 
 
+def places(agent: Agent, question: Question) -> Places:
+    return agent.hypervisor.places(question.server_id)
+
+
 def expect(agent: Agent, expected: Expected) -> str:
     """Everything for the guest is here, and room for what its root disk holds; says where it is to be sent."""
     spec = expected.spec
@@ -28,7 +32,7 @@ def expect(agent: Agent, expected: Expected) -> str:
             agent.disks.ensure_empty(root, expected.root_bytes)
         if spec.config_drive is not None:
             agent.disks.ensure_file(config, spec.config_drive)
-        return agent.hypervisor.expect(agent.guest_of(spec, agent.plug_all(spec)))
+        return agent.hypervisor.expect(agent.guest_of(spec, agent.plug_all(spec)), expected.places)
 
 
 def send(agent: Agent, sending: Sending) -> Transfer:
@@ -48,6 +52,7 @@ def take_over(agent: Agent, rest: Rest) -> None:
 
 VERBS = {
     "root_bytes": (root_bytes, Question),
+    "places": (places, Question),
     "expect": (expect, Expected),
     "send": (send, Sending),
     "give_up": (give_up, Rest),

@@ -18,13 +18,14 @@ from pilvi.drivers.hypervisor.words import (
     Guest,
     HypervisorError,
     Nic,
+    Places,
     PowerState,
     Transfer,
     UnknownGuest,
     Use,
 )
 
-__all__ = ["Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic", "PowerState",
+__all__ = ["Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic", "Places", "PowerState",
            "Transfer", "UnknownGuest", "Use"]
 
 
@@ -97,8 +98,7 @@ class Hypervisor(Protocol):
         """The unix socket of the live serial console (one client at a time). Raises UnknownGuest."""
 
     def vnc_socket(self, guest_id: str) -> Path:
-        """The unix socket where its screen speaks RFB, without authentication. Raises UnknownGuest,
-        HypervisorError when it is off."""
+        """Where its screen speaks RFB, without authentication. Raises UnknownGuest, HypervisorError when off."""
 
     def attach_nic(self, guest_id: str, nic: Nic) -> None:
         """Plugs a network card into a running guest; one with this port that is there stays as it is.
@@ -106,10 +106,8 @@ class Hypervisor(Protocol):
         Raises UnknownGuest, HypervisorError: when it is off, when it has no room; nothing is left of it then."""
 
     def detach_nic(self, guest_id: str, port_id: str) -> bool:
-        """Asks a running guest to let go of a network card; True once it has, or where there is none.
-
-        To be asked again until then: it is the guest's operating system that lets go. What the guest is
-        started with next is another matter (`start`). Raises UnknownGuest, HypervisorError when it is off."""
+        """Asks a running guest to let go of a network card; True once it has, or where there is none. To be asked
+        again until then: its operating system lets go. Raises UnknownGuest, HypervisorError when it is off."""
 
     def addresses(self, guest_id: str) -> dict[str, str]:
         """Port -> where the running guest finds its card: a PCI address, "0000:03:00.0".
@@ -122,7 +120,10 @@ class Hypervisor(Protocol):
     def use(self, guest_id: str) -> Use:
         """What it has used since it was started. Raises UnknownGuest, HypervisorError when it is off."""
 
-    def expect(self, guest: Guest) -> str:
+    def places(self, guest_id: str) -> Places:
+        """Of a running or paused guest, for `expect`. Raises UnknownGuest, HypervisorError when it is off."""
+
+    def expect(self, guest: Guest, places: Places) -> str:
         """Makes ready for a guest that runs on another host; says where that is to `send` it.
 
         Its local disks are here, of the right size and with nothing in them. It is LOST until `take_over`."""

@@ -33,6 +33,7 @@ from pilvi.drivers.hypervisor.base import (
     Guest,
     HypervisorError,
     Nic,
+    Places,
     PowerState,
     Transfer,
     UnknownGuest,
@@ -195,14 +196,18 @@ class QemuHypervisor:
 
     # -- to another host
 
-    def expect(self, guest: Guest) -> str:
+    def places(self, guest_id: str) -> Places:
+        with self._talking(guest_id) as monitor:
+            return qemu_memory.places(monitor)
+
+    def expect(self, guest: Guest, places: Places) -> str:
         with self._locks[guest.id]:
             folder = self._folder(guest.id)
             process = folder.process()
             monitor = process and process.alive() and self._monitor(folder, process, START_SECONDS)
             if not monitor or monitor.status not in _NEVER_RAN:
                 self._end(folder)
-                self._launch(folder, guest, expected=True)
+                self._launch(folder, guest, expected=places)
             self._known[guest.id] = PowerState.LOST
             return str(folder.own)
 
@@ -293,7 +298,8 @@ class QemuHypervisor:
         self._look(folder)
         return True
 
-    def _launch(self, folder: Folder, guest: Guest, *, expected: bool = False, restored: bool = False) -> None:
+    def _launch(self, folder: Folder, guest: Guest, *, expected: Places | None = None,
+                restored: bool = False) -> None:
         new, was_off = not folder.defined(), folder.off()
         try:
             if not restored:
@@ -304,7 +310,7 @@ class QemuHypervisor:
             if restored:
                 self._await_memory(folder, process)
                 qemu_memory.forget(folder.path)  # before it runs: nobody may go back to this moment any more
-            if expected:
+            if expected is not None:
                 qemu_transfer.listen(self._monitors[folder.id], folder.own, qemu_transfer.mirrored(guest.disks))
             else:
                 self._execute(folder, "cont")
@@ -317,11 +323,11 @@ class QemuHypervisor:
                 folder.mark_off()
             raise HypervisorError(f"guest {guest.id} does not start: {why}") from error
 
-    def _spawn(self, folder: Folder, guest: Guest, *, expected: bool, restored: bool) -> Process:
-        files, slots = Files(folder.own), qemu_memory.slots(folder.path) if restored else qemu_memory.Slots()
-        incoming = "defer" if expected else f"fd:{files.memory(guest)}" if restored else ""
+    def _spawn(self, folder: Folder, guest: Guest, *, expected: Places | None, restored: bool) -> Process:
+        files, places = Files(folder.own), qemu_memory.noted_places(folder.path) if restored else expected or Places()
+        incoming = "defer" if expected is not None else f"fd:{files.memory(guest)}" if restored else ""
         command = self._privileges.command(qemu_command.arguments(
-            guest, files, kvm=self._kvm, offloads=self._offloads, layout=slots.devices, ports=slots.ports,
+            guest, files, kvm=self._kvm, offloads=self._offloads, layout=places.devices, ports=places.count,
             incoming=incoming))
         with ExitStack() as opened:
             files = [opened.enter_context(folder.listen(name)).fileno() for name in ("q0", "q1", "con")]

@@ -127,8 +127,10 @@ class _Slots:
         """The device's own where it is known, else the next."""
         if device in self._known:
             return self._known[device]
+        while (slot := f"{SLOT}{self._taken}") in self._known.values():
+            self._taken += 1
         self._taken += 1
-        return f"{SLOT}{self._taken - 1}"
+        return slot
 
     def ports(self) -> Iterator[str]:
         """Those that were taken by now, and the spare ones."""

@@ -1,7 +1,7 @@
 """A guest's memory on disk, and what a process needs to know to go on from there.
 
 `memory` is there while the guest is saved: its process may still have to end, but will not run again. What was
-plugged in while the guest ran sits where a new process would not put it, so `slots.json` says which devices
+plugged in while the guest ran sits where a new process would not put it, so `places.json` says which devices
 are where.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from pilvi.drivers.hypervisor.base import HypervisorError
+from pilvi.drivers.hypervisor.base import HypervisorError, Places
 from pilvi.drivers.hypervisor.qemu_command import SLOT
 from pilvi.drivers.hypervisor.qemu_hotplug import PERIPHERAL
 from pilvi.drivers.hypervisor.qemu_monitor import Monitor
@@ -28,24 +28,17 @@ BANDWIDTH = 1 << 40  # bytes per second: none
 AT_REST = "postmigrate"  # QEMU's run state once the memory is written
 
 
-class Slots(msgspec.Struct, frozen=True):
-    """Which root port each device with a name is behind, and how many root ports there are."""
-
-    devices: dict[str, str] = {}
-    ports: int = 0
-
-
 def saved(folder: Path) -> bool:
     return (folder / "memory").exists()
 
 
 def forget(folder: Path) -> None:
-    for name in ("memory", ".memory", "slots.json"):
+    for name in ("memory", ".memory", "places.json"):
         (folder / name).unlink(missing_ok=True)
 
 
-def slots(folder: Path) -> Slots:
-    return msgspec.json.decode((folder / "slots.json").read_bytes(), type=Slots)
+def noted_places(folder: Path) -> Places:
+    return msgspec.json.decode((folder / "places.json").read_bytes(), type=Places)
 
 
 def save(monitor: Monitor, folder: Path) -> None:
@@ -53,7 +46,7 @@ def save(monitor: Monitor, folder: Path) -> None:
     if monitor.status == AT_REST:  # it was written and not noted
         monitor.execute("cont")
     monitor.execute("stop")
-    replace(folder / "slots.json", msgspec.json.encode(_slots(monitor)), durable=True)
+    replace(folder / "places.json", msgspec.json.encode(places(monitor)), durable=True)
     unfinished = folder / ".memory"
     file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -85,14 +78,14 @@ def _await(monitor: Monitor) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _slots(monitor: Monitor) -> Slots:
+def places(monitor: Monitor) -> Places:
     names: list[Mapping[str, Any]] = monitor.ask("qom-list", {"path": PERIPHERAL})
-    devices, ports = {}, 0
+    devices, count = {}, 0
     for name in (each["name"] for each in names if each["type"].startswith("child<")):
         if name.startswith(SLOT):
-            ports += 1
+            count += 1
             continue
         bus = monitor.ask("qom-get", {"path": f"{PERIPHERAL}/{name}", "property": "parent_bus"})
         if (port := bus.rsplit("/", 1)[-1]).startswith(SLOT):
             devices[name] = port
-    return Slots(devices, ports)
+    return Places(devices, count)

@@ -19,6 +19,7 @@ from pilvi.drivers.hypervisor.base import (
     Guest,
     HypervisorError,
     Nic,
+    Places,
     PowerState,
     Transfer,
     UnknownGuest,
@@ -194,7 +195,11 @@ class SimulatedHypervisor(Faults):
         disks = tuple(DiskUse(disk.name) for disk in guest.disks)
         return Use("fake", None, guest.memory_mib, 0, (0,) * guest.vcpus, disks)
 
-    def expect(self, guest: Guest) -> str:
+    def places(self, guest_id: str) -> Places:
+        self._alive(guest_id)
+        return Places()
+
+    def expect(self, guest: Guest, places: Places) -> str:
         kept = self._guests.get(guest.id)
         if kept is None or kept.state not in ALIVE:
             self._do("expect", guest.id)

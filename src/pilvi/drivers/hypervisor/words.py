@@ -96,6 +96,14 @@ class Transfer(msgspec.Struct, frozen=True):
     disk_remaining: int | None = None
 
 
+class Places(msgspec.Struct, frozen=True):
+    """Where a running guest's devices sit, as its driver calls places, and how many places there are. What was
+    plugged in while it ran sits where a new process would not put it, and a guest finds its devices where they were."""
+
+    devices: dict[str, str] = {}
+    count: int = 0
+
+
 class HypervisorError(Exception):
     """A verb failed; the message says which guest, what was tried and what the hypervisor answered."""
 
