@@ -57,14 +57,15 @@ class LiveMigrate(Replacement):
                                              host=progress.memory["target"])
 
     def send(self, progress: Progress) -> None:
-        if not progress.wait(lambda: self._sent(progress), SEND_SECONDS):
+        if not progress.wait(lambda: self._sent(progress), SEND_SECONDS, poll=0.1):
             raise Fault(f"the guest has not arrived within {SEND_SECONDS} s")
 
     def _sent(self, progress: Progress) -> bool:
         """Whether it has arrived. Raises Fault where it never will, and where somebody asked to give it up."""
         memory = progress.memory
         with self.compute.db.read() as tx:
-            wish = store_migrations.get(tx, memory["migration"]).wish
+            migration = store_migrations.get(tx, memory["migration"])
+        wish = migration.wish
         if wish == "abort":
             memory["aborted"] = True
             raise Fault("the live migration was aborted")
@@ -75,9 +76,10 @@ class LiveMigrate(Replacement):
             raise Fault(f"the guest could not be sent: {found.reason}")
         figures = {name: value for name, value in msgspec.structs.asdict(found).items()
                    if name not in ("state", "reason")}
-        with self.compute.db.transaction() as tx:
-            store_migrations.update(tx, memory["migration"], figures=figures,
-                                    status="post-migrating" if found.state == "done" else "running")
+        status = "post-migrating" if found.state == "done" else "running"
+        if (status, figures) != (migration.status, migration.figures):
+            with self.compute.db.transaction() as tx:
+                store_migrations.update(tx, memory["migration"], figures=figures, status=status)
         return found.state == "done"
 
     def give_up(self, progress: Progress) -> None:

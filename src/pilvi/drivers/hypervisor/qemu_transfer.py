@@ -51,11 +51,9 @@ def send(monitor: Monitor, folder: Path, nodes: Sequence[str], *, hurry: bool) -
             monitor.ask("migrate-set-capabilities", {"capabilities": [
                 {"capability": "pause-before-switchover", "state": True}]})
             monitor.ask("migrate", {"uri": f"unix:{folder / 'mig'}"})
-    elif status == "pre-switchover":  # the guest is at rest: what the mirrors have is all there is
-        for job in jobs:
-            monitor.ask("block-job-cancel", {"device": job})
-        if not jobs:
-            monitor.ask("migrate-continue", {"state": "pre-switchover"})
+    elif status == "pre-switchover":
+        _switch_over(monitor, jobs)
+        return send(monitor, folder, nodes, hurry=False)
     return _told("running", state, jobs)
 
 
@@ -83,6 +81,15 @@ def take_over(monitor: Monitor, *, paused: bool) -> None:
             raise
     _await(lambda: monitor.ask("query-status")["status"] != "inmigrate", "the guest has not arrived")
     monitor.execute("stop" if paused else "cont")
+
+
+def _switch_over(monitor: Monitor, jobs: Mapping[str, Any]) -> None:
+    """The guest is at rest, so that what the mirrors have is all there is: in one go, since nobody is served meanwhile."""
+    for job in jobs:
+        monitor.ask("block-job-cancel", {"device": job})
+    _await(lambda: not _jobs(monitor), "the mirrors do not end")
+    monitor.ask("migrate-continue", {"state": "pre-switchover"})
+    _await(lambda: monitor.ask("query-migrate").get("status") in _ENDED, "the migration does not end")
 
 
 def _mirror(monitor: Monitor, folder: Path, nodes: Sequence[str], jobs: Mapping[str, Any]) -> None:
