@@ -172,6 +172,37 @@ def test_images_and_their_metadata(user):
     assert user.status("GET", f"/images/{image}") == user.status("DELETE", "/images/") == 404
 
 
+# -- volumes
+
+
+def test_volumes_and_their_snapshots(served, user):
+    new = {"size": "1", "display_name": "v", "display_description": "d", "metadata": {"Type": "work"}}
+    made = user.ok("POST", "/os-volumes", {"volume": new})["volume"]
+    assert (made["displayName"], made["size"], made["metadata"], made["attachments"]) == (
+        "v", 1, {"Type": "work"}, [{}])
+    served.settle()
+    shown = user.ok("GET", f"/os-volumes/{made['id']}")["volume"]
+    assert shown == {**made, "status": "available"}
+    assert user.ok("GET", "/os-volumes") == user.ok("GET", "/os-volumes/detail") == {"volumes": [shown]}
+    snapshot = user.ok("POST", "/os-snapshots", {"snapshot": {
+        "volume_id": made["id"], "display_name": "s"}})["snapshot"]
+    served.settle()
+    assert (snapshot["volumeId"], snapshot["displayName"], snapshot["size"]) == (made["id"], "s", 1)
+    ready = user.ok("GET", f"/os-snapshots/{snapshot['id']}")["snapshot"]
+    assert ready == {**snapshot, "status": "available"}
+    assert user.ok("GET", "/os-snapshots/detail") == {"snapshots": [ready]}
+    assert user.status("DELETE", f"/os-volumes/{made['id']}") == 400, "it has a snapshot"
+    assert user.ok("DELETE", f"/os-snapshots/{snapshot['id']}") == 202
+    served.settle()
+    assert user.ok("DELETE", f"/os-volumes/{made['id']}") == 202
+    served.settle()
+    assert user.status("GET", f"/os-volumes/{made['id']}") == user.status("DELETE", "/os-volumes/") == 404
+    for size in ("", "0", "x", None):
+        assert user.status("POST", "/os-volumes", {"volume": {**new, "size": size}}) == 400
+    assert user.status("POST", "/os-snapshots", {"snapshot": {"volume_id": NOBODY}}) == 404
+    assert user.status("GET", "/os-volumes", version="2.36") == 404
+
+
 # -- hosts
 
 

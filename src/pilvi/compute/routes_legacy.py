@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pilvi.compute import handlers_gone, handlers_hosts, handlers_images, handlers_networks
+from pilvi.compute import handlers_old_volumes as volumes
 from pilvi.http.routing import Route
 
 HOST = "/v2.1/os-hosts/{host}"
 HYPERVISOR = "/v2.1/os-hypervisors/{hypervisor_id}"
 IMAGE = "/v2.1/images/{image_id}"
+VOLUME, SNAPSHOT = "/v2.1/os-volumes", "/v2.1/os-snapshots"
 AUDIT = "/v2.1/os-instance_usage_audit_log"
 FLOATING_IP, GROUP, RULE = "/v2.1/os-floating-ips", "/v2.1/os-security-groups", "/v2.1/os-security-group-rules"
 
@@ -30,6 +32,16 @@ _UNTIL_2_35 = (
     ("DELETE", GROUP + "/{group_id}", handlers_networks.delete_group, CHANGED),
     ("POST", RULE, handlers_networks.create_rule, CHANGED),
     ("DELETE", RULE + "/{rule_id}", handlers_networks.delete_rule, CHANGED),
+    ("GET", VOLUME, volumes.volumes, SHOWN),
+    ("POST", VOLUME, volumes.create_volume, CHANGED),
+    ("GET", VOLUME + "/detail", volumes.volumes, SHOWN),
+    ("GET", VOLUME + "/{volume_id}", volumes.volume, SHOWN),
+    ("DELETE", VOLUME + "/{volume_id}", volumes.delete_volume, CHANGED),
+    ("GET", SNAPSHOT, volumes.snapshots, SHOWN),
+    ("POST", SNAPSHOT, volumes.create_snapshot, CHANGED),
+    ("GET", SNAPSHOT + "/detail", volumes.snapshots, SHOWN),
+    ("GET", SNAPSHOT + "/{snapshot_id}", volumes.snapshot, SHOWN),
+    ("DELETE", SNAPSHOT + "/{snapshot_id}", volumes.delete_snapshot, CHANGED),
     ("GET", "/v2.1/images", handlers_images.images, SHOWN),
     ("GET", "/v2.1/images/detail", handlers_images.images_detail, SHOWN),
     ("GET", IMAGE, handlers_images.image, SHOWN),

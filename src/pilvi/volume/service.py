@@ -11,12 +11,13 @@ from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.volume import store
 from pilvi.volume.groups import Groups
+from pilvi.volume.listing import Listing
 from pilvi.volume.operations import operations
 from pilvi.volume.qos import Qos
 from pilvi.volume.tables import attachments, snapshots, transfers, volumes
 from pilvi.volume.volumes import Found, VolumeCreate
 
-__all__ = ["Found", "VolumeCreate", "Volumes"]
+__all__ = ["Found", "Listing", "VolumeCreate", "Volumes"]
 
 
 class Volumes(Qos, Groups):
