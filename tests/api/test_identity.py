@@ -782,6 +782,15 @@ def test_implied_roles(api, admin):
 
 
 def test_regions_with_something_in_them_stay(api, admin):
+    for name, parent in (("outer", None), ("middle", "outer"), ("innermost", "middle")):
+        api.made("regions", admin, id=name, parent_region_id=parent)
+    service = api.call("GET", "/services?type=compute", token=admin).json["services"][0]["id"]
+    endpoint = {"service_id": service, "interface": "public", "url": "http://x", "region_id": "innermost"}
+    endpoint_id = api.made("endpoints", admin, **endpoint)["id"]
+    assert api.call("DELETE", "/regions/outer", token=admin).status_code == 403
+    assert api.call("DELETE", f"/endpoints/{endpoint_id}", token=admin).status_code == 204
+    assert api.call("DELETE", "/regions/outer", token=admin).status_code == 204
+    assert [each["id"] for each in api.call("GET", "/regions", token=admin).json["regions"]] == ["RegionOne"]
     api.made("regions", admin, id="inner", parent_region_id="RegionOne")
     assert api.call("DELETE", "/regions/RegionOne", token=admin).status_code == 403
     loop = {"region": {"parent_region_id": "inner"}}

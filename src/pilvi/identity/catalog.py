@@ -70,15 +70,23 @@ class Catalog(Directory):
             return self._changed(tx, regions, region_id, "region", known, extra)
 
     def delete_region(self, context: Any, region_id: str) -> None:
-        """Raises Forbidden while something is in it."""
+        """With the regions inside it. Raises Forbidden while endpoints or registered limits are in one of them."""
         with self._change() as tx:
             self._get(tx, regions, region_id, "region")
-            inside = ((endpoints, "region_id"), (regions, "parent_region_id"), (registered_limits, "region_id"))
-            if any(store.find(tx, table, **{column: region_id}) for table, column in inside):
+            levels = [[region_id]]
+            while inside := store.listing(tx, regions, [regions.c.parent_region_id.in_(levels[-1])]):
+                levels.append([row.id for row in inside])
+            every = [key for level in levels for key in level]
+            if any(
+                store.listing(tx, table, [table.c.region_id.in_(every)], 1)
+                for table in (endpoints, registered_limits)
+            ):
                 raise Forbidden(
-                    f"Cannot delete region {region_id}: there are endpoints, regions or registered limits in it."
+                    f"Cannot delete region {region_id}: there are endpoints or registered limits in it, or in a "
+                    f"region inside it."
                 )
-            store.delete(tx, regions, region_id)
+            for key in reversed(every):
+                store.delete(tx, regions, key)
 
     def _endpoint(self, tx: Tx, values: Values) -> dict[str, Any]:
         """`region` is the older name of region_id, and makes a missing region. Raises BadRequest."""
