@@ -297,3 +297,24 @@ def test_a_domain_made_as_a_project_goes_as_one(api, admin):
     api.call("PATCH", f"/projects/{made['id']}", {"project": {"enabled": False}}, admin)
     assert api.call("DELETE", f"/projects/{made['id']}", token=admin).status_code == 204
     assert api.call("GET", f"/domains/{made['id']}", token=admin).status_code == 404
+
+
+def test_the_users_of_a_group_and_the_groups_of_a_user_by_pages(api, admin, tree):
+    for number in range(3):
+        user = api.made("users", admin, name=f"u{number}", domain_id=tree["domain"])["id"]
+        api.call("PUT", f"/groups/{tree['group']}/users/{user}", token=admin)
+        group = api.made("groups", admin, name=f"g{number}", domain_id=tree["domain"])["id"]
+        api.call("PUT", f"/groups/{group}/users/{tree['user']}", token=admin)
+    for path, plural, names in (
+        (f"/groups/{tree['group']}/users", "users", {"u0", "u1", "u2"}),
+        (f"/users/{tree['user']}/groups", "groups", {"g0", "g1", "g2"}),
+    ):
+        found, following = [], f"{path}?limit=2"
+        while following:
+            page = api.call("GET", following, token=admin).json
+            assert len(page[plural]) <= 2
+            found += page[plural]
+            following = (page["links"]["next"] or "").removeprefix("http://cloud:80").removeprefix("http://cloud")
+        assert {each["name"] for each in found} == names
+        one = api.call("GET", f"{path}?name__endswith=1", token=admin).json[plural]
+        assert [each["name"][-1] for each in one] == ["1"]

@@ -287,21 +287,19 @@ class Directory(Base):
             self._managed_group(tx, context, group_id, "identity:delete_group")
             store.delete_actor(tx, groups, "group", group_id)
 
-    def members_of(self, context: Context, group_id: str, filters: Sequence[store.Filter]) -> list[sa.Row]:
+    def members_of(self, context: Context, group_id: str, wanted: store.Page) -> list[sa.Row]:
         """The users in it, as far as they match."""
-        conditions = [store.comparison(users, each) for each in filters]
         with self._db.read() as tx:
             self._seen_group(tx, context, group_id, "identity:list_users_in_group")
-            return list(store.members_of(tx, group_id, conditions))
+            return list(store.members_of(tx, group_id, wanted))
 
-    def groups_of(self, context: Context, user_id: str, filters: Sequence[store.Filter]) -> list[sa.Row]:
-        conditions = [store.comparison(groups, each) for each in filters]
+    def groups_of(self, context: Context, user_id: str, wanted: store.Page) -> list[sa.Row]:
         with self._db.read() as tx:
             row = store.get(tx, users, user_id)
             if user_id != context.user_id:
                 may_see(context, row and row.domain_id, "identity:list_groups_for_user")
             self._get(tx, users, user_id, "user")
-            return list(store.groups_of(tx, user_id, conditions))
+            return list(store.groups_of(tx, user_id, wanted))
 
     def check_member(self, context: Context, group_id: str, user_id: str) -> None:
         """Raises NotFound where the user is not in the group."""

@@ -11,10 +11,10 @@ import msgspec
 from pilvi.faults import BadRequest, Unauthorized
 from pilvi.http.app import unauthorized
 from pilvi.http.request import Request, Response
-from pilvi.identity import nouns, wire
+from pilvi.identity import nouns, store, wire
 from pilvi.identity.base import missing
 from pilvi.identity.tables import projects
-from pilvi.identity.views import collection, group_view, project_view, user_view
+from pilvi.identity.views import collection, project_view
 
 
 class PasswordBody(msgspec.Struct):
@@ -42,17 +42,17 @@ def list_user_projects(request: Request) -> Response:
 
 
 def list_user_groups(request: Request) -> Response:
-    rows = request.cloud.identity.groups_of(
-        request.context, request.params["user_id"], nouns.filters(request, nouns.GROUP)
-    )
-    return Response(200, collection(request, "groups", [group_view(row, request) for row in rows]))
+    limit, marker = nouns.page(request)
+    wanted = store.Page(nouns.filters(request, nouns.GROUP), limit, marker)
+    rows = request.cloud.identity.groups_of(request.context, request.params["user_id"], wanted)
+    return nouns.page_of(request, nouns.GROUP, rows, limit)
 
 
 def list_group_users(request: Request) -> Response:
-    rows = request.cloud.identity.members_of(
-        request.context, request.params["group_id"], nouns.filters(request, nouns.USER)
-    )
-    return Response(200, collection(request, "users", [user_view(row, request) for row in rows]))
+    limit, marker = nouns.page(request)
+    wanted = store.Page(nouns.filters(request, nouns.USER), limit, marker)
+    rows = request.cloud.identity.members_of(request.context, request.params["group_id"], wanted)
+    return nouns.page_of(request, nouns.USER, rows, limit)
 
 
 def check_member(request: Request) -> Response:

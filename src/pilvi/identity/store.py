@@ -121,6 +121,14 @@ class Filter(NamedTuple):
     value: Any
 
 
+class Page(NamedTuple):
+    """A part of a listing."""
+
+    filters: Sequence[Filter] = ()
+    limit: int | None = None
+    marker: str | None = None
+
+
 def comparison(table: sa.Table, wanted: Filter) -> sa.ColumnElement:
     """Raises BadRequest where this is no way to compare."""
     column = table.c[wanted.column]
@@ -393,13 +401,18 @@ def replace_password(tx: Tx, user_id: str, old_hash: str, new_hash: str) -> bool
     )
 
 
-def members_of(tx: Tx, group_id: str, conditions: Iterable[sa.ColumnElement]) -> Sequence[sa.Row]:
+def members_of(tx: Tx, group_id: str, wanted: Page) -> Sequence[sa.Row]:
     inside = sa.select(members.c.user_id).where(members.c.group_id == group_id)
-    return listing(tx, users, [users.c.id.in_(inside), *conditions])
+    return _page(tx, users, inside, wanted)
 
 
-def groups_of(tx: Tx, user_id: str, conditions: Iterable[sa.ColumnElement]) -> Sequence[sa.Row]:
-    return listing(tx, groups, [groups.c.id.in_(_groups_of(user_id)), *conditions])
+def groups_of(tx: Tx, user_id: str, wanted: Page) -> Sequence[sa.Row]:
+    return _page(tx, groups, _groups_of(user_id), wanted)
+
+
+def _page(tx: Tx, table: sa.Table, ids: sa.Select, wanted: Page) -> Sequence[sa.Row]:
+    conditions = [table.c.id.in_(ids), *(comparison(table, each) for each in wanted.filters)]
+    return listing(tx, table, conditions, wanted.limit, wanted.marker)
 
 
 def is_member(tx: Tx, group_id: str, user_id: str) -> bool:
