@@ -767,3 +767,9 @@ def test_the_guests_password_is_shown_to_its_project_and_cleared(cloud, user, ot
     assert user("DELETE", path).status_code == 204
     other.refused(404, "GET", path)
     other.refused(404, "DELETE", path)
+
+
+def test_a_hostname_that_is_asked_for_may_have_a_domain(cloud, user):
+    long = "x" * 52 + "-guest-test.domain.example"
+    server_id = user.server(hostname=long, version="2.94")
+    assert user.ok("GET", f"/servers/{server_id}", version="2.94")["server"]["OS-EXT-SRV-ATTR:hostname"] == long

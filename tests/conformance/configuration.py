@@ -91,11 +91,12 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
         },
         "compute-feature-enabled": {
             **dict.fromkeys((
-                "change_password", "resize", "shelve_migrate", "pause", "suspend", "shelve", "rescue", "stable_rescue",
+                "resize", "shelve_migrate", "pause", "suspend", "shelve", "rescue", "stable_rescue",
                 "snapshot", "cold_migration", "live_migration", "block_migration_for_live_migration",
                 "volume_backed_live_migration", "metadata_service", "config_drive", "disk_config", "console_output",
                 "vnc_console", "serial_console", "interface_attach", "attach_encrypted_volume", "swap_volume",
                 "volume_multiattach", "hostname_fqdn_sanitization", "personality", "enable_instance_password"), on),
+            "change_password": str(not target.real).lower(),  # the tiny image has no guest agent
             "dhcp_domain": "", "nova_policy_roles": "admin,manager,member,reader,service",
             "scheduler_enabled_filters": "ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,"
                                          "ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,SameHostFilter,"

@@ -84,7 +84,7 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
                     raise
                 return self._unplaced(tx, rows, fault)
             for row in rows:
-                self.network.allocate(tx, context, row["id"], row["hostname"], wanted.networks,
+                self.network.allocate(tx, context, row["id"], row["hostname"].partition(".")[0], wanted.networks,
                                       wanted.security_groups)
                 self.network.bind(tx, row["id"], row["host"])
             store.insert_servers(tx, rows)
@@ -195,8 +195,9 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
         server_id = self.ids.uuid()
         suffix = f"-{number + 1}" if count > 1 else ""
         hostname = wanted.hostname or hostname_of(wanted.name) or f"server-{server_id}"
+        longest = 255 if wanted.hostname else 63  # a name that is asked for may have a domain
         return {**shared, "id": server_id, "seq": seq, "name": wanted.name + suffix, "launch_index": number,
-                "hostname": hostname[:63 - len(suffix)] + suffix}
+                "hostname": hostname[:longest - len(suffix)] + suffix}
 
 
 def image_facts(image: Any) -> dict[str, str]:
