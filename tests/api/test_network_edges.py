@@ -571,3 +571,47 @@ def test_what_is_no_request_at_all(client):
                                            "message": "Unrecognized attribute(s) 'colour', 'size'"}
     assert client("GET", "/networks/%00").status_code == 404
     assert client.refused("GET", "/nonsense")[0] == 404
+
+
+# -- faults by their words: clients read them
+
+
+@pytest.mark.parametrize(("fields", "words"), [
+    ({"protocol": "tcp", "port_range_min": -16, "port_range_max": 80}, "Invalid value for port -16"),
+    ({"protocol": "tcp", "port_range_min": 80, "port_range_max": 65536}, "Invalid value for port 65536"),
+    ({"protocol": "tcp", "port_range_max": 6}, "port_range_min must be <= port_range_max"),
+    ({"protocol": "icmp", "port_range_min": 1, "port_range_max": 256}, "Invalid value for ICMP code"),
+    ({"protocol": "icmp", "port_range_min": 300, "port_range_max": 1}, "Invalid value for ICMP type"),
+    ({"protocol": "icmp", "port_range_max": 6}, "ICMP type (port-range-min) is missing"),
+])
+def test_a_rule_says_which_port_is_wrong(client, fields, words):
+    group = client.make("security-group", name="web")
+    answer = client("POST", "/security-group-rules", {"security_group_rule": {
+        "security_group_id": group["id"], "direction": "ingress", **fields}}, status=400)
+    assert words in answer.json["NeutronError"]["message"]
+
+
+def test_a_remote_group_that_is_not_there_is_not_found(client):
+    group = client.make("security-group", name="web")
+    for remote in (UNKNOWN, "no-id"):
+        rule = {"security_group_id": group["id"], "direction": "ingress", "remote_group_id": remote}
+        assert client.refused("POST", "/security-group-rules", {"security_group_rule": rule}) == (
+            404, "SecurityGroupNotFound")
+
+
+def test_no_group_becomes_a_second_default(client):
+    group = client.make("security-group", name="web")
+    assert client.put("security-group", group, status=409, name="default") == "SecurityGroupDefaultAlreadyExists"
+
+
+def test_an_external_network_goes_with_the_floating_ips_that_lead_nowhere(client):
+    network = client.make("network", ADMIN, **{"router:external": True})
+    client.lan("198.51.100.0/24", ADMIN, network, enable_dhcp=False)
+    floating = client.make("floatingip", floating_network_id=network["id"])
+    client.delete(f"/networks/{network['id']}", ADMIN)
+    assert client("GET", f"/floatingips/{floating['id']}").status_code == 404
+
+
+def test_only_an_administrator_finds_agents(client):
+    assert client.get("/agents", READER)["agents"] == []
+    assert client("GET", f"/agents/{UNKNOWN}").status_code == 403

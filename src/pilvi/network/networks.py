@@ -9,7 +9,7 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict
 from pilvi.network import store, store_addresses, wire
 from pilvi.network.base import Base
-from pilvi.network.nouns import NETWORK, PORT, SUBNET
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, SUBNET
 from pilvi.policy import Context
 
 PHYSICAL_NETWORK, PHYSICAL_MTU = "public", 1500
@@ -121,17 +121,21 @@ class NetworkVerbs(Base):
             )
 
     def delete_network(self, context: Context, network_id: str) -> None:
-        """Raises Conflict where ports are left on it."""
+        """With its floating IPs that lead nowhere. Raises Conflict where other ports are left on it."""
         with self._db.transaction() as tx:
             store.lock_network(tx, network_id)
             self._own(tx, NETWORK, context, network_id)
             ports = store.ports_on(tx, network_id)
-            if used := [port.id for port in ports if port.device_owner != store.METADATA]:
+            idle = store.idle_floating_ips(tx, network_id)
+            unused = {row.floating_port_id for row in idle}
+            used = [port.id for port in ports if port.device_owner != store.METADATA and port.id not in unused]
+            if used:
                 raise Conflict(
                     f"Unable to complete operation on network {network_id}. There are one or more ports still "
                     f"in use on the network, id for these ports are: {', '.join(used[:5])}.",
                     kind="NetworkInUse",
                 )
+            store.delete(tx, FLOATING_IP, *(row.id for row in idle))
             store.delete_ports(tx, [port.id for port in ports])
             subnets = [subnet.id for subnet in store.subnets_of(tx, network_id)]
             for subnet_id in subnets:

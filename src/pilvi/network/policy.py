@@ -9,6 +9,7 @@ RULES: dict[str, Rule] = {
     "write": MEMBER,
     "get_extension": ANYONE,
     "get_availability_zone": READER,
+    "list_agents": READER,  # ... who finds none but for an administrator
     "get_agent": ADMIN,
     "get_quota": READER,  # of one's own project
     "list_quotas": ADMIN,

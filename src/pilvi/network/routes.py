@@ -40,7 +40,7 @@ ROUTES = (
     Route("GET", V2 + "/extensions", handlers.list_extensions, "get_extension"),
     Route("GET", V2 + "/extensions/{alias}", handlers.show_extension, "get_extension"),
     Route("GET", V2 + "/availability_zones", handlers.list_zones, "get_availability_zone"),
-    Route("GET", V2 + "/agents", handlers.list_agents, "get_agent"),
+    Route("GET", V2 + "/agents", handlers.list_agents, "list_agents"),
     Route("GET", V2 + "/agents/{agent_id}", handlers.show_agent, "get_agent"),
     *_object(nouns.NETWORK, "networks", "network", wire.NetworkNew, wire.NetworkChange),
     *_object(nouns.SUBNET, "subnets", "subnet", wire.SubnetNew, wire.SubnetChange),

@@ -121,6 +121,8 @@ class SecurityGroupVerbs(Base):
             row = self._own(tx, SECURITY_GROUP, context, group_id)
             if row.default_of is not None and values.get("name", row.name) != row.name:
                 raise Conflict("Updating default security group not allowed.", kind="SecurityGroupCannotUpdateDefault")
+            if row.default_of is None and values.get("name") == "default":
+                raise Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
             store.update(tx, SECURITY_GROUP, group_id, **values)
             return self._fresh(tx, SECURITY_GROUP, context, [group_id])[0]
 
@@ -301,10 +303,10 @@ def _check_range(protocol: int | None, low: int | None, high: int | None) -> Non
     if low is None and high is None:
         return
     if protocol in ICMP:
-        for name, value in (("ICMP type", low), ("ICMP code", high)):
+        for name, field, value in (("type", "min", low), ("code", "max", high)):
             if value is not None and not 0 <= value <= 255:
                 raise BadRequest(
-                    f"Invalid value for {name}: {value}. It must be 0 to 255.",
+                    f"Invalid value for ICMP {name} (port-range-{field}): {value}. It must be 0 to 255.",
                     kind="SecurityGroupInvalidIcmpValue",
                 )
         if low is None:
@@ -318,9 +320,13 @@ def _check_range(protocol: int | None, low: int | None, high: int | None) -> Non
             "Port range cannot be specified without one of the protocols tcp, udp and sctp.",
             kind="SecurityGroupProtocolRequiredWithPorts",
         )
-    if low is None or high is None or not 1 <= low <= high <= 65535:
+    for port in (low, high):
+        if port is not None and not 1 <= port <= 65535:
+            raise BadRequest(
+                f"Invalid value for port {port}. It must be 1 to 65535.", kind="SecurityGroupInvalidPortValue"
+            )
+    if low is None or high is None or low > high:
         raise BadRequest(
-            f"Invalid port range {low}-{high}: For TCP/UDP/SCTP protocols, port_range_min must be <= "
-            "port_range_max, both from 1 to 65535.",
+            f"Invalid port range {low}-{high}: For TCP/UDP/SCTP protocols, port_range_min must be <= port_range_max.",
             kind="SecurityGroupInvalidPortRange",
         )

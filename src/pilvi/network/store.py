@@ -288,6 +288,11 @@ def floating_ips(tx: Tx, *where: Any) -> list[sa.Row]:
     return list(tx.all(sa.select(floatingips).where(*where).order_by(floatingips.c.created_at, floatingips.c.id)))
 
 
+def idle_floating_ips(tx: Tx, network_id: str) -> list[sa.Row]:
+    """Those of an external network that lead nowhere."""
+    return floating_ips(tx, floatingips.c.floating_network_id == network_id, floatingips.c.port_id.is_(None))
+
+
 # -- security groups
 
 
