@@ -93,3 +93,69 @@ def test_a_resized_server_has_what_its_flavor_says_and_what_it_had(cloud, server
     server_id = cloud.json("server", "show", name)["id"]
     assert [disk for disk in cloud.disks() if server_id in disk] == [f"{server_id}.qcow2"]
     assert cloud.allocations() == 2
+
+
+def test_a_suspended_server_goes_on_where_it_was(cloud, server):
+    name, address = server
+    count = "i=0; while :; do i=$((i+1)); echo $i >/tmp/count; sleep 0.2; done"
+    cloud.ssh(address, f"nohup sh -c '{count}' >/dev/null 2>&1 & echo $! >/tmp/pid")
+    before = cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id").stdout
+    cloud.openstack("server", "suspend", name)
+    eventually(lambda: cloud.json("server", "show", name)["status"] == "SUSPENDED", 60, "the server is suspended")
+    assert cloud.processes() == []
+    cloud.kill9()
+    cloud.up("--no-demo")
+    cloud.openstack("server", "resume", name)
+    eventually(lambda: cloud.json("server", "show", name)["status"] == "ACTIVE", 60, "the server goes on")
+    cloud.wait_ssh(address)
+    assert cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id").stdout == before, "it was not booted again"
+    assert cloud.ssh(address, "kill -0 $(cat /tmp/pid)").returncode == 0
+
+    def counted() -> int:
+        return int(cloud.ssh(address, "cat /tmp/count").stdout or 0)
+
+    last = counted()
+    eventually(lambda: counted() > last, 30, "the process counts on")
+
+
+def test_a_rescued_server_boots_the_rescue_image_beside_its_own_disk(cloud, server):
+    name, address = server
+    cloud.ssh(address, "touch /root/mark; sync", user="root")
+    assert "vdb" not in cloud.ssh(address, "ls /sys/block").stdout
+    cloud.openstack("server", "rescue", "--image", "other", name)
+    eventually(lambda: cloud.json("server", "show", name)["status"] == "RESCUE", 90, "the server is rescued")
+    cloud.wait_ssh(address)
+    assert "vdb" in cloud.ssh(address, "ls /sys/block").stdout
+    assert cloud.ssh(address, "test -e /root/mark", user="root", check=False).returncode == 1, "it is another disk"
+    cloud.openstack("server", "unrescue", name)
+    eventually(lambda: cloud.json("server", "show", name)["status"] == "ACTIVE", 60, "the server is itself again")
+    cloud.wait_ssh(address)
+    assert cloud.ssh(address, "test -e /root/mark", user="root").returncode == 0
+    server_id = cloud.json("server", "show", name)["id"]
+    assert [disk for disk in cloud.disks() if server_id in disk] == [f"{server_id}.qcow2"]
+
+
+def test_an_image_of_a_running_server_boots_and_a_shelved_one_comes_back(cloud, server):
+    name, address = server
+    cloud.ssh(address, "touch /root/mark; sync", user="root")
+    before = cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id").stdout
+    cloud.openstack("server", "image", "create", "--name", "picture", "--wait", name)
+    assert cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id").stdout == before, "it ran on"
+    cloud.openstack("server", "shelve", "--wait", name)
+    assert cloud.json("server", "show", name)["status"] == "SHELVED_OFFLOADED"
+    assert cloud.disks() == []
+    cloud.openstack("server", "remove", "floating", "ip", name, address)
+
+    cloud.openstack("server", "create", "--image", "picture", "--flavor", "small", "--network", "net", "--key-name", "k",
+                    "--security-group", "open", "--wait", "two")
+    cloud.openstack("server", "add", "floating", "ip", "two", address)
+    cloud.wait_ssh(address)
+    assert cloud.ssh(address, "test -e /root/mark", user="root").returncode == 0
+    cloud.openstack("server", "delete", "--wait", "two")
+    cloud.openstack("image", "delete", "picture")
+
+    cloud.openstack("server", "unshelve", "--wait", name)
+    cloud.openstack("server", "add", "floating", "ip", name, address)
+    cloud.wait_ssh(address)
+    assert cloud.ssh(address, "test -e /root/mark", user="root").returncode == 0
+    assert "one-shelved" not in cloud.openstack("image", "list", "-f", "value", "-c", "Name")
