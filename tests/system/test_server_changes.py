@@ -97,8 +97,9 @@ def test_a_resized_server_has_what_its_flavor_says_and_what_it_had(cloud, server
 
 def test_a_suspended_server_goes_on_where_it_was(cloud, server):
     name, address = server
-    count = "i=0; while :; do i=$((i+1)); echo $i >/tmp/count; sleep 0.2; done"
-    cloud.ssh(address, f"nohup sh -c '{count}' >/dev/null 2>&1 & echo $! >/tmp/pid")
+    count = "echo $$ >/tmp/pid; i=0; while :; do i=$((i+1)); echo $i >/tmp/count; sleep 1; done"
+    cloud.ssh(address, f"setsid sh -c '{count}' </dev/null >/dev/null 2>&1 &")
+    eventually(lambda: cloud.ssh(address, "cat /tmp/count", check=False).stdout, 30, "the process counts")
     before = cloud.ssh(address, "cat /proc/sys/kernel/random/boot_id").stdout
     cloud.openstack("server", "suspend", name)
     eventually(lambda: cloud.json("server", "show", name)["status"] == "SUSPENDED", 60, "the server is suspended")
