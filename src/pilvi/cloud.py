@@ -57,7 +57,7 @@ class Cloud:
                               image=self.image, hosts=lambda: [agent.name for agent in self.site.agents],
                               folder=place / "volumes")
         self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
-                               image=self.image, network=self.network, placement=self.placement)
+                               image=self.image, network=self.network, placement=self.placement, volume=self.volume)
         self.metadata_server = MetadataServer(Metadata(self.db, self.network, self.compute))
         self.oscloud = oscloud.OsCloud(self)
         self.requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")

@@ -16,6 +16,7 @@ from tests.operations import (
     scenarios_moving,
     scenarios_power,
     scenarios_rest,
+    scenarios_volumes,
 )
 from tests.support.wait import eventually
 from tests.support.world import NOTHING, SETTINGS, Killed, World
@@ -26,6 +27,7 @@ MODULES = (
     scenarios_moving,
     scenarios_power,
     scenarios_rest,
+    scenarios_volumes,
 )
 SCENARIOS = {kind: scenario for module in MODULES for kind, scenario in module.SCENARIOS.items()}
 

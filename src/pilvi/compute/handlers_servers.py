@@ -302,12 +302,3 @@ def delete_tag(request: Request) -> Response:
 
     request.cloud.compute.change_tags(request.context, server_id, without)
     return Response(204)
-
-
-# -- volumes
-
-
-def volumes(request: Request) -> Response:
-    """Servers have no volumes yet."""
-    request.cloud.compute.server(request.context, request.params["server_id"])
-    return Response(200, {"volumeAttachments": []})

@@ -13,6 +13,7 @@ from pilvi.compute import (
     operations_rest,
     operations_shelve,
     operations_snapshot,
+    operations_volumes,
 )
 from pilvi.engine.operations import Operation
 
@@ -28,6 +29,7 @@ MODULES = (
     operations_rest,
     operations_shelve,
     operations_snapshot,
+    operations_volumes,
 )
 
 

@@ -17,7 +17,7 @@ from pilvi.engine.operations import Operation, Progress, Retry
 from pilvi.faults import Fault
 from pilvi.images import configdrive
 from pilvi.metadata import tree
-from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec, Question
+from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec, Question, VolumeSpec
 
 if TYPE_CHECKING:
     from pilvi.compute.service import Compute
@@ -93,6 +93,7 @@ class ServerOperation(Operation):
             flavor["disk"] * GIB,
             tuple(PortSpec(*card) for card in cards),
             config,
+            volumes=tuple(VolumeSpec(each["volume_id"], each.get("readonly", False)) for each in row.volumes or []),
             agent=(row.image_properties or {}).get("hw_qemu_guest_agent", "").lower() in ("yes", "true", "1"),
         )
 

@@ -93,6 +93,7 @@ class Delete(ServerOperation):
             store_migrations.update(tx, move.uuid, status="confirmed")
         self.compute.placement.release(tx, progress.object_id)
         self.compute.network.release(tx, progress.object_id)
+        self.compute.release_volumes(tx, progress.object_id)
         store_running.bury(tx, progress.object_id)
 
 

@@ -19,11 +19,13 @@ from pilvi.compute import handlers_quotas as quotas
 from pilvi.compute import handlers_servers as servers
 from pilvi.compute import handlers_trail as trail
 from pilvi.compute import handlers_usage as usage
+from pilvi.compute import handlers_volumes as volumes
 from pilvi.compute.views import PREFIX
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Microversions, OneVersion, Route, plain_fault
 
 SERVER = "/v2.1/servers/{server_id}"
+VOLUMES = SERVER + "/os-volume_attachments"
 FLAVOR = "/v2.1/flavors/{flavor_id}"
 QUOTA = "/v2.1/os-quota-sets/{project_id}"
 QUOTA_CLASS = "/v2.1/os-quota-class-sets/{name}"
@@ -72,7 +74,11 @@ ROUTES = (
     Route("GET", SERVER + "/os-server-password", passwords.show, "servers:password"),
     Route("DELETE", SERVER + "/os-server-password", passwords.clear, "servers:password_clear"),
     Route("GET", SERVER + "/topology", diagnostics.topology, "servers:topology", since="2.78"),
-    Route("GET", SERVER + "/os-volume_attachments", servers.volumes, "servers:show"),
+    Route("GET", VOLUMES, volumes.index, "servers:show"),
+    Route("POST", VOLUMES, volumes.attach, "servers:interfaces:change"),
+    Route("GET", VOLUMES + "/{volume_id}", volumes.show, "servers:show"),
+    Route("PUT", VOLUMES + "/{volume_id}", volumes.update, "servers:interfaces:change"),
+    Route("DELETE", VOLUMES + "/{volume_id}", volumes.detach, "servers:interfaces:change"),
     Route("GET", SERVER + "/os-instance-actions", trail.actions, "servers:actions"),
     Route("GET", SERVER + "/os-instance-actions/{request_id}", trail.action, "servers:actions"),
 

@@ -25,6 +25,7 @@ from pilvi.compute.store import ServerQuery
 from pilvi.compute.store_migrations import MigrationQuery
 from pilvi.compute.tables import servers
 from pilvi.compute.trail import Trail
+from pilvi.compute.volumes import ServerVolumes
 from pilvi.engine.engine import Engine
 from pilvi.node.messages import EVENTS, Event
 from pilvi.tenancy import Owned
@@ -42,6 +43,7 @@ class Compute(
     Actions,
     Consoles,
     ExternalEvents,
+    ServerVolumes,
     Diagnostics,
     GuestPasswords,
     Trail,
@@ -56,6 +58,7 @@ class Compute(
             engine.add_reconciler(reconciler)
         self.network.on_change(engine.wake)
         self.network.on_card_gone(self.card_gone)
+        self.volume.ask_compute = self.has_attachment
         self.bus.subscribe(EVENTS, self._guest_changed)
 
     def _guest_changed(self, message: bytes) -> None:

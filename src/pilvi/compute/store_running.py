@@ -22,6 +22,7 @@ _SPEC = sa.select(
     S.image_id,
     S.config_drive,
     S.image_properties,
+    S.volumes,
     S.generation,
     S.project_id,
     S.user_id,

@@ -101,7 +101,9 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
         body["OS-EXT-STS:task_state"] = row.task_state
         body["OS-EXT-STS:vm_state"] = row.vm_state
         body["OS-EXT-STS:power_state"] = row.power_state
-        body[volumes_key] = []
+        body[volumes_key] = [
+            {"id": each["volume_id"], "delete_on_termination": each["delete_on_termination"]} if since(2, 3)
+            else {"id": each["volume_id"]} for each in row.volumes or []]
         if names := dict.fromkeys(name for port in ports for name in port.security_groups):
             body["security_groups"] = [{"name": name} for name in names]
         if hosts is not None:

@@ -23,7 +23,7 @@ from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.drivers.volume.base import VolumeStore
 from pilvi.engine.clock import Clock
-from pilvi.node import cards, copies, moving, rest, transfers, volumes
+from pilvi.node import cards, copies, moving, plugging, rest, transfers, volumes
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -38,6 +38,7 @@ MODULES: tuple[ModuleType, ...] = (
     cards,
     copies,
     moving,
+    plugging,
     rest,
     transfers,
     volumes,
@@ -263,6 +264,7 @@ class Agent:
         disks = rest.with_rescue(self, spec, Disk("root", root.path, root.format, serial=spec.server_id[:20]))
         if (config := self.disks.info(config_disk(spec.server_id))) is not None:
             disks.append(Disk("config", config.path, config.format, "cdrom", readonly=True))
+        disks += plugging.disks_of(self, spec)
         nics = tuple(
             Nic(port.id, port.mac, device, port.mtu) for port, device in zip(spec.ports, devices, strict=True)
         )

@@ -23,6 +23,13 @@ class PortSpec(msgspec.Struct, frozen=True):
     mtu: int
 
 
+class VolumeSpec(msgspec.Struct, frozen=True):
+    """A volume as a disk of a guest."""
+
+    volume_id: str
+    readonly: bool = False
+
+
 class Rescue(msgspec.Struct, frozen=True):
     """The disk that a guest in trouble is booted from, beside its own."""
 
@@ -44,6 +51,7 @@ class GuestSpec(msgspec.Struct, frozen=True):
     config_drive: bytes | None = None  # an ISO 9660 image
     agent: bool = False  # it has a QEMU guest agent
     rescue: Rescue | None = None
+    volumes: tuple[VolumeSpec, ...] = ()
 
 
 class Away(msgspec.Struct, frozen=True):

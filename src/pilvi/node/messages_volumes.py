@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pilvi.drivers.volume.base import VolumeInfo
-from pilvi.node.messages import ImageSource
+from pilvi.node.messages import ImageSource, VolumeSpec
 
 
 class VolumeNew(msgspec.Struct, frozen=True):
@@ -59,22 +59,13 @@ class Inventory(msgspec.Struct, frozen=True):
     snapshots: tuple[Kept, ...]
 
 
-class VolumeSpec(msgspec.Struct, frozen=True):
-    """A volume as a disk of a guest."""
-
-    volume_id: str
-    serial: str
-    readonly: bool = False
-    boot_index: int | None = None
-    bus: str = "virtio"
-
-
 class VolumeOrder(msgspec.Struct, frozen=True):
     """An order about one volume of a guest."""
 
     server_id: str
     generation: int
     volume: VolumeSpec
+    force: bool = False  # taken away though the guest holds on to it
 
 
 class Redirect(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from pilvi.policy import Context
 from pilvi.volume import store
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.snapshots import Snapshots
-from pilvi.volume.tables import attachments, volumes
+from pilvi.volume.tables import attachments, snapshots, volumes
 
 
 class Attachments(Snapshots):
@@ -66,6 +66,18 @@ class Attachments(Snapshots):
     def complete(self, tx: Tx, attachment_id: str) -> None:
         row = store.update(tx, attachments, attachment_id, status="attached", attached_at=tx.now)
         self.settle(tx, row.volume_id)
+
+    def start_detaching(self, tx: Tx, attachment_id: str) -> None:
+        row = store.update(tx, attachments, attachment_id, status="detaching")
+        if row is not None:
+            self.settle(tx, row.volume_id)
+
+    def delete_if_free(self, tx: Tx, volume_id: str) -> None:
+        """Deletes a volume that nobody uses, for a server that it was to go with."""
+        row = store.get(tx, volumes, volume_id)
+        held = store.count(tx, snapshots, snapshots.c.volume_id == volume_id)
+        if row is not None and row.status == "available" and not held:
+            self.begin_delete(tx, None, row)
 
     def let_go(self, tx: Tx, attachment_id: str) -> str | None:
         """The attachment is no more; the id of its volume."""
@@ -124,9 +136,10 @@ class Attachments(Snapshots):
 
     def plugged(self, tx: Tx, attachment_id: str) -> bool:
         """Whether a server has it by this attachment: Compute says so (`Volumes.ask_compute`)."""
-        return self.ask_compute is not None and self.ask_compute(tx, attachment_id)
+        row = store.get(tx, attachments, attachment_id)
+        return self.ask_compute is not None and self.ask_compute(tx, row.server_id, row.id)
 
-    ask_compute: Any = None
+    ask_compute: Callable[[Tx, str, str], bool] | None = None  # does this server have it by this attachment?
 
     # -- the older actions
 

@@ -245,7 +245,7 @@ class Volumes(Types, Quotas):
                              f"error_extending or error_managing and must not be migrating, attached, belong to a group, "
                              f"have snapshots or be disassociated from snapshots after volume transfer; it is {row.status}.")
 
-    def begin_delete(self, tx: Tx, context: Context, row: sa.Row, held: Sequence[sa.Row] = (), *,
+    def begin_delete(self, tx: Tx, context: Context | None, row: sa.Row, held: Sequence[sa.Row] = (), *,
                      wins: bool = False) -> None:
         store.update(tx, volumes, row.id, status="deleting")
         for each in held:

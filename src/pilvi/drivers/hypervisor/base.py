@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from pilvi.drivers.hypervisor.attached import AttachedDisks
 from pilvi.drivers.hypervisor.words import (
     Capabilities,
     Disk,
@@ -29,7 +30,7 @@ __all__ = ["Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "Hypervisor
            "Transfer", "UnknownGuest", "Use"]
 
 
-class Hypervisor(Protocol):
+class Hypervisor(AttachedDisks, Protocol):
     """One host's guests."""
 
     def capabilities(self) -> Capabilities: ...

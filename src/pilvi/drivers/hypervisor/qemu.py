@@ -27,9 +27,11 @@ from pilvi.drivers.hypervisor import (
     qemu_memory,
     qemu_transfer,
     qemu_use,
+    qemu_volumes,
 )
 from pilvi.drivers.hypervisor.base import (
     Capabilities,
+    Disk,
     Guest,
     HypervisorError,
     Nic,
@@ -186,6 +188,22 @@ class QemuHypervisor:
     def detach_nic(self, guest_id: str, port_id: str) -> bool:
         with self._talking(guest_id) as monitor:
             return qemu_hotplug.unplug_nic(monitor, port_id)
+
+    def attach_disk(self, guest_id: str, disk: Disk) -> None:
+        with self._talking(guest_id) as monitor:
+            qemu_volumes.plug(monitor, disk)
+
+    def detach_disk(self, guest_id: str, name: str) -> bool:
+        with self._talking(guest_id) as monitor:
+            return qemu_volumes.unplug(monitor, name)
+
+    def redirect_disk(self, guest_id: str, name: str, path: str) -> None:
+        with self._talking(guest_id) as monitor:
+            qemu_volumes.redirect(monitor, name, path)
+
+    def resize_disk(self, guest_id: str, name: str, size_bytes: int) -> None:
+        with self._talking(guest_id) as monitor:
+            qemu_volumes.resize(monitor, name, size_bytes)
 
     def layout(self, cards: int) -> list[str]:
         return qemu_command.layout(cards)

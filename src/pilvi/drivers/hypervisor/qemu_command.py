@@ -19,6 +19,7 @@ from pilvi.supervise.namespace import inside
 PROGRAM = "qemu-system-x86_64"
 KVM = Path("/dev/kvm")
 SLOT = "rp"  # root ports are called rp0, rp1, ...
+VOLUME = "vol-"  # with what the names of disks begin that may come and go
 SPARE_SLOTS = 8  # for what is plugged in while the guest runs
 SMALL_MIB = 512  # guests up to this size need little room for translated code
 _CAPACITY_OF_CODE_MIB = {True: 32, False: 256}
@@ -161,11 +162,13 @@ def _disks(disks: Sequence[Disk], slots: _Slots) -> Iterator[str]:
     if "usb" in buses:
         yield from ("-device", f"qemu-xhci,id=usb,bus={slots.take('usb')}")
     for number, disk in enumerate(disks):
-        yield from ("-blockdev", json.dumps(_blocks(f"d{number}", disk)))
-        more = f"drive=d{number},id=disk-{number},bootindex={0 if disk.first else number + 1}"
+        node, device = (volume_node(disk.name), volume_device(disk.name)) if disk.name.startswith(VOLUME) else (
+            f"d{number}", f"disk-{number}")
+        yield from ("-blockdev", json.dumps(blocks(node, disk)))
+        more = f"drive={node},id={device},bootindex={0 if disk.first else number + 1}"
         if disk.serial:
             more += f",serial={_escaped(disk.serial)}"
-        place = _PLACES.get(disk.bus) or f"virtio-blk-pci,bus={slots.take(f'disk-{number}')}"
+        place = _PLACES.get(disk.bus) or f"virtio-blk-pci,bus={slots.take(device)}"
         yield from ("-device", f"{place},{more}")
 
 
@@ -181,7 +184,17 @@ def _agent(guest: Guest, files: Files, slots: _Slots) -> Iterator[str]:
         yield from ("-device", "virtserialport,bus=serial.0,chardev=agent,name=org.qemu.guest_agent.0")
 
 
-def _blocks(node: str, disk: Disk) -> dict:
+def volume_node(name: str, number: int = 0) -> str:
+    """What QEMU calls the content of a disk that may come and go; a node's name has at most 31 characters."""
+    return "v" + name.removeprefix(VOLUME).replace("-", "")[:26] + f"-{number}"
+
+
+def volume_device(name: str) -> str:
+    return f"disk-{name}"
+
+
+def blocks(node: str, disk: Disk) -> dict[str, Any]:
+    """The content of a disk as `-blockdev` and `blockdev-add` take it."""
     readonly = disk.readonly or disk.bus.endswith("cdrom")
     file = {"driver": "file", "filename": disk.path, "discard": "unmap", "read-only": readonly}
     return {"node-name": node, "driver": disk.format, "discard": "unmap", "read-only": readonly, "file": file}

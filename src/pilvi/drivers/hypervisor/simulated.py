@@ -15,6 +15,7 @@ import msgspec
 
 from pilvi.drivers.hypervisor.base import (
     Capabilities,
+    Disk,
     DiskUse,
     Guest,
     HypervisorError,
@@ -181,6 +182,34 @@ class SimulatedHypervisor(Faults):
             self._do("detach_nic", guest_id)
             self._change(guest_id, nics=tuple(each for each in guest.nics if each.port_id != port_id))
         return True
+
+    def attach_disk(self, guest_id: str, disk: Disk) -> None:
+        guest = self._alive(guest_id).guest
+        if all(each.name != disk.name for each in guest.disks):
+            self._do("attach_disk", guest_id)
+            self._change(guest_id, disks=(*guest.disks, disk))
+
+    def detach_disk(self, guest_id: str, name: str) -> bool:
+        guest = self._alive(guest_id).guest
+        if any(each.name == name for each in guest.disks):
+            self._do("detach_disk", guest_id)
+            self._change(guest_id, disks=tuple(each for each in guest.disks if each.name != name))
+        return True
+
+    def redirect_disk(self, guest_id: str, name: str, path: str) -> None:
+        guest = self._alive(guest_id).guest
+        self._has_disk(guest, name)
+        self._do("redirect_disk", guest_id)
+        self._change(guest_id, disks=tuple(
+            msgspec.structs.replace(each, path=path) if each.name == name else each for each in guest.disks))
+
+    def resize_disk(self, guest_id: str, name: str, size_bytes: int) -> None:
+        self._has_disk(self._alive(guest_id).guest, name)
+        self._do("resize_disk", guest_id)
+
+    def _has_disk(self, guest: Guest, name: str) -> None:
+        if all(each.name != name for each in guest.disks):
+            raise HypervisorError(f"guest {guest.id} has no disk {name}")
 
     def addresses(self, guest_id: str) -> dict[str, str]:
         nics = self._alive(guest_id).guest.nics

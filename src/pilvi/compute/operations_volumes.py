@@ -1,0 +1,67 @@
+"""Volumes that come and go while a server is there."""
+
+from __future__ import annotations
+
+from pilvi.compute.operations_base import ServerOperation
+from pilvi.db import Tx
+from pilvi.engine.operations import Progress, Step
+from pilvi.faults import Fault
+from pilvi.node.messages import VolumeSpec
+from pilvi.node.messages_volumes import VolumeOrder
+
+DETACH_SECONDS = 60  # how long a guest may take to let go of a volume
+
+
+class ServerVolumeOperation(ServerOperation):
+    """Its memory has the "attachment" and the "volume". A server's rows stay as they are."""
+
+    def attach(self, progress: Progress) -> None:
+        self.call(progress, "attach_volume", self._order(progress))
+
+    def detached(self, progress: Progress, *, force: bool = False) -> bool:
+        return self.call(progress, "detach_volume", self._order(progress, force), bool)
+
+    def _order(self, progress: Progress, force: bool = False) -> VolumeOrder:
+        memory = progress.memory
+        return VolumeOrder(progress.object_id, memory["generation"], VolumeSpec(memory["volume"], memory["readonly"]),
+                           force)
+
+
+class AttachVolume(ServerVolumeOperation):
+    kind, action = "server.attach_volume", "attach_volume"
+
+    def steps(self) -> tuple[Step, ...]:
+        return (Step("compute_attach_volume", self.attach, self.take_back),)
+
+    def take_back(self, progress: Progress) -> None:
+        self.detached(progress, force=True)
+
+    def finish(self, tx: Tx, progress: Progress) -> None:
+        self.compute.volume.complete(tx, progress.memory["attachment"])
+
+    def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
+        """The server is what it was; the trail has the reason."""
+        if not progress.cancelled:
+            self.compute.drop_volume(tx, progress.object_id, progress.memory["attachment"])
+
+
+class DetachVolume(ServerVolumeOperation):
+    kind, action = "server.detach_volume", "detach_volume"
+
+    def steps(self) -> tuple[Step, ...]:
+        return (Step("compute_detach_volume", self.detach, self.attach),)
+
+    def detach(self, progress: Progress) -> None:
+        if not progress.wait(lambda: self.detached(progress), DETACH_SECONDS, poll=0.25):
+            raise Fault(f"the guest did not let go of the volume within {DETACH_SECONDS} s: is it mounted, does its "
+                        "operating system run? Stop the server to take the volume out.")
+
+    def finish(self, tx: Tx, progress: Progress) -> None:
+        self.compute.drop_volume(tx, progress.object_id, progress.memory["attachment"])
+
+    def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
+        if not progress.cancelled:
+            self.compute.volume.complete(tx, progress.memory["attachment"])
+
+
+OPERATIONS = (AttachVolume, DetachVolume)

@@ -1,0 +1,101 @@
+"""The volumes of a server that is there: attached and detached; they are Volume's, and a server's row lists them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from pilvi.compute import store
+from pilvi.compute.interfaces import Interfaces
+from pilvi.db import Tx
+from pilvi.faults import BadRequest, NotFound
+from pilvi.policy import Context
+
+DEVICES = [f"/dev/vd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"]
+
+
+class ServerVolumes(Interfaces):
+    """An entry of a row's list: "id" (of the attachment), "volume_id", "device", "tag", "delete_on_termination"."""
+
+    def volumes_of(self, context: Context, server_id: str) -> list[dict[str, Any]]:
+        return self.server(context, server_id).volumes or []
+
+    def volume_of(self, context: Context, server_id: str, volume_id: str) -> dict[str, Any]:
+        return entry_of(self.server(context, server_id), volume_id)
+
+    def attach_volume(self, context: Context, server_id: str, volume_id: str, *, device: str | None, tag: str | None,
+                      delete_on_termination: bool) -> dict[str, Any]:
+        """The guest has it in a moment. Raises NotFound, BadRequest for a volume or a device that is not free,
+        Conflict where the server is busy."""
+        with self._ready(context, server_id, "attach_volume") as (tx, row):
+            tx.lock("server volumes", server_id)
+            held = row.volumes or []
+            entry = {"volume_id": volume_id, "device": self._device(held, device), "tag": tag,
+                     "delete_on_termination": delete_on_termination}
+            made = self.volume.reserve(tx, context, volume_id, server_id, mountpoint=entry["device"])
+            self.volume.connect(tx, made.id, {"host": row.host, "mountpoint": entry["device"]})
+            entry |= {"id": made.id, "readonly": made.mode == "ro"}
+            store.update_server(tx, server_id, volumes=[*held, entry])
+            self._begin_volume(tx, context, row, "server.attach_volume", entry)
+            return entry
+
+    def _device(self, held: list[dict[str, Any]], wanted: str | None) -> str:
+        taken = {each["device"] for each in held}
+        if wanted in taken:
+            raise BadRequest(f"The supplied device path ({wanted}) is in use.")
+        return wanted or next(each for each in DEVICES if each not in taken)
+
+    def detach_volume(self, context: Context, server_id: str, volume_id: str) -> None:
+        with self._ready(context, server_id, "detach_volume") as (tx, row):
+            self._begin_detach(tx, context, row, entry_of(row, volume_id))
+
+    def _begin_detach(self, tx: Tx, context: Context, row: sa.Row, entry: dict[str, Any]) -> None:
+        self.volume.start_detaching(tx, entry["id"])
+        self._begin_volume(tx, context, row, "server.detach_volume", entry)
+
+    def update_volume(self, context: Context, server_id: str, volume_id: str, delete_on_termination: bool) -> None:
+        with self.changing(context, server_id) as (tx, row):
+            tx.lock("server volumes", server_id)
+            entry = entry_of(row, volume_id)
+            changed = {**entry, "delete_on_termination": delete_on_termination}
+            store.update_server(tx, server_id, volumes=[changed if each is entry else each for each in row.volumes])
+
+    def has_attachment(self, tx: Tx, server_id: str, attachment_id: str) -> bool:
+        """What Volume asks before somebody else ends an attachment."""
+        row = store.server(tx, server_id)
+        return row is not None and any(each["id"] == attachment_id for each in row.volumes or [])
+
+    # -- within others' transactions
+
+    def drop_volume(self, tx: Tx, server_id: str, attachment_id: str) -> None:
+        """The server has it no more."""
+        tx.lock("server volumes", server_id)
+        row = store.server(tx, server_id)
+        if row is not None:
+            left = [each for each in row.volumes or [] if each["id"] != attachment_id]
+            store.update_server(tx, server_id, volumes=left)
+        self.volume.let_go(tx, attachment_id)
+
+    def release_volumes(self, tx: Tx, server_id: str) -> None:
+        """What a server that is gone had; those that were to go with it do."""
+        row = store.server(tx, server_id)
+        for entry in row.volumes or [] if row is not None else []:
+            volume_id = self.volume.let_go(tx, entry["id"])
+            if volume_id is not None and entry["delete_on_termination"]:
+                self.volume.delete_if_free(tx, volume_id)
+        if row is not None and row.volumes:
+            store.update_server(tx, server_id, volumes=[])
+
+    def _begin_volume(self, tx: Tx, context: Context, row: sa.Row, kind: str, entry: dict[str, Any]) -> None:
+        self.engine.begin(tx, kind, row.id, context=context, memory={
+            "generation": row.generation, "host": row.host, "attachment": entry["id"], "volume": entry["volume_id"],
+            "readonly": entry.get("readonly", False)})
+
+
+def entry_of(row: sa.Row, volume_id: str) -> dict[str, Any]:
+    """Raises NotFound."""
+    for entry in row.volumes or []:
+        if entry["volume_id"] == volume_id:
+            return entry
+    raise NotFound(f"Instance {row.id} is not attached to volume {volume_id}.")

@@ -1,0 +1,29 @@
+"""The verbs of hypervisors for disks that come and go while a guest runs; a part of the interface in `base`."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pilvi.drivers.hypervisor.words import Disk
+
+
+class AttachedDisks(Protocol):
+    def attach_disk(self, guest_id: str, disk: Disk) -> None:
+        """Plugs a disk into a running guest; one of this name that is there stays as it is.
+
+        Raises UnknownGuest, HypervisorError: when it is off, when it has no room; nothing is left of it then."""
+
+    def detach_disk(self, guest_id: str, name: str) -> bool:
+        """Asks a running guest to let go of a disk; True once it has, or where there is none.
+
+        To be asked again until then. Raises UnknownGuest, HypervisorError when it is off."""
+
+    def redirect_disk(self, guest_id: str, name: str, path: str) -> None:
+        """From now on it writes to this qcow2 file, which is based on what it wrote to: that never changes again.
+
+        Done already is fine. Raises UnknownGuest, HypervisorError when it is off or has no such disk."""
+
+    def resize_disk(self, guest_id: str, name: str, size_bytes: int) -> None:
+        """The disk, which is no larger, is this large and the guest sees it.
+
+        Raises UnknownGuest, HypervisorError when it is off or has no such disk."""
