@@ -138,3 +138,4 @@ def test_snapshots_and_growth_while_it_is_in_use(cloud, member, server):
     assert call(member, "POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": 2}}).status == 202
     cloud.settle()
     assert (show(member, f"/volumes/{volume}")["size"], status(member, volume)) == (2, "in-use")
+    assert cloud.cloud.site.volumes.info(volume).size_bytes == 2 << 30

@@ -65,6 +65,7 @@ def resize(agent: Agent, order: Resized) -> None:
     with agent.locks.hold(order.server_id):
         if agent.hypervisor.state(order.server_id) in ALIVE:
             agent.hypervisor.resize_disk(order.server_id, disk_name(order.volume_id), order.size_bytes)
+        agent.volumes.extend(order.volume_id, order.size_bytes)  # which a guest that runs has done by now
 
 
 def _others(spec: GuestSpec, order: VolumeOrder) -> tuple[VolumeSpec, ...]:
