@@ -54,7 +54,7 @@ def test_data_outlives_the_server_that_wrote_it(cloud):
     volume_is(cloud, "data", "in-use")
     write(cloud, one, "first")
     # While the guest runs: a snapshot is what was there at its moment, and the disk grows.
-    cloud.openstack("volume", "snapshot", "create", "--force", "--volume", "data", "before")
+    cloud.openstack("--os-volume-api-version", "3.66", "volume", "snapshot", "create", "--volume", "data", "before")
     eventually(lambda: cloud.json("volume", "snapshot", "show", "before")["status"] == "available", 60, "the snapshot")
     write(cloud, one, "second")
     assert text(cloud, one) == "second"
