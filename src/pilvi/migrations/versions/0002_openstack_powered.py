@@ -657,6 +657,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('personality', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('server_group_id', sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column('scheduler_hints', sa.JSON(), nullable=True))
+        batch_op.add_column(sa.Column('volumes', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('image_properties', sa.JSON(), nullable=True))
         batch_op.create_index('ix_servers_group', ['server_group_id', 'deleted_at'], unique=False)
 
@@ -666,6 +667,7 @@ def downgrade() -> None:
     with op.batch_alter_table('servers', schema=None) as batch_op:
         batch_op.drop_index('ix_servers_group')
         batch_op.drop_column('image_properties')
+        batch_op.drop_column('volumes')
         batch_op.drop_column('scheduler_hints')
         batch_op.drop_column('server_group_id')
         batch_op.drop_column('personality')
