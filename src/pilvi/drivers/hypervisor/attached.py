@@ -1,13 +1,22 @@
-"""The verbs of hypervisors for disks that come and go while a guest runs; a part of the interface in `base`."""
+"""The verbs of hypervisors for cards and disks that come and go while a guest runs; a part of the interface in `base`."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from pilvi.drivers.hypervisor.words import Disk
+from pilvi.drivers.hypervisor.words import Disk, Nic
 
 
-class AttachedDisks(Protocol):
+class Attached(Protocol):
+    def attach_nic(self, guest_id: str, nic: Nic) -> None:
+        """Plugs a network card into a running guest; one with this port that is there stays as it is.
+
+        Raises UnknownGuest, HypervisorError: when it is off, when it has no room; nothing is left of it then."""
+
+    def detach_nic(self, guest_id: str, port_id: str) -> bool:
+        """Asks a running guest to let go of a network card; True once it has, or where there is none. To be asked
+        again until then: its operating system lets go. Raises UnknownGuest, HypervisorError when it is off."""
+
     def attach_disk(self, guest_id: str, disk: Disk) -> None:
         """Plugs a disk into a running guest; one of this name that is there stays as it is.
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from pilvi.drivers.hypervisor.attached import AttachedDisks
+from pilvi.drivers.hypervisor.attached import Attached
 from pilvi.drivers.hypervisor.words import (
     Capabilities,
     Disk,
@@ -30,7 +30,7 @@ __all__ = ["Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "Hypervisor
            "Transfer", "UnknownGuest", "Use"]
 
 
-class Hypervisor(AttachedDisks, Protocol):
+class Hypervisor(Attached, Protocol):
     """One host's guests."""
 
     def capabilities(self) -> Capabilities: ...
@@ -100,15 +100,6 @@ class Hypervisor(AttachedDisks, Protocol):
 
     def vnc_socket(self, guest_id: str) -> Path:
         """Where its screen speaks RFB, without authentication. Raises UnknownGuest, HypervisorError when off."""
-
-    def attach_nic(self, guest_id: str, nic: Nic) -> None:
-        """Plugs a network card into a running guest; one with this port that is there stays as it is.
-
-        Raises UnknownGuest, HypervisorError: when it is off, when it has no room; nothing is left of it then."""
-
-    def detach_nic(self, guest_id: str, port_id: str) -> bool:
-        """Asks a running guest to let go of a network card; True once it has, or where there is none. To be asked
-        again until then: its operating system lets go. Raises UnknownGuest, HypervisorError when it is off."""
 
     def addresses(self, guest_id: str) -> dict[str, str]:
         """Port -> where the running guest finds its card: a PCI address, "0000:03:00.0".
