@@ -50,7 +50,9 @@ class Resting(Creation, Orders):
         locked or in no state for it."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, RESCUE)
-            image = self._image(tx, context, image_id or row.image_id)
+            if not (chosen := image_id or row.image_id):
+                raise BadRequest("The server was made from no image: name one to rescue it with.")
+            image = self._image(tx, context, chosen)
             bus = rescue_bus(image.properties)
             old = {"admin_password": row.admin_password, "rescue": row.rescue}
             store.update_server(tx, row.id, admin_password=password,
