@@ -10,6 +10,7 @@ _NAMES = {
     "availability_zone": "Availability Zone",
     "binding": "Port Binding",
     "ext-gw-mode": "Neutron L3 Configurable external gateway mode",
+    "default-subnetpools": "Default Subnetpools",
     "external-net": "Neutron external network",
     "extraroute": "Neutron Extra Route",
     "extraroute-atomic": "Atomically add/remove extra routes",
@@ -32,8 +33,9 @@ _NAMES = {
     "standard-attr-description": "standard-attr-description",
     "standard-attr-revisions": "Resource revision numbers",
     "standard-attr-tag": "Tag support for resources with standard attribute: "
-    "network, subnet, port, router, floatingip, security_group, security_group_rule",
+    "network, subnet, subnetpool, port, router, floatingip, security_group, security_group_rule",
     "standard-attr-timestamp": "Resource timestamps",
+    "subnet_allocation": "Subnet Allocation",
 }
 
 EXTENSIONS: dict[str, dict[str, Any]] = {

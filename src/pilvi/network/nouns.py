@@ -56,6 +56,19 @@ SUBNET = _noun(
     "enable_dhcp",
     "ipv6_ra_mode",
     "ipv6_address_mode",
+    "subnetpool_id",
+)
+SUBNET_POOL = _noun(
+    "subnetpool",
+    "SubnetPool",
+    tables.subnetpools,
+    "ip_version",
+    "min_prefixlen",
+    "max_prefixlen",
+    "default_prefixlen",
+    "default_quota",
+    "shared",
+    "is_default",
 )
 PORT = _noun(
     "port",
@@ -98,5 +111,5 @@ RULE = _noun(
     "remote_ip_prefix",
 )
 
-NOUNS = (NETWORK, SUBNET, PORT, ROUTER, FLOATING_IP, SECURITY_GROUP, RULE)
+NOUNS = (NETWORK, SUBNET, SUBNET_POOL, PORT, ROUTER, FLOATING_IP, SECURITY_GROUP, RULE)
 BY_PATH = {noun.path: noun for noun in NOUNS}

@@ -44,6 +44,7 @@ ROUTES = (
     Route("GET", V2 + "/agents/{agent_id}", handlers.show_agent, "get_agent"),
     *_object(nouns.NETWORK, "networks", "network", wire.NetworkNew, wire.NetworkChange),
     *_object(nouns.SUBNET, "subnets", "subnet", wire.SubnetNew, wire.SubnetChange),
+    *_object(nouns.SUBNET_POOL, "subnetpools", "subnetpool", wire.SubnetPoolNew, wire.SubnetPoolChange),
     *_object(nouns.PORT, "ports", "port", wire.PortNew, wire.PortChange),
     *_object(nouns.ROUTER, "routers", "router", wire.RouterNew, wire.RouterChange),
     *_object(nouns.FLOATING_IP, "floating_ips", "floating_ip", wire.FloatingIpNew, wire.FloatingIpChange),

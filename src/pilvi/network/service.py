@@ -8,7 +8,7 @@ from typing import Any
 from pilvi.engine.engine import Engine
 from pilvi.network.cards import CardVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SECURITY_GROUP
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SECURITY_GROUP, SUBNET_POOL
 from pilvi.network.proxied import ProxiedVerbs
 from pilvi.network.quotas import QuotaVerbs, TagVerbs
 from pilvi.network.reconcilers import NetworkReconciler
@@ -38,7 +38,7 @@ class Networks(CardVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs)
 
     def kept_for_projects(self) -> list[Owned]:
         """But for the default security group that every project gets, and what goes with servers and routers."""
-        plain = [Owned(noun.plural, noun.table.c.project_id) for noun in (NETWORK, ROUTER, FLOATING_IP)]
+        plain = [Owned(noun.plural, noun.table.c.project_id) for noun in (NETWORK, SUBNET_POOL, ROUTER, FLOATING_IP)]
         ports, groups = PORT.table.c, SECURITY_GROUP.table.c
         return [
             *plain,

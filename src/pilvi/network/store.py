@@ -20,6 +20,7 @@ from pilvi.network.tables import (
     routers,
     rules,
     security_groups,
+    subnetpools,
     subnets,
     tags,
 )
@@ -65,6 +66,8 @@ def visible(noun: Noun, context: Context) -> sa.ColumnElement[bool]:
     if table is subnets:
         seen = sa.select(networks.c.id).where(sa.or_(networks.c.project_id == project, networks.c.shared))
         return sa.or_(own, subnets.c.network_id.in_(seen))
+    if table is subnetpools:
+        return sa.or_(own, subnetpools.c.shared)
     if table is ports:
         return sa.or_(own, ports.c.network_id.in_(sa.select(networks.c.id).where(networks.c.project_id == project)))
     if table is rules:

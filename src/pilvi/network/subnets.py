@@ -8,14 +8,14 @@ from typing import Any
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, NotFound
 from pilvi.network import addresses, store, store_addresses, wire
-from pilvi.network.networks import NetworkVerbs
 from pilvi.network.nouns import NETWORK, PORT, SUBNET
+from pilvi.network.subnetpools import SubnetPoolVerbs
 from pilvi.policy import Context
 
 
-class SubnetVerbs(NetworkVerbs):
+class SubnetVerbs(SubnetPoolVerbs):
     def create_subnets(self, context: Context, wanted: Sequence[wire.SubnetNew]) -> list[dict[str, Any]]:
-        """Raises BadRequest for what does not fit together, NotFound (network), Conflict (pools, quota)."""
+        """Raises BadRequest for what does not fit together, NotFound (network, subnet pool), Conflict (pools, quota)."""
         return self._each(context, SUBNET, wanted, self._create_subnet)
 
     def _create_subnet(self, tx: Tx, context: Context, wanted: wire.SubnetNew) -> str:
@@ -24,7 +24,9 @@ class SubnetVerbs(NetworkVerbs):
         self._take_quota(tx, SUBNET, project)
         store.lock_network(tx, wanted.network_id)
         network = self._own(tx, NETWORK, context, wanted.network_id)
-        return self._insert_subnet(tx, network, {**values, "project_id": project})
+        values["project_id"] = project
+        self._take_cidr(tx, context, values)
+        return self._insert_subnet(tx, network, values)
 
     def _insert_subnet(self, tx: Tx, network: Any, values: dict[str, Any]) -> str:
         prefix = self._prefix(tx, network.id, values)

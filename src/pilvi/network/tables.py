@@ -35,6 +35,20 @@ networks = sa.Table(
     sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
 )
 
+subnetpools = sa.Table(
+    "subnetpools",
+    metadata,
+    *_standard(),
+    sa.Column("ip_version", sa.Integer, nullable=False),
+    sa.Column("prefixes", sa.JSON, nullable=False),  # CIDRs, in order
+    sa.Column("min_prefixlen", sa.Integer, nullable=False),
+    sa.Column("max_prefixlen", sa.Integer, nullable=False),
+    sa.Column("default_prefixlen", sa.Integer, nullable=False),
+    sa.Column("default_quota", sa.Integer),  # of each project; IPv4 addresses, or IPv6 prefixes of /64
+    sa.Column("shared", sa.Boolean, nullable=False, default=False),
+    sa.Column("is_default", sa.Boolean, nullable=False, default=False),
+)
+
 subnets = sa.Table(
     "subnets",
     metadata,
@@ -49,6 +63,7 @@ subnets = sa.Table(
     sa.Column("allocation_pools", sa.JSON, nullable=False),  # [{"start", "end"}], in order
     sa.Column("ipv6_ra_mode", sa.String(32)),
     sa.Column("ipv6_address_mode", sa.String(32)),
+    sa.Column("subnetpool_id", sa.ForeignKey("subnetpools.id"), index=True),  # that its CIDR was taken from
     sa.Column("cursor", sa.String(32), nullable=False, default=""),  # the address given out last, as `addresses.number`
 )
 

@@ -21,6 +21,7 @@ from pilvi.network.nouns import (
     RULE,
     SECURITY_GROUP,
     SUBNET,
+    SUBNET_POOL,
     Noun,
 )
 from pilvi.policy import Context
@@ -100,9 +101,28 @@ def _subnets(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[st
             "dns_nameservers": row.dns_nameservers,
             "host_routes": row.host_routes,
             "allocation_pools": row.allocation_pools,
-            "subnetpool_id": None,
+            "subnetpool_id": row.subnetpool_id,
             "ipv6_ra_mode": row.ipv6_ra_mode,
             "ipv6_address_mode": row.ipv6_address_mode,
+        }
+        for row in rows
+    ]
+
+
+def _subnet_pools(
+    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            **_standard(row, labels),
+            "ip_version": row.ip_version,
+            "prefixes": row.prefixes,
+            "min_prefixlen": row.min_prefixlen,
+            "max_prefixlen": row.max_prefixlen,
+            "default_prefixlen": row.default_prefixlen,
+            "default_quota": row.default_quota,
+            "shared": row.shared,
+            "is_default": row.is_default,
         }
         for row in rows
     ]
@@ -238,6 +258,7 @@ def _rules(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str,
 _VIEWS = {
     NETWORK.name: _networks,
     SUBNET.name: _subnets,
+    SUBNET_POOL.name: _subnet_pools,
     PORT.name: _ports,
     ROUTER.name: _routers,
     FLOATING_IP.name: _floating_ips,

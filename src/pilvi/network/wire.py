@@ -18,6 +18,7 @@ Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-f
 Mac = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\Z")]
 DnsName = Annotated[str, Meta(max_length=63, pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)?\Z")]
 Ip = Annotated[str, Meta(max_length=64)]
+PrefixLength = Annotated[int, Meta(ge=0, le=128)]
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
 Tag = Annotated[str, Meta(min_length=1, max_length=255)]
 Mode = Annotated[str, Meta(pattern=r"^(slaac|dhcpv6-stateful|dhcpv6-stateless)\Z")]
@@ -46,6 +47,7 @@ READ_ONLY = frozenset(
         "floating_network_id",
         "floating_ip_address",
         "subnet_id",
+        "subnetpool_id",
     }
 )
 
@@ -100,13 +102,36 @@ class SubnetNew(_Subnet, kw_only=True):
     tenant_id: Text | UnsetType = UNSET
     network_id: Uuid
     ip_version: Annotated[int, Meta(ge=4, le=6)]
-    cidr: Ip
+    cidr: Ip | UnsetType | None = UNSET
+    subnetpool_id: Uuid | UnsetType | None = UNSET
+    use_default_subnetpool: bool | UnsetType = UNSET
+    prefixlen: PrefixLength | UnsetType | None = UNSET
     ipv6_ra_mode: Mode | UnsetType | None = UNSET
     ipv6_address_mode: Mode | UnsetType | None = UNSET
 
 
 class SubnetChange(_Subnet, kw_only=True):
     pass
+
+
+class _SubnetPool(_Named, kw_only=True):
+    min_prefixlen: PrefixLength | UnsetType = UNSET
+    max_prefixlen: PrefixLength | UnsetType = UNSET
+    default_prefixlen: PrefixLength | UnsetType = UNSET
+    default_quota: Annotated[int, Meta(ge=0, le=2**31 - 1)] | UnsetType | None = UNSET
+    is_default: bool | UnsetType = UNSET
+
+
+class SubnetPoolNew(_SubnetPool, kw_only=True):
+    project_id: Text | UnsetType = UNSET
+    tenant_id: Text | UnsetType = UNSET
+    name: Annotated[str, Meta(min_length=1, max_length=255)]
+    prefixes: Annotated[list[Ip], Meta(max_length=200)]
+    shared: bool | UnsetType = UNSET
+
+
+class SubnetPoolChange(_SubnetPool, kw_only=True):
+    prefixes: Annotated[list[Ip], Meta(max_length=200)] | UnsetType = UNSET
 
 
 class FixedIp(Struct, forbid_unknown_fields=True):
