@@ -169,6 +169,27 @@ def upgrade() -> None:
     with op.batch_alter_table('server_groups', schema=None) as batch_op:
         batch_op.create_index('ix_server_groups_project', ['project_id'], unique=False)
 
+    op.create_table('subnetpools',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('ip_version', sa.Integer(), nullable=False),
+    sa.Column('prefixes', sa.JSON(), nullable=False),
+    sa.Column('min_prefixlen', sa.Integer(), nullable=False),
+    sa.Column('max_prefixlen', sa.Integer(), nullable=False),
+    sa.Column('default_prefixlen', sa.Integer(), nullable=False),
+    sa.Column('default_quota', sa.Integer(), nullable=True),
+    sa.Column('shared', sa.Boolean(), nullable=False),
+    sa.Column('is_default', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_subnetpools'))
+    )
+    with op.batch_alter_table('subnetpools', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_subnetpools_project_id'), ['project_id'], unique=False)
+
     op.create_table('user_quotas',
     sa.Column('project_id', sa.String(length=64), nullable=False),
     sa.Column('user_id', sa.String(length=64), nullable=False),
@@ -661,9 +682,19 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('image_properties', sa.JSON(), nullable=True))
         batch_op.create_index('ix_servers_group', ['server_group_id', 'deleted_at'], unique=False)
 
+    with op.batch_alter_table('subnets', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('subnetpool_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_subnets_subnetpool_id'), ['subnetpool_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_subnets_subnetpool_id'), 'subnetpools', ['subnetpool_id'], ['id'])
+
 
 
 def downgrade() -> None:
+    with op.batch_alter_table('subnets', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_subnets_subnetpool_id'), type_='foreignkey')
+        batch_op.drop_index(batch_op.f('ix_subnets_subnetpool_id'))
+        batch_op.drop_column('subnetpool_id')
+
     with op.batch_alter_table('servers', schema=None) as batch_op:
         batch_op.drop_index('ix_servers_group')
         batch_op.drop_column('image_properties')
@@ -786,6 +817,10 @@ def downgrade() -> None:
 
     op.drop_table('volume_backups')
     op.drop_table('user_quotas')
+    with op.batch_alter_table('subnetpools', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_subnetpools_project_id'))
+
+    op.drop_table('subnetpools')
     with op.batch_alter_table('server_groups', schema=None) as batch_op:
         batch_op.drop_index('ix_server_groups_project')
 
