@@ -139,3 +139,12 @@ def test_snapshots_and_growth_while_it_is_in_use(cloud, member, server):
     cloud.settle()
     assert (show(member, f"/volumes/{volume}")["size"], status(member, volume)) == (2, "in-use")
     assert cloud.cloud.site.volumes.info(volume).size_bytes == 2 << 30
+
+
+def test_a_guest_that_cannot_write_elsewhere_has_no_snapshot(cloud, member, server, hypervisor):
+    volume = make(cloud, member, size=1)
+    attach(cloud, member, server, volume)
+    hypervisor.fail("redirect_disk", "no", None)
+    snapshot = make(cloud, member, "/snapshots", "snapshot", volume_id=volume)
+    assert show(member, f"/snapshots/{snapshot}")["status"] == "error"
+    assert (status(member, volume), cloud.cloud.site.volumes.snapshot(snapshot)) == ("in-use", None)

@@ -66,6 +66,11 @@ class ServerVolumes(Interfaces):
         row = store.server(tx, server_id)
         return row is not None and any(each["id"] == attachment_id for each in row.volumes or [])
 
+    def host_of(self, tx: Tx, server_id: str) -> str | None:
+        """What Volume asks before it tells the guests that have a volume open."""
+        row = store.server(tx, server_id)
+        return row and row.host
+
     # -- within others' transactions
 
     def drop_volume(self, tx: Tx, server_id: str, attachment_id: str) -> None:

@@ -71,7 +71,7 @@ class Backups(Transfers):
             self.engine.begin(tx, "backup.create", volume_id, context=context, memory={
                 "host": volume.host, "volume": volume_id, "snapshot": snapshot_id or f"backup-{row.id}",
                 "status": None if snapshot is not None else volume.status, "backup": row.id, "file": row.file,
-                "parent_file": parent and parent.file, "users": self.users(tx, volume_id)})
+                "parent_file": parent and parent.file})
             return row
 
     def _parent(self, tx: Tx, volume_id: str) -> sa.Row:

@@ -51,12 +51,17 @@ class VolumeOperation(Operation):
         """The volume is in its old status again."""
         store.update(tx, volumes, progress.memory["volume"], status=progress.memory["status"], **values)
 
+    def users(self, progress: Progress, volume_id: str) -> list[tuple[str, str]]:
+        """Host and server of everybody who has the volume open now."""
+        with self.service.db.read() as tx:
+            return self.service.users(tx, volume_id)
+
     # -- a snapshot: made of a volume that may be in use
 
     def freeze(self, progress: Progress) -> None:
         order = self.snapshot_order(progress)
         target = self.call(progress, "volume_begin_snapshot", order, VolumeInfo)
-        for host, server in progress.memory.get("users", ()):
+        for host, server in self.users(progress, order.volume_id):
             self.call(progress, "redirect_volume", Redirect(server, order.volume_id, target), host=host)
         self.call(progress, "volume_end_snapshot", order)
 
@@ -117,11 +122,6 @@ class Clone(Create):
 
     def snapshot_order(self, progress: Progress) -> SnapshotOrder:
         return SnapshotOrder(progress.memory["source"], "of-" + progress.memory["volume"])
-
-    def freeze(self, progress: Progress) -> None:
-        with self.service.db.read() as tx:
-            progress.memory["users"] = self.service.users(tx, progress.memory["source"])
-        super().freeze(progress)
 
     def make_copy(self, progress: Progress) -> None:
         memory = progress.memory
@@ -185,9 +185,10 @@ class Extend(VolumeOperation):
 
     def extend(self, progress: Progress) -> None:
         memory = progress.memory
-        if not memory["users"]:
+        users = self.users(progress, memory["volume"])
+        if not users:
             self.call(progress, "volume_extend", VolumeSize(memory["volume"], memory["gib"] * GIB))
-        for host, server in memory["users"]:
+        for host, server in users:
             self.call(progress, "resize_volume", Resized(server, memory["volume"], memory["gib"] * GIB), host=host)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
@@ -195,7 +196,7 @@ class Extend(VolumeOperation):
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         memory = progress.memory
-        store.update(tx, volumes, memory["volume"], status=memory["status"] if memory["users"] else "error_extending")
+        store.update(tx, volumes, memory["volume"], status="in-use" if memory["status"] == "in-use" else "error_extending")
         self.tell(tx, progress, ("VOLUME", memory["volume"]), "VOLUME_VOLUME_004_001", f"extend volume: {reason}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,13 +45,16 @@ class Snapshots(Volumes):
             tx, context, volume_id=volume.id, type_id=volume.type_id, size=volume.size, status="creating",
             progress="0%", **values) | {"project_id": volume.project_id})
         self.engine.begin(tx, "snapshot.create", volume.id, context=context, memory={
-            "host": volume.host, "volume": volume.id, "snapshot": row.id, "users": self.users(tx, volume.id)})
+            "host": volume.host, "volume": volume.id, "snapshot": row.id})
         return row
 
-    def users(self, tx: Tx, volume_id: str) -> list[list[str]]:
-        """Host and server of everybody who has it open."""
-        return [[each.host_name, each.server_id] for each in store.attachments_of(tx, [volume_id]).get(volume_id, [])
-                if each.status in ("attached", "detaching") and each.host_name and each.server_id]
+    def users(self, tx: Tx, volume_id: str) -> list[tuple[str, str]]:
+        """Host and server of everybody who may have it open; a server's host is where Compute has it now."""
+        held = [each for each in store.attachments_of(tx, [volume_id]).get(volume_id, []) if each.server_id]
+        hosts = [(self.ask_host(tx, each.server_id) if self.ask_host else None, each.server_id) for each in held]
+        return [(host, server_id) for host, server_id in hosts if host is not None]
+
+    ask_host: Callable[[Tx, str], str | None] | None = None  # the host of a server, None where it runs nowhere
 
     def update_snapshot(self, context: Context, snapshot_id: str, **values: Any) -> sa.Row:
         with self.db.transaction() as tx:

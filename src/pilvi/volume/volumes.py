@@ -280,10 +280,8 @@ class Volumes(Types, Quotas):
             self.check_volume_size(tx, row.project_id, size)
             self.grow(tx, row.project_id, store.get(tx, types, row.type_id).name, gigabytes=size - row.size)
             self.busy(tx, row, READY if attached else ("available",), "extending")
-            users = store.attachments_of(tx, [volume_id]).get(volume_id, [])
             self.engine.begin(tx, "volume.extend", volume_id, context=context, memory={
-                "host": row.host, "volume": volume_id, "status": row.status, "gib": size,
-                "users": [[each.host_name, each.server_id] for each in users]})
+                "host": row.host, "volume": volume_id, "status": row.status, "gib": size})
 
     def set_bootable(self, context: Context, volume_id: str, bootable: bool) -> None:
         self.update_volume(context, volume_id, bootable=bootable)
