@@ -615,3 +615,6 @@ def test_an_external_network_goes_with_the_floating_ips_that_lead_nowhere(client
 def test_only_an_administrator_finds_agents(client):
     assert client.get("/agents", READER)["agents"] == []
     assert client("GET", f"/agents/{UNKNOWN}").status_code == 403
+    for method in ("GET", "PUT", "DELETE"):
+        body = {"agent": {"admin_state_up": False}} if method == "PUT" else None
+        assert client.refused(method, f"/agents/{UNKNOWN}", body, ADMIN) == (404, "AgentNotFound")

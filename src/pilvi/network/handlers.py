@@ -54,7 +54,7 @@ def list_agents(_request: Request) -> Response:
     return Response(200, {"agents": []})
 
 
-def show_agent(request: Request) -> Response:
+def no_agent(request: Request) -> Response:
     raise NotFound(f"Agent {request.params['agent_id']} could not be found.", kind="AgentNotFound")
 
 

@@ -41,7 +41,7 @@ ROUTES = (
     Route("GET", V2 + "/extensions/{alias}", handlers.show_extension, "get_extension"),
     Route("GET", V2 + "/availability_zones", handlers.list_zones, "get_availability_zone"),
     Route("GET", V2 + "/agents", handlers.list_agents, "list_agents"),
-    Route("GET", V2 + "/agents/{agent_id}", handlers.show_agent, "get_agent"),
+    *(Route(method, V2 + "/agents/{agent_id}", handlers.no_agent, "get_agent") for method in ("GET", "PUT", "DELETE")),
     *_object(nouns.NETWORK, "networks", "network", wire.NetworkNew, wire.NetworkChange),
     *_object(nouns.SUBNET, "subnets", "subnet", wire.SubnetNew, wire.SubnetChange),
     *_object(nouns.SUBNET_POOL, "subnetpools", "subnetpool", wire.SubnetPoolNew, wire.SubnetPoolChange),
