@@ -67,6 +67,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def bench(shared):
     yield shared
+    shared.cloud.settle()  # what is being deleted may be gone before it could be deleted again
     for server in shared.admin.get(f"{V21}/servers?all_tenants=1")["servers"]:
         shared.admin.ok("DELETE", f"{V21}/servers/{server['id']}")
     shared.cloud.settle()

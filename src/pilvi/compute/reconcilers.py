@@ -92,7 +92,8 @@ class Guests(PerHost):
     """Compares what hosts run with what rows say, and mends whichever is wrong.
 
     What an operation is at work on is left to it. Guests of servers that are gone are removed; those that
-    this database has never heard of are left alone: it may be the database that is the wrong one."""
+    this database has never heard of are left alone: it may be the database that is the wrong one. A host that
+    an administrator forced down is not asked before it is back: its servers may be about to leave it."""
 
     name = "guests"
     period = 10.0
@@ -103,6 +104,8 @@ class Guests(PerHost):
         with (
             compute.db.read() as tx
         ):  # before looking: what rows say later, an operation may have made true later
+            if (host := store.host(tx, node)) and host.forced_down:
+                return 0, 0
             rows = {row.id: row for row in store_running.on_host(tx, node)}
             busy = engine_store.unfinished_objects(tx)
         observed = {
