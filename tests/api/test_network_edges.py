@@ -618,3 +618,42 @@ def test_only_an_administrator_finds_agents(client):
     for method in ("GET", "PUT", "DELETE"):
         body = {"agent": {"admin_state_up": False}} if method == "PUT" else None
         assert client.refused(method, f"/agents/{UNKNOWN}", body, ADMIN) == (404, "AgentNotFound")
+
+
+# -- DHCP options of ports
+
+
+def test_dhcp_options_of_a_port_are_kept_changed_and_taken_away(client, cloud):
+    network, _ = client.lan()
+    boot = {"opt_name": "bootfile-name", "opt_value": "pxelinux.0"}
+    port = client.make("port", network_id=network["id"], extra_dhcp_opts=[boot])
+    assert port["extra_dhcp_opts"] == [{**boot, "ip_version": 4}]
+    more = client.put("port", port, extra_dhcp_opts=[{"opt_name": "mtu", "opt_value": "1300"}])["extra_dhcp_opts"]
+    assert [one["opt_name"] for one in more] == ["bootfile-name", "mtu"]
+    left = client.put("port", port, extra_dhcp_opts=[{"opt_name": "bootfile-name", "opt_value": None}])
+    assert [one["opt_name"] for one in left["extra_dhcp_opts"]] == ["mtu"]
+    assert client.put("port", port, name="other")["extra_dhcp_opts"] == left["extra_dhcp_opts"]
+
+
+@pytest.mark.parametrize("option", [
+    {"opt_name": "nonsense", "opt_value": "1"}, {"opt_name": "mtu", "opt_value": "70000"},
+    {"opt_name": "mtu", "opt_value": "x"}, {"opt_name": "server-ip-address", "opt_value": "2001:db8::1"},
+    {"opt_name": "tftp-server", "opt_value": 'a"; drop'}, {"opt_name": "tftp-server", "opt_value": ""},
+    {"opt_name": "domain-search", "opt_value": 'a"; drop', "ip_version": 6}, {"opt_name": "mtu", "opt_value": "1); drop"},
+    {"opt_name": "dns-server", "opt_value": "192.0.2.1", "ip_version": 6}, {"opt_name": "domain-search", "opt_value": "a"},
+    {"opt_name": "dns-server", "opt_value": "192.0.2.1,x"}, {"opt_name": "mtu", "opt_value": "1300", "ip_version": 5},
+])
+def test_dhcp_options_that_cannot_be_sent(client, option):
+    network, _ = client.lan()
+    body = {"port": {"network_id": network["id"], "extra_dhcp_opts": [option]}}
+    assert client.refused("POST", "/ports", body) == (400, "HTTPBadRequest")
+    port = client.make("port", network_id=network["id"])
+    assert client.put("port", port, status=400, extra_dhcp_opts=[option]) == "HTTPBadRequest"
+
+
+def test_dhcp_options_fit_the_addresses_that_a_port_gets(client):
+    network, _ = client.lan("fd00::/64")
+    server = {"opt_name": "server-ip-address", "opt_value": "2001:db8::1"}
+    port = client.make("port", network_id=network["id"], extra_dhcp_opts=[server])  # no IPv4, nobody to send it to
+    _, four = client.lan(network=network)
+    assert client.put("port", port, status=400, fixed_ips=[{"subnet_id": four["id"]}]) == "HTTPBadRequest"

@@ -403,6 +403,7 @@ def _lease(frame: bytes, transaction: bytes) -> dict | None:
         "dns": [socket.inet_ntoa(options[6][n : n + 4]) for n in range(0, len(options.get(6, b"")), 4)],
         "mtu": int.from_bytes(options.get(26, b"")),
         "routes": list(_classless_routes(options.get(121, b""))),
+        **({"boot": boot} if (boot := {code: options[code] for code in (66, 67, 150) if code in options}) else {}),
     }
 
 

@@ -75,6 +75,18 @@ def test_a_guest_gets_its_address_routes_and_names_by_dhcp(lab: Lab):
     }
 
 
+def test_a_port_has_dhcp_options_of_its_own(lab: Lab):
+    own = (4, "mtu", "1300"), (4, "dns-server", "192.0.2.77,192.0.2.78"), (4, "bootfile-name", "pxelinux.0"), (
+        4, "tftp-server", "boot.cloud.test"), (4, "server-ip-address", "192.0.2.99")
+    one, other = port(1, 11, dhcp_options=own), port(1, 12)
+    lab.sync(Topology((network(1),), (one, other), (), (OPEN,)))
+    lease, plain = lab.guest(one).dhcp(), lab.guest(other).dhcp()
+    assert (lease["mtu"], lease["dns"]) == (1300, ["192.0.2.77", "192.0.2.78"])
+    assert lease["boot"] == {67: b"pxelinux.0", 66: b"boot.cloud.test", 150: bytes([192, 0, 2, 99])}
+    assert (plain["mtu"], plain["dns"]) == (1442, ["10.0.1.1"])
+    assert "boot" not in plain
+
+
 def test_dhcp_is_answered_where_no_rule_allows_anything(lab: Lab):
     one = port(1, 11, "closed")
     lab.sync(Topology((network(1),), (one,), (), (SecurityGroup("closed"),)))

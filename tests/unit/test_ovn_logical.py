@@ -132,6 +132,19 @@ class TestSubnets:
         assert dhcp(four())["server_mac"] == dhcp(four(dns_nameservers=("192.0.2.1",)))["server_mac"]
         assert int(dhcp(four())["server_mac"][:2], 16) & 3 == 2, "unicast and locally administered"
 
+    def test_a_port_with_options_of_its_own_has_a_row_of_its_own(self):
+        own = (4, "tftp-server", "boot"), (4, "dns-server", "192.0.2.1,192.0.2.2"), (4, "server-ip-address", "192.0.2.9")
+        found = rows(networks=(net(four()),), ports=(port("10.0.0.11", dhcp_options=own),))
+        (ref,) = found[Ref("Logical_Switch_Port", "p")]["dhcpv4_options"]
+        assert found[ref]["cidr"] == "10.0.0.0/24"
+        assert found[ref]["options"] == {**dhcp(four()), "tftp_server": '"boot"', "dns_server": "{192.0.2.1, 192.0.2.2}",
+                                         "tftp_server_address": "192.0.2.9"}
+        assert found[Ref("DHCP_Options", "s4")]["options"] == dhcp(four()), "the subnet's is as it was"
+
+    def test_options_of_the_other_ip_version_change_nothing(self):
+        found = rows(networks=(net(four()),), ports=(port("10.0.0.11", dhcp_options=((6, "domain-search", "x"),)),))
+        assert found[Ref("Logical_Switch_Port", "p")]["dhcpv4_options"] == [Ref("DHCP_Options", "s4")]
+
     def test_a_subnet_without_dhcp_has_no_row(self):
         assert Ref("DHCP_Options", "s4") not in rows(networks=(net(four(enable_dhcp=False)),))
 

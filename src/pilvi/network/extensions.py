@@ -12,6 +12,7 @@ _NAMES = {
     "ext-gw-mode": "Neutron L3 Configurable external gateway mode",
     "default-subnetpools": "Default Subnetpools",
     "external-net": "Neutron external network",
+    "extra_dhcp_opt": "Neutron Extra DHCP options",
     "extraroute": "Neutron Extra Route",
     "extraroute-atomic": "Atomically add/remove extra routes",
     "filter-validation": "Filter parameters validation",

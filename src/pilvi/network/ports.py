@@ -7,7 +7,7 @@ from typing import Any
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
-from pilvi.network import addresses, store, store_addresses, wire
+from pilvi.network import addresses, dhcpoptions, store, store_addresses, wire
 from pilvi.network.nouns import NETWORK, PORT, SECURITY_GROUP
 from pilvi.network.policy import NETWORK_OWNER_ATTRIBUTES
 from pilvi.network.subnets import SubnetVerbs
@@ -102,12 +102,14 @@ class PortVerbs(SubnetVerbs):
         values = {name: value for name, value in values.items() if name != "fixed_ips"}
         mac = values["mac_address"] = self._mac(tx, network.id, values.get("mac_address"))
         values["allowed_address_pairs"] = _pairs(values.get("allowed_address_pairs"), mac)
+        values["extra_dhcp_opts"] = dhcpoptions.merged((), values.get("extra_dhcp_opts"))
         values["host"] = values.get("host") or ""
         values["profile"] = values.get("profile") or {}
         pairs = self._assign(tx, network.id, fixed_ips, mac, values.get("device_owner", ""))
         port_id = self._ids.uuid()
         store.insert(tx, PORT, {**values, "id": port_id, "network_id": network.id})
         store_addresses.add(tx, port_id, pairs)
+        dhcpoptions.check(values["extra_dhcp_opts"], {6 if ":" in address else 4 for _, address in pairs})
         store.add_security_groups(tx, port_id, groups)
         return port_id
 
@@ -150,7 +152,10 @@ class PortVerbs(SubnetVerbs):
                     values[name] = values[name] or empty
             if fixed_ips is not ... or mac != row.mac_address:
                 self._readdress(tx, row, fixed_ips, mac)
-            store.update(tx, PORT, port_id, **values)
+            options = dhcpoptions.merged(row.extra_dhcp_opts, values.pop("extra_dhcp_opts", None))
+            has = store_addresses.of_ports(tx, [port_id]).get(port_id, ())
+            dhcpoptions.check(options, {6 if ":" in address else 4 for _, address in has})
+            store.update(tx, PORT, port_id, **values, extra_dhcp_opts=options)
             self._changed(tx)
             return self._fresh(tx, PORT, context, [port_id])[0]
 

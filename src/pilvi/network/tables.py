@@ -80,6 +80,8 @@ ports = sa.Table(
     sa.Column("port_security_enabled", sa.Boolean, nullable=False, default=True),
     sa.Column("allowed_address_pairs", sa.JSON, nullable=False, default=list),
     sa.Column("dns_name", sa.String(255), nullable=False, default=""),
+    # [{"opt_name", "opt_value", "ip_version"}]
+    sa.Column("extra_dhcp_opts", sa.JSON, nullable=False, default=list, server_default="[]"),
     sa.Column("host", sa.String(255), nullable=False, default=""),
     sa.Column("vnic_type", sa.String(32), nullable=False, default="normal"),
     sa.Column("profile", sa.JSON, nullable=False, default=dict),

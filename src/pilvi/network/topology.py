@@ -40,6 +40,7 @@ class _Port(msgspec.Struct, gc=False):
     allowed_address_pairs: list[dict[str, str]]
     admin_state_up: bool
     dns_name: str
+    extra_dhcp_opts: list[dict[str, Any]]
     status: str
 
 
@@ -126,6 +127,7 @@ def _ports(rows: Sequence[_Port], fixed: dict[str, list[FixedIp]], groups: dict[
             tuple((pair["mac_address"], pair["ip_address"]) for pair in row.allowed_address_pairs),
             row.admin_state_up,
             row.dns_name,
+            tuple((one["ip_version"], one["opt_name"], one["opt_value"]) for one in row.extra_dhcp_opts),
         )
         for row in rows
         if not row.device_owner.startswith("network:")

@@ -148,6 +148,7 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
             "binding:vnic_type": row.vnic_type,
             "allowed_address_pairs": row.allowed_address_pairs,
             "dns_name": row.dns_name,
+            "extra_dhcp_opts": row.extra_dhcp_opts,
             "dns_assignment": [_name(row.dns_name, address) for _, address in pairs],
         }
         if context.is_admin:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -144,6 +144,12 @@ class AddressPair(Struct, forbid_unknown_fields=True):
     mac_address: Mac | None = None
 
 
+class DhcpOption(Struct, forbid_unknown_fields=True):
+    opt_name: Annotated[str, Meta(min_length=1, max_length=64)]
+    opt_value: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    ip_version: Literal[4, 6] = 4
+
+
 class _Port(_Named, kw_only=True):
     admin_state_up: bool | UnsetType = UNSET
     mac_address: Mac | UnsetType = UNSET
@@ -154,6 +160,7 @@ class _Port(_Named, kw_only=True):
     allowed_address_pairs: Annotated[list[AddressPair], Meta(max_length=10)] | UnsetType | None = UNSET
     port_security_enabled: bool | UnsetType = UNSET
     dns_name: DnsName | UnsetType = UNSET
+    extra_dhcp_opts: Annotated[list[DhcpOption], Meta(max_length=20)] | UnsetType | None = UNSET
     host: Text | UnsetType | None = field(name="binding:host_id", default=UNSET)
     vnic_type: Annotated[str, Meta(pattern=r"^normal\Z")] | UnsetType = field(name="binding:vnic_type", default=UNSET)
     profile: dict[str, Any] | UnsetType | None = field(name="binding:profile", default=UNSET)

@@ -19,6 +19,10 @@ METADATA_ADDRESS = "169.254.169.254/32"
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 RA_MODES = {"slaac": "slaac", "dhcpv6-stateful": "dhcpv6_stateful", "dhcpv6-stateless": "dhcpv6_stateless"}
 
+DHCP_NAMES = {"server-ip-address": "tftp_server_address"}  # where OVN's name is not Neutron's with underscores
+DHCP_TEXTS = frozenset({"bootfile-name", "domain-name", "domain-search", "path-prefix", "tftp-server", "wpad"})
+DHCP_LISTS = frozenset({"dns-server", "ntp-server", "log-server"})
+
 # Neighbours are learned when they are needed, not when they ask, and forgotten in time: they may change.
 ROUTER_OPTIONS = {
     "always_learn_from_arp_request": "false",
@@ -166,9 +170,19 @@ class _Compiler:
         for fixed_ip in port.fixed_ips:
             subnet = self.subnets[fixed_ip.subnet_id]
             if subnet.ip_version == version and subnet.enable_dhcp and network.admin_state_up:
-                offered = version == 4 or _dhcpv6(subnet) is not None
-                return [Ref("DHCP_Options", subnet.id)] if offered else []
+                return self._dhcp_for(network, subnet, port)
         return []
+
+    def _dhcp_for(self, network: Network, subnet: Subnet, port: Port) -> list[Ref]:
+        """The subnet's row, or one of the port's own where it has options of its own."""
+        options = _dhcpv4(network, subnet, self.dns_domain) if subnet.ip_version == 4 else _dhcpv6(subnet)
+        if options is None:
+            return []
+        own = dict(_own_option(name, value) for version, name, value in port.dhcp_options
+                   if version == subnet.ip_version)  # fmt: skip
+        if not own:
+            return [Ref("DHCP_Options", subnet.id)]
+        return [self._put("DHCP_Options", f"{subnet.id} {port.id}", cidr=subnet.cidr, options={**options, **own})]
 
     # Routers
 
@@ -306,6 +320,15 @@ class _Compiler:
             match=match,
             action=action,
         )
+
+
+def _own_option(name: str, value: str) -> tuple[str, str]:
+    """Neutron's name and value as OVN's: texts are quoted, lists are in braces."""
+    if name in DHCP_TEXTS:
+        value = f'"{value}"'
+    elif name in DHCP_LISTS:
+        value = f"{{{', '.join(part.strip() for part in value.split(','))}}}"
+    return DHCP_NAMES.get(name, name.replace("-", "_")), value
 
 
 def _paired(port: Port) -> dict[str, list[str]]:

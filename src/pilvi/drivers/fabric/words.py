@@ -58,6 +58,7 @@ class Port(msgspec.Struct, frozen=True):
     allowed_address_pairs: tuple[tuple[str, str], ...] = ()  # (mac, address or CIDR)
     admin_state_up: bool = True
     hostname: str = ""
+    dhcp_options: tuple[tuple[int, str, str], ...] = ()  # (IP version, Neutron's name, value), over its subnet's
 
 
 class RouterPort(msgspec.Struct, frozen=True):
