@@ -671,6 +671,9 @@ def upgrade() -> None:
     with op.batch_alter_table('images', schema=None) as batch_op:
         batch_op.add_column(sa.Column('os_hash_algo', sa.String(length=16), nullable=True))
 
+    with op.batch_alter_table('ports', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('extra_dhcp_opts', sa.JSON(), server_default='[]', nullable=False))
+
     with op.batch_alter_table('servers', schema=None) as batch_op:
         batch_op.add_column(sa.Column('shelved', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('rescue', sa.JSON(), nullable=True))
@@ -705,6 +708,9 @@ def downgrade() -> None:
         batch_op.drop_column('guest_password')
         batch_op.drop_column('rescue')
         batch_op.drop_column('shelved')
+
+    with op.batch_alter_table('ports', schema=None) as batch_op:
+        batch_op.drop_column('extra_dhcp_opts')
 
     with op.batch_alter_table('images', schema=None) as batch_op:
         batch_op.drop_column('os_hash_algo')
