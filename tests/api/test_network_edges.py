@@ -657,3 +657,16 @@ def test_dhcp_options_fit_the_addresses_that_a_port_gets(client):
     port = client.make("port", network_id=network["id"], extra_dhcp_opts=[server])  # no IPv4, nobody to send it to
     _, four = client.lan(network=network)
     assert client.put("port", port, status=400, fixed_ips=[{"subnet_id": four["id"]}]) == "HTTPBadRequest"
+
+
+def test_a_group_becomes_stateless_while_no_port_has_it(client, cloud):
+    network, _ = client.lan()
+    group = client.make("security-group", name="fast", stateful=False)
+    assert group["stateful"] is False
+    port = client.make("port", network_id=network["id"], security_groups=[group["id"]])
+    assert client.put("security-group", group, status=409, stateful=True) == "SecurityGroupInUse"
+    assert client.put("security-group", group, stateful=False, name="same")["stateful"] is False
+    client.delete(f"/ports/{port['id']}")
+    assert client.put("security-group", group, stateful=True)["stateful"] is True
+    found = client.get("/security-groups?stateful=false")["security_groups"]
+    assert found == []

@@ -212,6 +212,24 @@ def test_a_connection_outlives_nothing_but_its_rules(lab: Lab):
         assert quiet.asks("10.0.1.12", 80, tries=2) is None
 
 
+def test_a_stateless_group_lets_answers_in_by_its_rules_alone(lab: Lab):
+    bare, other = port(1, 11, "bare"), port(1, 12)
+    there = (*EGRESS, Rule("in", "ingress", "IPv4", "tcp", 80, 80))
+    answers = Rule("back", "ingress", "IPv4", "tcp", 1024, 65535)
+
+    def allow(*rules: Rule) -> None:
+        lab.sync(Topology((network(1),), (bare, other), (), (OPEN, SecurityGroup("bare", rules, stateful=False))))
+
+    allow(*there)
+    guest, peer = addressed(lab, bare), addressed(lab, other)
+    with guest.serving(80), peer.serving(80):
+        assert peer.asks("10.0.1.11", 80) == "10.0.1.12", "both directions have a rule"
+        assert guest.asks("10.0.1.12", 80, tries=2) is None, "no connection is tracked: its answers have no rule"
+        assert peer.asks("10.0.1.11", 81, tries=1) is None
+        allow(*there, answers)
+        assert guest.asks("10.0.1.12", 80) == "10.0.1.11"
+
+
 def test_a_remote_group_is_its_members_addresses(lab: Lab):
     ports = (port(1, 11, "db"), port(1, 12, "web"), port(1, 13))
     db = SecurityGroup(

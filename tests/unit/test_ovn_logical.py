@@ -11,6 +11,7 @@ from pilvi.drivers.fabric.base import (
     Route,
     Router,
     RouterPort,
+    Rule,
     SecurityGroup,
     Subnet,
     Topology,
@@ -48,6 +49,13 @@ def switch_port(*addresses: str, network: Network | None = None, **details: obje
 
 def dhcp(subnet: Subnet) -> dict[str, str]:
     return rows(networks=(net(subnet),))[Ref("DHCP_Options", subnet.id)]["options"]
+
+
+def test_a_stateless_groups_rules_track_no_connections():
+    rule = Rule("r", "ingress", "IPv4", "tcp", 80, 80)
+    actions = [rows(groups=(SecurityGroup("g", (rule,), stateful=stateful),))[Ref("ACL", "r")]["action"]
+               for stateful in (True, False)]
+    assert actions == ["allow-related", "allow-stateless"]
 
 
 class TestPorts:

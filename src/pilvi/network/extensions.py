@@ -36,6 +36,7 @@ _NAMES = {
     "standard-attr-tag": "Tag support for resources with standard attribute: "
     "network, subnet, subnetpool, port, router, floatingip, security_group, security_group_rule",
     "standard-attr-timestamp": "Resource timestamps",
+    "stateful-security-group": "Stateful security group",
     "subnet_allocation": "Subnet Allocation",
 }
 

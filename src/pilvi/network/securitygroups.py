@@ -108,7 +108,6 @@ class SecurityGroupVerbs(Base):
         self._default_group(tx, project)
         if values.get("name") == "default":
             raise Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
-        _stateful(values)
         self._take_quota(tx, SECURITY_GROUP, project)
         return self._insert_group(tx, {**values, "project_id": project})
 
@@ -116,13 +115,16 @@ class SecurityGroupVerbs(Base):
         self, context: Context, group_id: str, change: wire.SecurityGroupChange
     ) -> dict[str, Any]:
         values = wire.given(change)
-        _stateful(values)
         with self._db.transaction() as tx:
             row = self._own(tx, SECURITY_GROUP, context, group_id)
             if row.default_of is not None and values.get("name", row.name) != row.name:
                 raise Conflict("Updating default security group not allowed.", kind="SecurityGroupCannotUpdateDefault")
             if row.default_of is None and values.get("name") == "default":
                 raise Conflict("Default security group already exists.", kind="SecurityGroupDefaultAlreadyExists")
+            if values.get("stateful", row.stateful) != row.stateful:
+                tx.lock("security group", group_id)
+                self._unused(tx, group_id)
+                self._changed(tx)
             store.update(tx, SECURITY_GROUP, group_id, **values)
             return self._fresh(tx, SECURITY_GROUP, context, [group_id])[0]
 
@@ -136,9 +138,7 @@ class SecurityGroupVerbs(Base):
                     "Insufficient rights for removing default security group.",
                     kind="SecurityGroupCannotRemoveDefault",
                 )
-            used = tx.one(sa.select(port_groups.c.port_id).where(port_groups.c.security_group_id == group_id))
-            if used:
-                raise Conflict(f"Security Group {group_id} in use: by port {used.port_id}.", kind="SecurityGroupInUse")
+            self._unused(tx, group_id)
             gone = tx.all(
                 sa.select(rules.c.id).where(
                     sa.or_(rules.c.remote_group_id == group_id, rules.c.security_group_id == group_id)
@@ -147,6 +147,12 @@ class SecurityGroupVerbs(Base):
             store.delete(tx, RULE, *(rule.id for rule in gone))
             store.delete(tx, SECURITY_GROUP, group_id)
             self._changed(tx)
+
+    def _unused(self, tx: Tx, group_id: str) -> None:
+        """Raises Conflict where a port has this group."""
+        used = tx.one(sa.select(port_groups.c.port_id).where(port_groups.c.security_group_id == group_id))
+        if used:
+            raise Conflict(f"Security Group {group_id} in use: by port {used.port_id}.", kind="SecurityGroupInUse")
 
     # -- rules
 
@@ -210,14 +216,6 @@ class SecurityGroupVerbs(Base):
                 raise Conflict(f"Multiple security groups found matching '{name}'. Use an ID to be more specific.")
             found.append(matching[0])
         return list(dict.fromkeys(found))
-
-
-def _stateful(values: dict[str, Any]) -> None:
-    if not values.get("stateful", True):
-        raise BadRequest(
-            "Invalid input for stateful. Reason: only stateful security groups are supported.",
-            kind="HTTPBadRequest",
-        )
 
 
 def meaning(values: dict[str, Any]) -> str:

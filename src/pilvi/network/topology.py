@@ -185,5 +185,6 @@ def _security_groups(tx: Tx) -> tuple[SecurityGroup, ...]:
                 row.remote_group_id,
             )
         )
-    groups = tx.all(sa.select(tables.security_groups.c.id).order_by(tables.security_groups.c.id))
-    return tuple(SecurityGroup(row.id, tuple(rules[row.id])) for row in groups)
+    columns = tables.security_groups.c
+    groups = tx.all(sa.select(columns.id, columns.stateful).order_by(columns.id))
+    return tuple(SecurityGroup(row.id, tuple(rules[row.id]), row.stateful) for row in groups)

@@ -293,8 +293,9 @@ class _Compiler:
             for group_id in port.security_group_ids:
                 members[group_id].append(Ref("Logical_Switch_Port", port.id))
         for group in self.topology.security_groups:
+            action = "allow-related" if group.stateful else "allow-stateless"
             acls = [
-                self._acl(rule.id, rule.direction, matches.rule_match(group.id, rule), "allow-related")
+                self._acl(rule.id, rule.direction, matches.rule_match(group.id, rule), action)
                 for rule in group.rules
             ]
             name = matches.port_group(group.id)

@@ -120,6 +120,7 @@ class Rule(msgspec.Struct, frozen=True):
 class SecurityGroup(msgspec.Struct, frozen=True):
     id: str
     rules: tuple[Rule, ...] = ()
+    stateful: bool = True  # else answers are let through by rules alone, and nothing tracks connections
 
 
 class Topology(msgspec.Struct, frozen=True):
