@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute import states, store, store_catalog, store_running
-from pilvi.compute.flavors import Flavors
+from pilvi.compute.flavors import Flavors, extra_gib
 from pilvi.compute.hosts import Hosts
 from pilvi.compute.quotas import Quotas
 from pilvi.compute.scheduling import Asked, Schedule, Scheduling
@@ -76,7 +76,7 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
             self.check_sizes(tx, context.project_id, wanted.metadata, wanted.personality)
             shared = self._shared(tx, context, wanted, flavor, key, asked, image)
             rows = [self._row(shared, wanted, number, count, tx.now + number) for number in range(count)]
-            disk = (flavor.disk or -(-image.virtual_size_bytes // GIB)) + flavor.ephemeral
+            disk = (flavor.disk or -(-image.virtual_size_bytes // GIB)) + extra_gib(flavor_at_boot(flavor))
             try:
                 trails = self._place(tx, rows, self.schedule(tx, asked, hosts), disk)
             except NoValidHost as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,6 +28,12 @@ SORT_KEYS = {
     "disabled": "disabled", "created_at": "created_at", "updated_at": "created_at",
     "description": "description", "vcpu_weight": "id",  # which none has
 }
+
+
+def extra_gib(flavor: Mapping[str, Any]) -> int:
+    """GiB that a server of the flavor takes beside its root disk: ephemeral (GiB), and swap (MiB) rounded up, as Nova
+    asks Placement for them."""
+    return flavor["ephemeral"] + -(-flavor["swap"] // 1024)
 
 
 class Flavors(Base):

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from pilvi.compute import store, store_migrations
 from pilvi.compute.creation import Creation, flavor_at_boot
+from pilvi.compute.flavors import extra_gib
 from pilvi.compute.operations_moving import GENERATIONS
 from pilvi.compute.orders import Change, Orders
 from pilvi.compute.states import ACTIVE, RESIZED, STOPPED
@@ -87,13 +88,13 @@ class Migrations(Creation, Orders):
             raise BadRequest(f"Compute host {host} could not be found.")
         uuid = self.ids.uuid()
         held = self.placement.allocations(tx, row.id).get("resources", {}).get("DISK_GB", 0)
-        root = flavor["disk"] or held - row.flavor["ephemeral"]
+        root = flavor["disk"] or held - extra_gib(row.flavor)
         self.placement.hand_over(tx, row.id, uuid)
         schedule = self.schedule_again(tx, row, flavor, host=host, forced=forced, elsewhere=elsewhere)
         try:
             choices = schedule.choices()
             found = self.placement.claim(
-                tx, row.id, vcpus=flavor["vcpus"], memory_mib=flavor["ram"], disk_gib=root + flavor["ephemeral"],
+                tx, row.id, vcpus=flavor["vcpus"], memory_mib=flavor["ram"], disk_gib=root + extra_gib(flavor),
                 hosts=list(choices), ranks=choices, project_id=row.project_id, user_id=row.user_id)
         except NoValidHost as fault:
             raise BadRequest(fault.message) from None

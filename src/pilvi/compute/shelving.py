@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from pilvi.compute import store
 from pilvi.compute.creation import GIB, Creation
+from pilvi.compute.flavors import extra_gib
 from pilvi.compute.orders import Change
 from pilvi.compute.snapshots import IMAGED, Snapshots
 from pilvi.compute.states import SHELVED, SHELVED_OFFLOADED
@@ -74,7 +75,7 @@ class Shelving(Creation, Snapshots):
             raise Conflict(f"Instance {row.id} cannot be unshelved: {fault.message}") from None
         self._pin(tx, row, wanted)
         schedule = self.schedule_again(tx, store.server(tx, row.id), row.flavor, host=wanted.host)
-        disk = (row.flavor["disk"] or -(-image.virtual_size_bytes // GIB)) + row.flavor["ephemeral"]
+        disk = (row.flavor["disk"] or -(-image.virtual_size_bytes // GIB)) + extra_gib(row.flavor)
         try:
             choices = schedule.choices()
             host = self.placement.claim(tx, row.id, vcpus=row.vcpus, memory_mib=row.ram, disk_gib=disk,
