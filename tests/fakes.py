@@ -162,7 +162,7 @@ class FakeCloud:
         self.network, self.placement = FakeNetworks(), FakePlacement(memory_mib)
         self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, self.settings,
                                identity=self.identity, image=self.image, network=self.network,
-                               placement=self.placement)
+                               placement=self.placement, volume=None)
         self.engine.register(*operations())
         self.compute.bootstrap()
         with self.db.transaction() as tx:
