@@ -42,7 +42,7 @@ def main() -> int:
                 shell.tried.append(Tried(area, False, f"the rest of {area} was not run: {fault}"))
     broken = [tried for tried in shell.tried if not tried.ok]
     for tried in broken:
-        print(f"FAILED  {tried.said.strip()}\n")
+        print(f"FAILED  {tried.command}: {tried.said.strip()}\n")
     if options.areas:
         return 1 if broken else 0
     rows, missing = table(known, shell.tried)
