@@ -21,6 +21,7 @@ def image(run: Shell, folder: Path) -> None:
     run("image list --member-status all --shared")
     run(f"image set --accept {run.json('image show mine', user='pilvi')['id']}")
     run(f"image member get mine {admin}", user="pilvi")
+    run("image member list mine", user="pilvi")
     run(f"image remove project mine {admin}", user="pilvi")
     run("image import info", user="pilvi")
     run("image stores list", user="pilvi")
