@@ -270,13 +270,13 @@ def test_disks_do_not_wait_for_another_image_s_copy(files: Rig, monkeypatch: pyt
 def test_an_image_is_not_pruned_just_before_its_first_disk(
     files: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = file._run
+    command = file.run
 
     def prune_first(*words: str, **options: int) -> None:
         assert files.store.prune() == []
         command(*words, **options)
 
-    monkeypatch.setattr(file, "_run", prune_first)
+    monkeypatch.setattr(file, "run", prune_first)
     made = files.store.ensure_from_image("one", files.image(), MIB)
     assert Path(described(made.path)["backing-filename"]).exists()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import struct
-import subprocess
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -17,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pilvi.drivers.disk.base import DiskError, DiskInfo, DiskSource, Image
+from pilvi.drivers.tools import run, told
 
 SUFFIXES = {".qcow2": "qcow2", ".raw": "raw"}
-COMMAND_SECONDS = 120
 COPY_SECONDS = 3600  # of a large image, on a slow disk
 # docs/interop/qcow2.txt of QEMU: magic, version, backing file name's offset and length, cluster bits, size
 _HEADER = struct.Struct(">4sIQIIQ")
@@ -42,18 +41,18 @@ class FileDisks:
         with self._locks[_safe(disk_id)]:
             if (found := self.info(disk_id)) is not None:
                 return found
-            with self._in_use(image), _told(f"disk {disk_id} cannot be made from image {image.id}"):
+            with self._in_use(image), told(DiskError, f"disk {disk_id} cannot be made from image {image.id}"):
                 base = self._ensure_base(image)
                 size = max(size_bytes, _virtual_size(base, image.format))
                 create = ("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", image.format)
                 self._whole(self._root / f"{disk_id}.qcow2", 0o600,
-                            lambda file: _run(*create, str(file), str(size)))
+                            lambda file: run(*create, str(file), str(size)))
             return self._described(disk_id)
 
     def ensure_file(self, disk_id: str, content: bytes) -> DiskInfo:
         file = self._root / f"{_safe(disk_id)}.raw"
         with self._locks[disk_id]:
-            with _told(f"disk {disk_id} cannot be written"):
+            with told(DiskError, f"disk {disk_id} cannot be written"):
                 if not file.exists() or file.read_bytes() != content:
                     self._whole(file, 0o400, lambda unfinished: _write(unfinished, content))
             return self._described(disk_id)
@@ -66,7 +65,7 @@ class FileDisks:
         with self._locks[_safe(disk_id)]:
             if (found := self.info(disk_id)) is not None:
                 return found
-            with _told(f"disk {disk_id} cannot be copied"):
+            with told(DiskError, f"disk {disk_id} cannot be copied"):
                 self._whole(self._root / f"{disk_id}.qcow2", 0o600,
                             lambda file: self._copy(source, file, max(size_bytes, source.size_bytes)))
             return self._described(disk_id)
@@ -75,8 +74,8 @@ class FileDisks:
         with self._locks[_safe(disk_id)]:
             if (found := self.info(disk_id)) is not None:
                 return found
-            with _told(f"disk {disk_id} cannot be made"):
-                self._whole(self._root / f"{disk_id}.qcow2", 0o600, lambda file: _run(
+            with told(DiskError, f"disk {disk_id} cannot be made"):
+                self._whole(self._root / f"{disk_id}.qcow2", 0o600, lambda file: run(
                     "qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes)))
             return self._described(disk_id)
 
@@ -84,22 +83,22 @@ class FileDisks:
         with self._locks[_safe(disk_id)]:
             if (found := self.info(disk_id)) is not None:
                 return found
-            with _told(f"disk {disk_id} cannot be copied"):
-                self._whole(self._root / f"{disk_id}.qcow2", 0o600, lambda file: _run(
+            with told(DiskError, f"disk {disk_id} cannot be copied"):
+                self._whole(self._root / f"{disk_id}.qcow2", 0o600, lambda file: run(
                     "qemu-img", "convert", "-q", "-f", source.format, "-O", "qcow2", source.url, str(file),
                     seconds=COPY_SECONDS))
             return self._described(disk_id)
 
     def blank(self, disk_id: str, size_bytes: int) -> str:
-        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be made"):
+        with self._locks[_safe(disk_id)], told(DiskError, f"disk {disk_id} cannot be made"):
             begun = self._begun(disk_id)
             if not begun.exists():
-                self._whole(begun, 0o600, lambda file: _run(
+                self._whole(begun, 0o600, lambda file: run(
                     "qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes)))
             return str(begun)
 
     def finish(self, disk_id: str) -> DiskInfo:
-        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be finished"):
+        with self._locks[_safe(disk_id)], told(DiskError, f"disk {disk_id} cannot be finished"):
             with suppress(FileNotFoundError):
                 os.replace(self._begun(disk_id), self._root / f"{disk_id}.qcow2")
             return self._described(disk_id)
@@ -112,14 +111,14 @@ class FileDisks:
         """What is based on an image that this host has stays based on it: only what differs is copied."""
         base = _backing_file(Path(source.url)) if source.format == "qcow2" else ""
         based = ("-B", base, "-F", Path(base).suffix[1:]) if base and Path(base).parent == self._base else ()
-        _run("qemu-img", "convert", "-q", "-f", source.format, "-O", "qcow2", *based, source.url, str(file),
+        run("qemu-img", "convert", "-q", "-f", source.format, "-O", "qcow2", *based, source.url, str(file),
              seconds=COPY_SECONDS)
         if size > _virtual_size(file, "qcow2"):
-            _run("qemu-img", "resize", "-q", "-f", "qcow2", str(file), str(size))
+            run("qemu-img", "resize", "-q", "-f", "qcow2", str(file), str(size))
 
     def rename(self, disk_id: str, new_id: str) -> None:
         _safe(new_id)
-        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be renamed"):
+        with self._locks[_safe(disk_id)], told(DiskError, f"disk {disk_id} cannot be renamed"):
             for suffix in SUFFIXES:
                 with suppress(FileNotFoundError):
                     os.rename(self._root / f"{disk_id}{suffix}", self._root / f"{new_id}{suffix}")
@@ -140,7 +139,7 @@ class FileDisks:
         return [file.stem for file in self._root.iterdir() if file.suffix in SUFFIXES and file.name[0] != "."]
 
     def absent(self, disk_id: str) -> None:
-        with self._locks[_safe(disk_id)], _told(f"disk {disk_id} cannot be deleted"):
+        with self._locks[_safe(disk_id)], told(DiskError, f"disk {disk_id} cannot be deleted"):
             for suffix in SUFFIXES:
                 (self._root / f"{disk_id}{suffix}").unlink(missing_ok=True)
             self._begun(disk_id).unlink(missing_ok=True)
@@ -148,7 +147,7 @@ class FileDisks:
 
     def prune(self) -> list[str]:
         pruned = []
-        with self._guard, _told("cached images cannot be pruned"):
+        with self._guard, told(DiskError, "cached images cannot be pruned"):
             used = {_backing_file(overlay) for overlay in self._root.glob("*.qcow2")}
             for base in self._base.glob("[!.]*"):
                 if str(base) not in used and not self._users[base.stem]:
@@ -208,30 +207,10 @@ class FileDisks:
         return found
 
 
-class _told:
-    """Trouble inside is a DiskError that says what was tried."""
-
-    def __init__(self, what: str):
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, subprocess.CalledProcessError):
-            raise DiskError(f"{self._what}: {error.stderr.strip()}") from error
-        if isinstance(error, OSError | ValueError | subprocess.SubprocessError):
-            raise DiskError(f"{self._what}: {error}") from error
-
-
 def _safe(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name, re.ASCII):
         raise DiskError(f"no disk or image can be called {name!r}")
     return name
-
-
-def _run(*command: str, seconds: int = COMMAND_SECONDS) -> None:
-    subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -245,7 +224,7 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # another file system, or one without links
-        _run("cp", "--sparse=always", "--reflink=auto", str(source), str(target), seconds=COPY_SECONDS)
+        run("cp", "--sparse=always", "--reflink=auto", str(source), str(target), seconds=COPY_SECONDS)
 
 
 def _header(file: Path) -> tuple[int, int, int]:

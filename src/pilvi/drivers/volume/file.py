@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from pilvi.drivers.disk.base import Image
+from pilvi.drivers.tools import run, told
 from pilvi.drivers.volume.base import Capacity, VolumeError, VolumeInfo
 
-COMMAND_SECONDS = 120
 COPY_SECONDS = 3600
 QEMU_NAMES = {"vhd": "vpc"}
 
@@ -59,7 +58,7 @@ class FileVolumes:
             file, self._file(self._snapshots, snapshot_id), size_bytes), f"made from snapshot {snapshot_id}")
 
     def rename(self, name: str, new_name: str) -> None:
-        with self._guard, _told(f"{name} cannot be renamed to {new_name}"):
+        with self._guard, told(VolumeError, f"{name} cannot be renamed to {new_name}"):
             for folder in (self._volumes, self._snapshots):
                 if (folder / _safe(new_name)).is_symlink():
                     return
@@ -68,13 +67,13 @@ class FileVolumes:
             raise ValueError("it is not there")
 
     def copy_in(self, volume_id: str, source: Path, disk_format: str, size_bytes: int) -> VolumeInfo:
-        with _told(f"volume {volume_id} cannot be written"):
+        with told(VolumeError, f"volume {volume_id} cannot be written"):
             file = self._fresh(volume_id, "copy")
             if not file.exists():
                 def make(unfinished: Path) -> None:
                     _convert(source, disk_format, unfinished, "qcow2")
                     if _described(unfinished, "qcow2")["virtual-size"] < size_bytes:
-                        _run("qemu-img", "resize", "-q", "-f", "qcow2", str(unfinished), str(size_bytes))
+                        run("qemu-img", "resize", "-q", "-f", "qcow2", str(unfinished), str(size_bytes))
                 self._whole(file, 0o600, make)
             with self._guard:
                 self._name(self._volumes, volume_id, file)
@@ -84,7 +83,7 @@ class FileVolumes:
     # -- snapshots
 
     def begin_snapshot(self, volume_id: str, snapshot_id: str) -> VolumeInfo:
-        with self._guard, _told(f"snapshot {snapshot_id} of volume {volume_id} cannot be made"):
+        with self._guard, told(VolumeError, f"snapshot {snapshot_id} of volume {volume_id} cannot be made"):
             top = self._data / f"{_safe(snapshot_id)}-after.qcow2"
             if not top.exists() and not (self._snapshots / _safe(snapshot_id)).exists():
                 current = self._file(self._volumes, volume_id)
@@ -94,7 +93,7 @@ class FileVolumes:
             return _info(top) if top.exists() else self._known(volume_id)
 
     def end_snapshot(self, volume_id: str, snapshot_id: str) -> None:
-        with self._guard, _told(f"snapshot {snapshot_id} of volume {volume_id} cannot be made"):
+        with self._guard, told(VolumeError, f"snapshot {snapshot_id} of volume {volume_id} cannot be made"):
             if (self._snapshots / _safe(snapshot_id)).exists():
                 return
             top = self._data / f"{_safe(snapshot_id)}-after.qcow2"
@@ -111,7 +110,7 @@ class FileVolumes:
             self._absent(self._snapshots / snapshot_id)
 
     def revert(self, volume_id: str, snapshot_id: str) -> None:
-        with self._guard, _told(f"volume {volume_id} cannot be reverted to snapshot {snapshot_id}"):
+        with self._guard, told(VolumeError, f"volume {volume_id} cannot be reverted to snapshot {snapshot_id}"):
             size = self._known(volume_id).size_bytes
             file = self._fresh(volume_id, "back")
             self._whole(file, 0o600, lambda unfinished: self._overlay(
@@ -122,24 +121,24 @@ class FileVolumes:
     # -- the rest
 
     def extend(self, volume_id: str, size_bytes: int) -> VolumeInfo:
-        with self._guard, _told(f"volume {volume_id} cannot be extended"):
+        with self._guard, told(VolumeError, f"volume {volume_id} cannot be extended"):
             if self._known(volume_id).size_bytes < size_bytes:
                 file = self._file(self._volumes, volume_id)
-                _run("qemu-img", "resize", "-q", "-f", "qcow2", str(file), str(size_bytes))
+                run("qemu-img", "resize", "-q", "-f", "qcow2", str(file), str(size_bytes))
             return self._known(volume_id)
 
     def copy_out(self, volume_id: str, snapshot_id: str | None, target: Path, disk_format: str,
                  base: Path | None = None) -> None:
-        with _told(f"volume {volume_id} cannot be copied"):
+        with told(VolumeError, f"volume {volume_id} cannot be copied"):
             folder = self._volumes if snapshot_id is None else self._snapshots
             with self._kept(folder, snapshot_id or volume_id) as file:
                 if base is None:
                     _convert(file, _format(file), target, disk_format)
                 else:
                     size = str(_described(file)["virtual-size"])
-                    _run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(file), "-F", _format(file),
+                    run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(file), "-F", _format(file),
                          str(target), size)
-                    _run("qemu-img", "rebase", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(target),
+                    run("qemu-img", "rebase", "-q", "-f", "qcow2", "-b", str(base), "-F", "qcow2", str(target),
                          seconds=COPY_SECONDS)
 
     def info(self, volume_id: str) -> VolumeInfo | None:
@@ -164,7 +163,7 @@ class FileVolumes:
     # -- inside
 
     def _ensure(self, volume_id: str, make: Callable[[Path], None], what: str) -> VolumeInfo:
-        with self._guard, _told(f"volume {volume_id} cannot be {what}"):
+        with self._guard, told(VolumeError, f"volume {volume_id} cannot be {what}"):
             if (found := self.info(volume_id)) is not None:
                 return found
             file = self._fresh(volume_id, "new")
@@ -178,11 +177,11 @@ class FileVolumes:
         return next(file for n in numbers if not (file := self._data / f"{_safe(volume_id)}-{why}-{n}.qcow2").exists())
 
     def _create(self, file: Path, size_bytes: int) -> None:
-        _run("qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes))
+        run("qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes))
 
     def _overlay(self, file: Path, base: Path, size_bytes: int) -> None:
         size = max(size_bytes, _described(base, _format(base))["virtual-size"])
-        _run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", _format(base), str(file), str(size))
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", _format(base), str(file), str(size))
 
     def _file(self, folder: Path, name: str) -> Path:
         link = folder / _safe(name)
@@ -197,7 +196,7 @@ class FileVolumes:
         os.replace(passing, folder / name)
 
     def _look(self, link: Path) -> VolumeInfo | None:
-        with _told(f"{link.name} cannot be read"):
+        with told(VolumeError, f"{link.name} cannot be read"):
             return _info(self._file(link.parent, link.name)) if link.exists() else None
 
     def _known(self, volume_id: str) -> VolumeInfo:
@@ -207,7 +206,7 @@ class FileVolumes:
         return found
 
     def _absent(self, link: Path) -> None:
-        with self._guard, _told(f"{link.name} cannot be deleted"):
+        with self._guard, told(VolumeError, f"{link.name} cannot be deleted"):
             if link.is_symlink():
                 link.unlink()
                 self._sweep()
@@ -254,30 +253,10 @@ class FileVolumes:
             unfinished.unlink(missing_ok=True)
 
 
-class _told:
-    """Trouble inside is a VolumeError that says what was tried."""
-
-    def __init__(self, what: str):
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, subprocess.CalledProcessError):
-            raise VolumeError(f"{self._what}: {error.stderr.strip()}") from error
-        if isinstance(error, OSError | ValueError | subprocess.SubprocessError):
-            raise VolumeError(f"{self._what}: {error}") from error
-
-
 def _safe(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name, re.ASCII):
         raise VolumeError(f"no volume, snapshot or image can be called {name!r}")
     return name
-
-
-def _run(*command: str, seconds: int = COMMAND_SECONDS) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True).stdout
 
 
 def _format(file: Path) -> str:
@@ -287,7 +266,7 @@ def _format(file: Path) -> str:
 def _described(file: Path, disk_format: str | None = None) -> dict[str, Any]:
     """`-U`: a guest may have it open."""
     known = ("-f", disk_format) if disk_format else ()
-    return json.loads(_run("qemu-img", "info", "-U", "--output=json", *known, str(file)))
+    return json.loads(run("qemu-img", "info", "-U", "--output=json", *known, str(file)))
 
 
 def _below(file: Path) -> Path | None:
@@ -300,7 +279,7 @@ def _info(file: Path) -> VolumeInfo:
 
 
 def _convert(source: Path, disk_format: str, target: Path, wanted: str) -> None:
-    _run("qemu-img", "convert", "-q", "-U", "-f", disk_format, "-O", QEMU_NAMES.get(wanted, wanted), str(source),
+    run("qemu-img", "convert", "-q", "-U", "-f", disk_format, "-O", QEMU_NAMES.get(wanted, wanted), str(source),
          str(target), seconds=COPY_SECONDS)
 
 
@@ -310,4 +289,4 @@ def _link_or_copy(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:  # another file system, or one without links
-        _run("cp", "--sparse=always", "--reflink=auto", str(source), str(target), seconds=COPY_SECONDS)
+        run("cp", "--sparse=always", "--reflink=auto", str(source), str(target), seconds=COPY_SECONDS)
