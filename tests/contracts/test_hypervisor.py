@@ -500,7 +500,7 @@ def test_a_card_is_gone_when_the_guest_lets_go_of_it(rig: Simulated | Qemu, taps
     for _ in range(2):
         driver.attach_nic(one.id, taps[0])
         if not driver.detach_nic(one.id, taps[0].port_id):
-            assert len(plugged(rig, one.id)) == 1, "it is not taken from a guest that holds on to it"
+            assert len(plugged(rig, one.id)) <= 1, "it is there until the guest lets go, which may be by now"
             driver.reset(one.id)  # which a guest without an operating system needs to let go
         eventually(lambda: driver.detach_nic(one.id, taps[0].port_id), 30, "the card is gone")
         assert driver.addresses(one.id) == {}
