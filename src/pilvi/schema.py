@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from pilvi.db import Database, metadata
+from pilvi.faults import ConfigurationError
 
 # Importing a domain's tables puts them into the metadata.
 from pilvi.compute import tables as _compute  # noqa: F401  isort: skip
@@ -43,12 +44,18 @@ def ensure(db: Database) -> None:
         migrate(db)
 
 
-def migrate(db: Database) -> None:
+def migrate(db: Database, revision: str = "head") -> None:
+    """Raises ConfigurationError where rows would refer to nothing afterwards; then nothing is changed."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    with db.engine.begin() as connection:
+    # SQLite changes a table by making it anew, which those that refer to it must not hinder: an engine of its own,
+    # on which SQLite does not hold them to it before the end.
+    engine = db.engine if db.postgresql else sa.create_engine(db.engine.url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
+        if not db.postgresql and (broken := connection.execute(sa.text("PRAGMA foreign_key_check")).all()):
+            raise ConfigurationError(f"The database's migration would leave rows that refer to nothing: {broken[:5]}.")
