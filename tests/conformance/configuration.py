@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import configparser
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +38,6 @@ def upload(target: Target, name: str, image: Path) -> str:
 
 
 def environment(place: Place) -> dict[str, str]:
-    import os
-    import sys
-
     return {**os.environ, "OS_CLIENT_CONFIG_FILE": str(place / "clouds.yaml"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 

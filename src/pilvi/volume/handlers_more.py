@@ -297,9 +297,7 @@ def show_group_spec(request: Request) -> Response:
 
 
 def update_group_spec(request: Request) -> Response:
-    specs = request.decode(wire.Specs)
-    if list(specs) != [request.params["key"]]:
-        raise BadRequest("Request body and URI mismatch: the body names one key, that of the address.")
+    specs = wire.spec_of_address(request)
     request.cloud.volume.change_group_specs(request.context, request.params["type_id"], specs)
     return Response(200, specs)
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType, field
 
 from pilvi.faults import BadRequest
-from pilvi.http.request import boolean, field_message
+from pilvi.http.request import Request, boolean, field_message
 
 Name = Annotated[str, Meta(max_length=255)]
 Required = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
@@ -400,6 +400,14 @@ class NewGroupSnapshotRequest(Body):
 
 class KeysRequest(Body):
     keys: list[Key]
+
+
+def spec_of_address(request: Request) -> Any:
+    """The body's one spec. Raises BadRequest where it is not the one that the address names."""
+    specs = request.decode(Specs)
+    if list(specs) != [request.params["key"]]:
+        raise BadRequest("Request body and URI mismatch: the body names one key, that of the address.")
+    return specs
 
 
 def flag(value: Any, name: str, default: bool = False) -> bool:
