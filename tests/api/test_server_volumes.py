@@ -141,6 +141,75 @@ def test_snapshots_and_growth_while_it_is_in_use(cloud, member, server):
     assert cloud.cloud.site.volumes.info(volume).size_bytes == 2 << 30
 
 
+def actions(member, server):
+    """The server's actions, by their names, newest first: each with its events."""
+    base = f"{SERVERS}/{server}/os-instance-actions"
+    return {each["action"]: member.get(f"{base}/{each['request_id']}")["instanceAction"]
+            for each in reversed(member.get(base)["instanceActions"])}
+
+
+def test_what_grew_is_an_action_of_the_server(cloud, member, server, hypervisor):
+    volume = make(cloud, member, size=1)
+    attach(cloud, member, server, volume)
+    call(member, "POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": 2}})
+    cloud.settle()
+    (event,) = actions(member, server)["extend_volume"]["events"]
+    assert (event["event"], event["result"]) == ("compute_extend_volume", "Success")
+
+
+def event(cloud, server, tag):
+    body = {"events": [{"name": "volume-extended", "server_uuid": server, "status": "completed", **tag}]}
+    answer = cloud.login("admin").request("POST", "/compute/v2.1/os-server-external-events", body)
+    cloud.settle()
+    return answer.json()["events"][0]["code"] if answer.status != 404 else 404
+
+
+def test_told_that_a_volume_grew(cloud, member, server):
+    volume = make(cloud, member, size=1)
+    attach(cloud, member, server, volume)
+    assert event(cloud, server, {"tag": volume}) == 200
+    assert "extend_volume" in actions(member, server)
+    assert event(cloud, server, {}) == 404
+
+
+def test_one_volume_is_not_exchanged_for_another(cloud, member, server):
+    volume, other = make(cloud, member, size=1), make(cloud, member, size=1)
+    attach(cloud, member, server, volume)
+    at, body = f"{SERVERS}/{server}/os-volume_attachments/{volume}", {"volumeAttachment": {"volumeId": other}}
+    assert member.request("PUT", at, body).status == 403
+    assert cloud.login("admin").request("PUT", at, body).status == 409
+    assert (status(member, volume), status(member, other)) == ("in-use", "available")
+    assert cloud.login("admin").request("PUT", at.replace(volume, other), body).status == 400
+    assert cloud.login("admin").request("PUT", at.replace(volume, other),
+                               {"volumeAttachment": {"volumeId": volume}}).status == 404
+
+
+def act(cloud, member, server, action):
+    member.post(f"{SERVERS}/{server}/action", {action: None})
+    cloud.settle()
+
+
+@pytest.mark.parametrize(("action", "back"), [("pause", "unpause"), ("shelve", "unshelve"), ("stop", "os-start")])
+def test_at_rest_given_and_taken(cloud, member, server, hypervisor, action, back):
+    gone, kept = make(cloud, member, size=1), make(cloud, member, size=1)
+    act(cloud, member, server, "os-stop" if action == "stop" else action)
+    for volume in (gone, kept):
+        assert attach(cloud, member, server, volume).status == 200
+        assert status(member, volume) == "in-use"
+    assert member.request("DELETE", f"{SERVERS}/{server}/os-volume_attachments/{gone}").status == 202
+    cloud.settle()
+    assert status(member, gone) == "available"
+    act(cloud, member, server, back)
+    assert [each for each in disks(hypervisor, server) if each.startswith("vol-")] == [f"vol-{kept}"]
+
+
+def test_a_suspended_server_knows_its_disks(cloud, member, server):
+    volume = make(cloud, member, size=1)
+    act(cloud, member, server, "suspend")
+    assert attach(cloud, member, server, volume).status == 409
+    assert status(member, volume) == "available"
+
+
 def test_a_guest_that_cannot_write_elsewhere_has_no_snapshot(cloud, member, server, hypervisor):
     volume = make(cloud, member, size=1)
     attach(cloud, member, server, volume)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from pilvi.compute import store_running
-from pilvi.compute.interfaces import Interfaces
+from pilvi.compute.volumes import ServerVolumes
 from pilvi.db import Tx
 from pilvi.faults import Conflict
 from pilvi.policy import Context
@@ -23,14 +23,14 @@ class ExternalEvent(NamedTuple):
     tag: str | None = None
 
 
-class ExternalEvents(Interfaces):
-    def tell(self, events: Sequence[ExternalEvent]) -> list[int]:
+class ExternalEvents(ServerVolumes):
+    def tell(self, context: Context, events: Sequence[ExternalEvent]) -> list[int]:
         """What became of each, as an HTTP status: 200 taken, 400 lacks its tag, 404 no such server, 422 no host.
 
         Events are hints: what is so is looked up, whatever an event says."""
         with self.db.transaction() as tx:
             rows = store_running.known(tx, {event.server_id for event in events})
-            return [self._take(tx, event, rows.get(event.server_id)) for event in events]
+            return [self._take(tx, context, event, rows.get(event.server_id)) for event in events]
 
     def inject_network_info(self, context: Context, server_id: str) -> None:
         """The network is made what the rows say once more. Raises NotFound, and Conflict where it has no host."""
@@ -40,7 +40,7 @@ class ExternalEvents(Interfaces):
                 raise Conflict(f"Instance {server_id} is not ready: it has no host.")
             self.network.look_again(tx)
 
-    def _take(self, tx: Tx, event: ExternalEvent, row: sa.Row | None) -> int:
+    def _take(self, tx: Tx, context: Context, event: ExternalEvent, row: sa.Row | None) -> int:
         if row is None:
             return 404
         if row.host is None:
@@ -52,6 +52,8 @@ class ExternalEvents(Interfaces):
             tx.after_commit(lambda: self.engine.wake(event.server_id))
         elif event.name == "network-vif-deleted":
             self._card_gone(tx, row, event.tag)
+        elif event.name == "volume-extended":
+            self.volume_extended(tx, context, row.id, event.tag)
         elif event.name == "power-update":
             tx.after_commit(lambda: self.engine.poke_reconciler("guests"))
         return 200

@@ -34,7 +34,7 @@ def create(request: Request) -> Response:
     events = request.decode(Events).events
     for event in events:
         check_name(request, event)
-    codes = request.cloud.compute.tell([
+    codes = request.cloud.compute.tell(request.context, [
         ExternalEvent(event.name, event.server_uuid, None if event.tag is UNSET else event.tag) for event in events])
     if 200 not in codes:
         raise NotFound("No instances found for any event")

@@ -8,8 +8,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from pilvi.compute import wire
 from pilvi.compute.wire import Body, Tag, Uuid
-from pilvi.faults import BadRequest, NotImplementedHere
+from pilvi.faults import BadRequest, Forbidden
 from pilvi.http.request import Request, Response
+from pilvi.policy import SERVICE
 
 Device = Annotated[str, Meta(pattern=r"^(/dev/)?[a-zA-Z0-9]{1,64}\Z")]
 
@@ -67,8 +68,9 @@ def attach(request: Request) -> Response:
 def update(request: Request) -> Response:
     wanted, params = request.decode(AttachmentRequest).volumeAttachment, request.params
     if wanted.volumeId != params["volume_id"]:
-        request.cloud.compute.volume_of(request.context, params["server_id"], params["volume_id"])
-        raise NotImplementedHere("A volume is not exchanged for another in use: detach it, attach the other.")
+        if not request.context.permits(SERVICE):
+            raise Forbidden("Policy doesn't allow os_compute_api:os-volumes-attachments:swap to be performed.")
+        request.cloud.compute.swap_volume(request.context, params["server_id"], params["volume_id"], wanted.volumeId)
     if not request.at_least(2, 85) or wanted.delete_on_termination is UNSET:
         raise BadRequest("Invalid input for field/attribute volumeAttachment. Only delete_on_termination changes, from "
                          "microversion 2.85 on.")

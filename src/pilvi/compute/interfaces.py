@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from pilvi.compute import store
 from pilvi.compute.servers import Servers
-from pilvi.compute.states import ACTIVE, PAUSED, STOPPED
+from pilvi.compute.states import ACTIVE, PAUSED, SHELVED_OFFLOADED, STOPPED
 from pilvi.db import Tx
 from pilvi.faults import Conflict, NotFound
 from pilvi.network.service import NicRequest, ServerPort
@@ -81,12 +81,13 @@ class Interfaces(Servers):
             return self.network.groups_of_server(tx, context, server_id)
 
     @contextmanager
-    def _ready(self, context: Context, server_id: str, what: str) -> Iterator[tuple[Tx, sa.Row]]:
+    def _ready(self, context: Context, server_id: str, what: str,
+               states: Sequence[str] = STATES) -> Iterator[tuple[Tx, sa.Row]]:
         """Raises Conflict where the server is locked, busy, or in no state for it."""
         with self.changing(context, server_id) as (tx, row):
             self.check_lock(context, row)
             if row.task_state is not None:
                 raise Conflict(f"Cannot '{what}' instance {server_id} while it is in task_state {row.task_state}")
-            if row.vm_state not in STATES or row.host is None:
+            if row.vm_state not in states or (row.host is None and row.vm_state != SHELVED_OFFLOADED):
                 raise Conflict(f"Cannot '{what}' instance {server_id} while it is in vm_state {row.vm_state}")
             yield tx, row

@@ -7,19 +7,22 @@ from pilvi.db import Tx
 from pilvi.engine.operations import Progress, Step
 from pilvi.faults import Fault
 from pilvi.node.messages import VolumeSpec
-from pilvi.node.messages_volumes import VolumeOrder
+from pilvi.node.messages_volumes import Resized, VolumeOrder
 
 DETACH_SECONDS = 60  # how long a guest may take to let go of a volume
 
 
 class ServerVolumeOperation(ServerOperation):
-    """Its memory has the "attachment" and the "volume". A server's rows stay as they are."""
+    """Its memory has the "attachment" and the "volume"; its "host" is None for a server that is on none.
+
+    A server's rows stay as they are."""
 
     def attach(self, progress: Progress) -> None:
-        self.call(progress, "attach_volume", self._order(progress))
+        if progress.memory["host"] is not None:
+            self.call(progress, "attach_volume", self._order(progress))
 
     def detached(self, progress: Progress, *, force: bool = False) -> bool:
-        return self.call(progress, "detach_volume", self._order(progress, force), bool)
+        return progress.memory["host"] is None or self.call(progress, "detach_volume", self._order(progress, force), bool)
 
     def _order(self, progress: Progress, force: bool = False) -> VolumeOrder:
         memory = progress.memory
@@ -64,4 +67,20 @@ class DetachVolume(ServerVolumeOperation):
             self.compute.volume.complete(tx, progress.memory["attachment"])
 
 
-OPERATIONS = (AttachVolume, DetachVolume)
+class ExtendVolume(ServerVolumeOperation):
+    """The volume is larger by now; the guest sees it, if it did not see it grow."""
+
+    kind, action = "server.extend_volume", "extend_volume"
+
+    def steps(self) -> tuple[Step, ...]:
+        return (Step("compute_extend_volume", self.extend),)
+
+    def extend(self, progress: Progress) -> None:
+        volume_id = progress.memory["volume"]
+        with self.compute.db.read() as tx:
+            size = self.compute.volume.size_of(tx, volume_id)
+        if size is not None:
+            self.call(progress, "resize_volume", Resized(progress.object_id, volume_id, size))
+
+
+OPERATIONS = (AttachVolume, DetachVolume, ExtendVolume)

@@ -59,6 +59,7 @@ class Compute(
         self.network.on_change(engine.wake)
         self.network.on_card_gone(self.card_gone)
         self.volume.ask_compute, self.volume.ask_host = self.has_attachment, self.host_of
+        self.volume.tell_extended = self.volume_extended
         self.bus.subscribe(EVENTS, self._guest_changed)
 
     def _guest_changed(self, message: bytes) -> None:

@@ -8,10 +8,13 @@ import sqlalchemy as sa
 
 from pilvi.compute import store
 from pilvi.compute.interfaces import Interfaces
+from pilvi.compute.states import ACTIVE, PAUSED, RESIZED, SHELVED, SHELVED_OFFLOADED, STOPPED
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, NotFound
+from pilvi.faults import BadRequest, Conflict, NotFound
 from pilvi.policy import Context
 
+# Not a suspended server: its memory at rest knows which disks it has.
+STATES = (ACTIVE, PAUSED, STOPPED, RESIZED, SHELVED, SHELVED_OFFLOADED)
 DEVICES = [f"/dev/vd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"]
 
 
@@ -28,7 +31,7 @@ class ServerVolumes(Interfaces):
                       delete_on_termination: bool) -> dict[str, Any]:
         """The guest has it in a moment. Raises NotFound, BadRequest for a volume or a device that is not free,
         Conflict where the server is busy."""
-        with self._ready(context, server_id, "attach_volume") as (tx, row):
+        with self._ready(context, server_id, "attach_volume", STATES) as (tx, row):
             tx.lock("server volumes", server_id)
             held = row.volumes or []
             entry = {"volume_id": volume_id, "device": self._device(held, device), "tag": tag,
@@ -47,7 +50,7 @@ class ServerVolumes(Interfaces):
         return wanted or next(each for each in DEVICES if each not in taken)
 
     def detach_volume(self, context: Context, server_id: str, volume_id: str) -> None:
-        with self._ready(context, server_id, "detach_volume") as (tx, row):
+        with self._ready(context, server_id, "detach_volume", STATES) as (tx, row):
             self._begin_detach(tx, context, row, entry_of(row, volume_id))
 
     def _begin_detach(self, tx: Tx, context: Context, row: sa.Row, entry: dict[str, Any]) -> None:
@@ -60,6 +63,23 @@ class ServerVolumes(Interfaces):
             entry = entry_of(row, volume_id)
             changed = {**entry, "delete_on_termination": delete_on_termination}
             store.update_server(tx, server_id, volumes=[changed if each is entry else each for each in row.volumes])
+
+    def swap_volume(self, context: Context, server_id: str, volume_id: str, new_volume_id: str) -> None:
+        """Volume moves the content of a volume by itself, also under a running server: nobody else does.
+
+        Raises Conflict, as Nova does for a volume that is not being migrated; NotFound."""
+        entry_of(self.server(context, server_id), volume_id)
+        raise Conflict(f"Volume {volume_id} is not migrating: it is not exchanged for {new_volume_id}. Migrate or retype "
+                       "the volume, or detach it and attach the other.")
+
+    def volume_extended(self, tx: Tx, context: Any, server_id: str, volume_id: str | None) -> None:
+        """The guest is to see the size that the volume has now; a server without this volume has nothing to see."""
+        row = store.server(tx, server_id)
+        if row is None or row.host is None:
+            return
+        for entry in row.volumes or []:
+            if entry["volume_id"] == volume_id:
+                self._begin_volume(tx, context, row, "server.extend_volume", entry)
 
     def has_attachment(self, tx: Tx, server_id: str, attachment_id: str) -> bool:
         """What Volume asks before somebody else ends an attachment."""
@@ -92,7 +112,7 @@ class ServerVolumes(Interfaces):
         if row is not None and row.volumes:
             store.update_server(tx, server_id, volumes=[])
 
-    def _begin_volume(self, tx: Tx, context: Context, row: sa.Row, kind: str, entry: dict[str, Any]) -> None:
+    def _begin_volume(self, tx: Tx, context: Any, row: sa.Row, kind: str, entry: dict[str, Any]) -> None:
         self.engine.begin(tx, kind, row.id, context=context, memory={
             "generation": row.generation, "host": row.host, "attachment": entry["id"], "volume": entry["volume_id"],
             "readonly": entry.get("readonly", False)})

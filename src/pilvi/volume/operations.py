@@ -193,6 +193,9 @@ class Extend(VolumeOperation):
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         self.back(tx, progress, size=progress.memory["gib"])
+        for _, server_id in self.service.users(tx, progress.memory["volume"]):
+            if self.service.tell_extended is not None:
+                self.service.tell_extended(tx, progress, server_id, progress.memory["volume"])
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         memory = progress.memory

@@ -13,7 +13,7 @@ from pilvi.policy import Context
 from pilvi.volume import store
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.tables import snapshots, types, volumes
-from pilvi.volume.volumes import READY, Volumes
+from pilvi.volume.volumes import GIB, READY, Volumes
 
 DELETABLE = ("available", "error")
 
@@ -54,7 +54,14 @@ class Snapshots(Volumes):
         hosts = [(self.ask_host(tx, each.server_id) if self.ask_host else None, each.server_id) for each in held]
         return [(host, server_id) for host, server_id in hosts if host is not None]
 
+    def size_of(self, tx: Tx, volume_id: str) -> int | None:
+        """Bytes; None for one that is gone."""
+        row = store.get(tx, volumes, volume_id)
+        return row and row.size * GIB
+
     ask_host: Callable[[Tx, str], str | None] | None = None  # the host of a server, None where it runs nowhere
+    # The guest of this server is to see how large this volume is now, for whom that was asked.
+    tell_extended: Callable[[Tx, Any, str, str], None] | None = None
 
     def update_snapshot(self, context: Context, snapshot_id: str, **values: Any) -> sa.Row:
         with self.db.transaction() as tx:
