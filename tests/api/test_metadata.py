@@ -17,6 +17,7 @@ from pilvi.metadata.server import CONNECTIONS, MetadataServer
 from pilvi.metadata.service import Metadata
 from pilvi.network import routes as network_routes
 from pilvi.network.service import NicRequest
+from pilvi.volume.service import VolumeCreate
 from tests.support.wait import eventually
 from tests.support.world import World
 
@@ -139,6 +140,28 @@ def test_tagged_cards_are_devices(world, metadata):
     compute.detach_interface(context, one.id, card.id)
     world.settle()
     assert one.json("openstack/latest/meta_data.json")["devices"] == []
+
+
+def test_tagged_volumes_are_devices(world, metadata):
+    one = Guest(world, metadata, name="with volumes")
+    compute, context = world.cloud.compute, world.context()
+    made = [world.cloud.volume.create_volume(context, VolumeCreate(size=1)).rows[0].id for _ in range(2)]
+    world.settle()
+    for volume_id, tag in zip(made, ("data", None), strict=True):
+        compute.attach_volume(context, one.id, volume_id, device=None, tag=tag, delete_on_termination=True)
+        world.settle()
+    (told,) = one.json("openstack/latest/meta_data.json")["devices"]
+    where = told.pop("address")
+    assert told == {"type": "disk", "bus": "pci", "serial": made[0][:20], "path": "/dev/vdb", "tags": ["data"]}
+    assert where == world.agent.hypervisor.disk_addresses(one.id)[f"vol-{made[0]}"]
+    assert one.lines("/latest/meta-data/block-device-mapping") == ["ami", "ebs0", "ebs1", "root"]
+    assert one.read("/latest/meta-data/block-device-mapping/ebs1") == b"/dev/vdc"
+    compute.stop(context, one.id)
+    world.settle()
+    (told,) = one.json("openstack/latest/meta_data.json")["devices"]
+    assert (told["bus"], told["address"]) == ("none", "none")
+    compute.delete_server(context, one.id)
+    world.settle()
 
 
 def test_the_network_is_described(guest):

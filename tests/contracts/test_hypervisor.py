@@ -468,6 +468,20 @@ def taps(rig: Simulated | Qemu) -> Iterator[list[Nic]]:
         namespace.absent_namespace(name)
 
 
+def test_a_volume_is_booted_from_and_found_at_an_address(rig: Simulated | Qemu) -> None:
+    driver, name = rig.driver, f"vol-{uuid.uuid4()}"
+    one = guest(msgspec.structs.replace(rig.disk(), name=name))
+    driver.start(one)
+    rig.greeted(one.id)
+    eventually(lambda: driver.disk_addresses(one.id).keys() == {name}, what="the firmware has seen it")
+    assert re.fullmatch(r"0000:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]", driver.disk_addresses(one.id)[name])
+    driver.stop(one.id)
+    with pytest.raises(HypervisorError):
+        driver.disk_addresses(one.id)
+    with pytest.raises(UnknownGuest):
+        driver.disk_addresses(NOBODY)
+
+
 def test_a_card_is_plugged_in_once_and_found_at_an_address(rig: Simulated | Qemu, taps: list[Nic]) -> None:
     driver, one = rig.driver, guest(rig.disk())
     one = msgspec.structs.replace(one, nics=(taps[0],))

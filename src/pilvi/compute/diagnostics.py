@@ -13,8 +13,8 @@ from pilvi.policy import Context
 
 
 class Diagnostics(Servers):
-    def card_addresses(self, host: str | None, server_id: str) -> dict[str, str]:
-        """Port -> PCI address within the running guest; none while nobody can say."""
+    def device_addresses(self, host: str | None, server_id: str) -> dict[str, str]:
+        """Port, or disk of a volume -> PCI address within the running guest; none while nobody can say."""
         if host is None:
             return {}
         try:

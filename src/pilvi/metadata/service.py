@@ -32,8 +32,8 @@ class Metadata:
             ports = self._network.ports_of(tx, [server_id]).get(server_id, [])
             network_data = self._network.network_data(tx, server_id)
         addresses = {}
-        if path.endswith("meta_data.json") and any(port.tag for port in ports):
-            addresses = self._compute.card_addresses(server.host, server_id)
+        if path.endswith("meta_data.json") and tree.has_tags(server, ports):
+            addresses = self._compute.device_addresses(server.host, server_id)
         return tree.look_up(tree.tree_of(server, ports, network_data, addresses), path)
 
     def post(self, network_id: str, address: str, path: str, body: bytes) -> tuple[int, bytes]:

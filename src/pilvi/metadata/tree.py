@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pilvi.node.messages import disk_name, disk_serial
 
 OPENSTACK_VERSIONS = (
     "2012-08-10",
@@ -46,14 +48,14 @@ def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any],
             addresses: Mapping[str, str] | None = None) -> Tree:
     """`server` is Compute's row, `ports` Network's, `network_data` as network_data.json has it.
 
-    `addresses`: port -> where the guest finds its card, as far as it is known."""
+    `addresses`: port or disk -> where the guest finds it, as far as it is known."""
     user_data = base64.b64decode(server.user_data) if server.user_data else None
     ec2: Tree = {"meta-data": _ec2(server, ports)}
     if user_data is not None:
         ec2["user-data"] = user_data
     return {
         "openstack": {
-            **{version: _openstack(server, network_data, user_data, version, devices(ports, addresses or {}))
+            **{version: _openstack(server, network_data, user_data, version, devices(server, ports, addresses or {}))
                for version in OPENSTACK_VERSIONS},
             "content": {f"{number:04}": base64.b64decode("".join(file["contents"].split()))
                         for number, file in enumerate(server.personality or ())},
@@ -99,8 +101,16 @@ def look_up(tree: Tree, path: str) -> bytes | None:
     ).encode()
 
 
-def devices(ports: list[Any], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The tagged network cards, as meta_data.json describes devices."""
+def devices(server: Any, ports: list[Any], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The tagged network cards and disks, as meta_data.json describes devices."""
+    return [*_cards(ports, addresses), *_volumes(server.volumes or (), addresses)]
+
+
+def has_tags(server: Any, ports: list[Any]) -> bool:
+    return any(port.tag for port in ports) or any(each.get("tag") for each in server.volumes or ())
+
+
+def _cards(ports: list[Any], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {
             "type": "nic",
@@ -112,6 +122,20 @@ def devices(ports: list[Any], addresses: Mapping[str, str]) -> list[dict[str, An
         for port in ports
         if port.tag
     ]
+
+
+def _volumes(volumes: Sequence[Mapping[str, Any]], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+    """By their serial numbers the guest tells them apart, wherever they are."""
+    found = []
+    for each in volumes:
+        if each.get("tag"):
+            where = addresses.get(disk_name(each["volume_id"]), "none")
+            usual = "none" if where == "none" else "pci"
+            bus = each.get("bus", "virtio")
+            found.append({"type": "disk", "bus": usual if bus == "virtio" else bus.removesuffix("-cdrom"),
+                          "address": where, "serial": disk_serial(each["volume_id"]), "path": each["device"],
+                          "tags": [each["tag"]]})
+    return found
 
 
 def _openstack(
@@ -161,7 +185,7 @@ def _ec2(server: Any, ports: list[Any]) -> Tree:
     facts = {
         "ami-id": ec2_id("ami", server.image_id or server.id),
         "ami-launch-index": str(server.launch_index),
-        "block-device-mapping": {"ami": b"vda", "root": b"/dev/vda"},
+        "block-device-mapping": _block_devices(server),
         "hostname": server.hostname,
         "instance-action": "none",
         "instance-id": ec2_id("i", server.id),
@@ -182,6 +206,17 @@ def _ec2(server: Any, ports: list[Any]) -> Tree:
         }
     return {
         name: value if isinstance(value, dict) else value.encode() for name, value in sorted(facts.items())
+    }
+
+
+def _block_devices(server: Any) -> Tree:
+    """EC2's names of the disks to the guest's; it numbers volumes by the order of the guest's names."""
+    root = next((each["device"] for each in server.volumes or () if each.get("boot_index") == 0), "/dev/vda")
+    volumes = sorted(each["device"] for each in server.volumes or ())
+    return {
+        "ami": root.removeprefix("/dev/").encode(),
+        **{f"ebs{number}": device.encode() for number, device in enumerate(volumes)},
+        "root": root.encode(),
     }
 
 

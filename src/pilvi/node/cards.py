@@ -46,10 +46,10 @@ def detach_card(agent: Agent, order: CardOrder) -> bool:
 
 
 def addresses(agent: Agent, question: Question) -> dict[str, str]:
-    """Port -> PCI address within the guest; none while it is off."""
+    """Port, or disk of a volume -> PCI address within the guest; none while it is off."""
     if agent.hypervisor.state(question.server_id) not in ALIVE:
         return {}
-    return agent.hypervisor.addresses(question.server_id)
+    return agent.hypervisor.addresses(question.server_id) | agent.hypervisor.disk_addresses(question.server_id)
 
 
 def layout(agent: Agent, cards: int) -> list[str]:

@@ -23,6 +23,16 @@ class PortSpec(msgspec.Struct, frozen=True):
     mtu: int
 
 
+def disk_name(volume_id: str) -> str:
+    """What a guest's hypervisor calls the disk that a volume is to it."""
+    return f"vol-{volume_id}"
+
+
+def disk_serial(volume_id: str) -> str:
+    """What the guest sees of it: no disk has a longer one."""
+    return volume_id[:20]
+
+
 class VolumeSpec(msgspec.Struct, frozen=True):
     """A volume as a disk of a guest."""
 

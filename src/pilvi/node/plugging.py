@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pilvi.drivers.hypervisor.base import Disk, HypervisorError, PowerState
-from pilvi.node.messages import GuestSpec, VolumeSpec
+from pilvi.node.messages import GuestSpec, VolumeSpec, disk_name, disk_serial
 from pilvi.node.messages_volumes import Redirect, Resized, VolumeOrder
 
 if TYPE_CHECKING:
@@ -16,15 +16,11 @@ if TYPE_CHECKING:
 ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 
 
-def disk_name(volume_id: str) -> str:
-    return f"vol-{volume_id}"
-
-
 def disk_of(agent: Agent, volume: VolumeSpec) -> Disk:
     found = agent.volumes.info(volume.volume_id)
     if found is None:
         raise HypervisorError(f"volume {volume.volume_id} is not there")
-    return Disk(disk_name(volume.volume_id), found.path, found.format, serial=volume.volume_id[:20],
+    return Disk(disk_name(volume.volume_id), found.path, found.format, serial=disk_serial(volume.volume_id),
                 readonly=volume.readonly)
 
 

@@ -27,6 +27,11 @@ class Attached(Protocol):
 
         To be asked again until then. Raises UnknownGuest, HypervisorError when it is off."""
 
+    def disk_addresses(self, guest_id: str) -> dict[str, str]:
+        """Disk that may come and go -> its PCI address in the running guest; none for one on another kind of bus.
+
+        Raises UnknownGuest, HypervisorError when it is off."""
+
     def redirect_disk(self, guest_id: str, name: str, path: str) -> None:
         """From now on it writes to this qcow2 file, which is based on what it wrote to: that never changes again.
 

@@ -212,6 +212,10 @@ class QemuHypervisor:
         with self._talking(guest_id) as monitor:
             return qemu_hotplug.nic_addresses(monitor)
 
+    def disk_addresses(self, guest_id: str) -> dict[str, str]:
+        with self._talking(guest_id) as monitor:
+            return qemu_volumes.addresses(monitor)
+
     # -- to another host
 
     def places(self, guest_id: str) -> Places:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pilvi.drivers.hypervisor.base import Disk, HypervisorError, Transfer
+from pilvi.drivers.hypervisor.qemu_command import VOLUME
 from pilvi.drivers.hypervisor.qemu_monitor import Monitor, MonitorError
 
 CHANGE_SECONDS = 30.0  # for QEMU to take note of what it was told
@@ -21,8 +22,9 @@ _ENDED = (*_NOT_BEGUN, "completed")
 
 
 def mirrored(disks: Sequence[Disk]) -> list[str]:
-    """The nodes of disks that are sent: what nobody writes to is there already."""
-    return [f"d{number}" for number, disk in enumerate(disks) if not disk.readonly and disk.bus != "cdrom"]
+    """The nodes of disks that are sent: what nobody writes to is there already, and so are volumes."""
+    return [f"d{number}" for number, disk in enumerate(disks)
+            if not disk.readonly and disk.bus != "cdrom" and not disk.name.startswith(VOLUME)]
 
 
 def listen(monitor: Monitor, folder: Path, nodes: Sequence[str]) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from pilvi.drivers.hypervisor.base import Disk, HypervisorError
-from pilvi.drivers.hypervisor.qemu_command import blocks, volume_device, volume_node
+from pilvi.drivers.hypervisor.qemu_command import VOLUME, blocks, volume_device, volume_node
+from pilvi.drivers.hypervisor.qemu_hotplug import addresses as device_addresses
 from pilvi.drivers.hypervisor.qemu_hotplug import plug as plug_device
 from pilvi.drivers.hypervisor.qemu_hotplug import present
 from pilvi.drivers.hypervisor.qemu_hotplug import unplug as unplug_device
@@ -60,6 +61,12 @@ def resize(monitor: Monitor, name: str, size_bytes: int) -> None:
     if not nodes:
         raise HypervisorError(f"it has no disk {name}")
     monitor.ask("block_resize", {"node-name": volume_node(name, nodes[-1][0]), "size": size_bytes})
+
+
+def addresses(monitor: Monitor) -> dict[str, str]:
+    prefix = volume_device("")
+    return {name.removeprefix(prefix): where for name, where in device_addresses(monitor).items()
+            if name.startswith(prefix + VOLUME)}
 
 
 def _nodes(monitor: Monitor, name: str) -> list[tuple[int, str]]:

@@ -215,6 +215,11 @@ class SimulatedHypervisor(Faults):
         nics = self._alive(guest_id).guest.nics
         return {nic.port_id: where for nic, where in zip(nics, self.layout(len(nics)), strict=True)}
 
+    def disk_addresses(self, guest_id: str) -> dict[str, str]:
+        guest = self._alive(guest_id).guest
+        return {disk.name: f"0000:{number:02x}:00.0" for number, disk in enumerate(guest.disks, len(guest.nics) + 2)
+                if disk.bus == "virtio"}
+
     def layout(self, cards: int) -> list[str]:
         return [f"0000:{number + 1:02x}:00.0" for number in range(cards)]
 
