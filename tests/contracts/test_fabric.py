@@ -17,6 +17,7 @@ from pilvi.drivers.fabric.base import (
     HostRoute,
     Northbound,
     Port,
+    PortForwarding,
     Route,
     Rule,
     SecurityGroup,
@@ -123,6 +124,9 @@ CHANGES = {
     ),
     "a router's routes": altered("routers", 0, routes=(Route("198.51.100.0/24", "10.0.1.9"),)),
     "a router's floating IPs": altered("routers", 0, floating_ips=()),
+    "a router's port forwardings": altered(
+        "routers", 0, port_forwardings=(PortForwarding("172.24.4.101", "tcp", 2201, "10.0.1.11", 22),)
+    ),
     "a router's state": altered("routers", 0, admin_state_up=False),
     "a group's rules": altered("security_groups", 1, rules=(Rule("80", "ingress", "IPv4", "tcp", 80, 81),)),
     "a network less": Topology(

@@ -8,6 +8,7 @@ from pilvi.drivers.fabric.base import (
     Gateway,
     Network,
     Port,
+    PortForwarding,
     Route,
     Router,
     RouterPort,
@@ -243,6 +244,17 @@ class TestRouters:
             "192.0.2.50",
             "10.0.0.11",
         )
+
+    def test_forwarded_ports_are_a_row_for_each_address_and_protocol(self):
+        ports = [("tcp", 2201, "10.0.0.11", 22), ("tcp", 2202, "10.0.0.12", 22), ("udp", 53, "10.0.0.11", 53)]
+        everything = self.rows(port_forwardings=tuple(PortForwarding("192.0.2.50", *one) for one in ports))
+        tcp, udp = Ref("Load_Balancer", "r 192.0.2.50 tcp"), Ref("Load_Balancer", "r 192.0.2.50 udp")
+        assert everything[tcp]["vips"] == {"192.0.2.50:2201": "10.0.0.11:22", "192.0.2.50:2202": "10.0.0.12:22"}
+        assert everything[udp]["vips"] == {"192.0.2.50:53": "10.0.0.11:53"}
+        assert (everything[tcp]["protocol"], everything[udp]["protocol"]) == (["tcp"], ["udp"])
+        assert everything[Ref("Logical_Router", "r")]["load_balancer"] == [tcp, udp]
+        assert everything[Ref("Logical_Switch", "n")]["load_balancer"] == [tcp, udp], "for those on the inside"
+        assert everything[Ref("Logical_Switch", "x")]["load_balancer"] == []
 
     def test_no_gateway_no_translation(self):
         assert self.table("NAT", gateway=None) == []

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Fault, NotFound
-from pilvi.network import addresses, store, store_addresses, wire
+from pilvi.network import addresses, store, store_addresses, store_forwardings, wire
 from pilvi.network.nouns import FLOATING_IP, NETWORK, SECURITY_GROUP
 from pilvi.network.servers import OWNER, NicRequest, ServerVerbs
 from pilvi.network.tables import floatingips
@@ -110,6 +110,7 @@ class CardVerbs(ServerVerbs):
             raise BadRequest("Specified fixed address not assigned to instance")
         port, at = matching[0]
         try:
+            self._not_forwarded(tx, row, port.id)
             target = self._target(tx, context, row.floating_network_id, port.id, at, row.id)
         except Fault as fault:
             raise BadRequest(f"Unable to associate floating IP {address} to fixed IP {at} for instance {server_id}. "
@@ -118,8 +119,15 @@ class CardVerbs(ServerVerbs):
         self._changed(tx)
 
     def floating_targets(self, tx: Tx) -> dict[str, str | None]:
-        """Where each floating address leads: to a fixed one, or nowhere."""
-        return {row.floating_ip_address: row.fixed_ip_address for row in store.floating_ips(tx)}
+        """Where each floating address leads: to a fixed one, or nowhere.
+
+        Without those whose ports lead to several: no single guest is the right one for them."""
+        forwarded = store_forwardings.addresses(tx)
+        return {
+            row.floating_ip_address: row.fixed_ip_address
+            for row in store.floating_ips(tx)
+            if row.floating_ip_address not in forwarded
+        }
 
     def lead_nowhere(self, tx: Tx, context: Context, server_id: str, address: str) -> None:
         """Raises NotFound, and Conflict where the floating IP does not lead to this server."""

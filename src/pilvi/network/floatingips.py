@@ -7,10 +7,10 @@ from typing import Any
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
-from pilvi.network import addresses, store, store_addresses, wire
+from pilvi.network import addresses, store, store_addresses, store_forwardings, wire
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SUBNET
 from pilvi.network.routers import RouterVerbs
-from pilvi.network.tables import floatingips
+from pilvi.network.tables import floatingips, port_forwardings
 from pilvi.policy import Context
 
 
@@ -179,17 +179,29 @@ class FloatingIpVerbs(RouterVerbs):
             fixed_ip = values.pop("fixed_ip_address", None)
             if "port_id" in values or fixed_ip is not None:
                 port_id = values.pop("port_id", row.port_id)
+                self._not_forwarded(tx, row, port_id)
                 target = self._target(tx, context, external_id, port_id, fixed_ip, row.id)
                 if (target["port_id"], target["fixed_ip_address"]) == (row.port_id, row.fixed_ip_address):
                     del target["status"]
-                values |= target
+                if row.port_id is not None or port_id is not None:
+                    values |= target
             store.update(tx, FLOATING_IP, floating_ip_id, **values)
             self._changed(tx)
             return self._fresh(tx, FLOATING_IP, context, [floating_ip_id])[0]
 
+    def _not_forwarded(self, tx: Tx, row: Any, port_id: str | None) -> None:
+        """A floating IP leads to a port as a whole, or its ports lead to several. Raises Conflict."""
+        if port_id is not None and store_forwardings.of_floating_ips(tx, [row.id]):
+            raise Conflict(
+                f"Floating IP {row.id} in use by Port Forwarding resources: delete them first.",
+                kind="FipInUseByPortForwarding",
+            )
+
     def delete_floating_ip(self, context: Context, floating_ip_id: str) -> None:
         with self._db.transaction() as tx:
             row = self._own(tx, FLOATING_IP, context, floating_ip_id)
+            store.lock_network(tx, row.floating_network_id)
+            store_forwardings.delete(tx, port_forwardings.c.floatingip_id == row.id)
             store.delete(tx, FLOATING_IP, row.id)
             store.delete_ports(tx, [row.floating_port_id])
             self._changed(tx)

@@ -10,7 +10,7 @@ from pilvi.faults import NotFound
 from pilvi.http.request import Request, Response
 from pilvi.network import wire
 from pilvi.network.extensions import EXTENSIONS
-from pilvi.network.nouns import BY_PATH, NOUNS, SECURITY_GROUP, Noun
+from pilvi.network.nouns import BY_PATH, SECURITY_GROUP, Noun
 from pilvi.network.views import ZONE
 
 PREFIX = "/network"
@@ -29,7 +29,7 @@ def show_resources(request: Request) -> Response:
     base = f"{request.base_url}{PREFIX}/v2.0"
     return Response(200, {"resources": [
         {"name": noun.name, "collection": noun.plural, "links": [{"rel": "self", "href": f"{base}/{noun.path}"}]}
-        for noun in NOUNS
+        for noun in BY_PATH.values()
     ]})  # fmt: skip
 
 
@@ -66,13 +66,16 @@ def lister(noun: Noun) -> Handler:
         networks = request.cloud.network
         if noun is SECURITY_GROUP:
             networks.ensure_default_group(request.context)
-        items, before, after = networks.page(request.context, noun, request.query)
-        answer: dict[str, Any] = {noun.plural: [_chosen(request, item) for item in items]}
-        if "limit" in request.query and items and (links := _links(request, items, before, after)):
-            answer[f"{noun.plural}_links"] = links
-        return Response(200, answer)
+        return listed(request, noun, *networks.page(request.context, noun, request.query))
 
     return handler
+
+
+def listed(request: Request, noun: Noun, items: list[dict[str, Any]], before: bool, after: bool) -> Response:
+    answer: dict[str, Any] = {noun.plural: [chosen(request, item) for item in items]}
+    if "limit" in request.query and items and (links := _links(request, items, before, after)):
+        answer[f"{noun.plural}_links"] = links
+    return Response(200, answer)
 
 
 def _links(request: Request, items: list[dict[str, Any]], before: bool, after: bool) -> list[dict[str, str]]:
@@ -91,7 +94,7 @@ def _links(request: Request, items: list[dict[str, Any]], before: bool, after: b
     return found
 
 
-def _chosen(request: Request, item: dict[str, Any]) -> dict[str, Any]:
+def chosen(request: Request, item: dict[str, Any]) -> dict[str, Any]:
     """Only the fields that were asked for."""
     if "fields" not in request.query:
         return item
@@ -101,8 +104,8 @@ def _chosen(request: Request, item: dict[str, Any]) -> dict[str, Any]:
 
 def shower(noun: Noun) -> Handler:
     def handler(request: Request) -> Response:
-        item = request.cloud.network.show(request.context, noun, _id(request))
-        return Response(200, {noun.name: _chosen(request, item)})
+        item = request.cloud.network.show(request.context, noun, identifier(request))
+        return Response(200, {noun.name: chosen(request, item)})
 
     return handler
 
@@ -119,7 +122,7 @@ def creator(noun: Noun, shape: type, verb: str) -> Handler:
 def updater(noun: Noun, shape: type, verb: str) -> Handler:
     def handler(request: Request) -> Response:
         change = wire.item(request.decode(dict[str, Any]), noun, shape, "PUT")
-        item = getattr(request.cloud.network, verb)(request.context, _id(request), change)
+        item = getattr(request.cloud.network, verb)(request.context, identifier(request), change)
         return Response(200, {noun.name: item})
 
     return handler
@@ -127,14 +130,14 @@ def updater(noun: Noun, shape: type, verb: str) -> Handler:
 
 def deleter(verb: str) -> Handler:
     def handler(request: Request) -> Response:
-        getattr(request.cloud.network, verb)(request.context, _id(request))
+        getattr(request.cloud.network, verb)(request.context, identifier(request))
         return Response(204)
 
     return handler
 
 
-def _id(request: Request) -> str:
-    text = request.params["object_id"]
+def identifier(request: Request, name: str = "object_id") -> str:
+    text = request.params[name]
     if "\0" in text:
         raise NotFound("The resource could not be found.", kind="HTTPNotFound")
     return text
@@ -145,12 +148,12 @@ def _id(request: Request) -> str:
 
 def add_interface(request: Request) -> Response:
     wanted = request.decode(wire.Interface)
-    return Response(200, request.cloud.network.add_interface(request.context, _id(request), wanted))
+    return Response(200, request.cloud.network.add_interface(request.context, identifier(request), wanted))
 
 
 def remove_interface(request: Request) -> Response:
     wanted = request.decode(wire.Interface)
-    return Response(200, request.cloud.network.remove_interface(request.context, _id(request), wanted))
+    return Response(200, request.cloud.network.remove_interface(request.context, identifier(request), wanted))
 
 
 def add_routes(request: Request) -> Response:
@@ -163,7 +166,7 @@ def remove_routes(request: Request) -> Response:
 
 def _change_routes(request: Request, add: bool) -> Response:
     routes = request.decode(wire.RoutesRequest).router.routes
-    router = request.cloud.network.change_routes(request.context, _id(request), routes, add)
+    router = request.cloud.network.change_routes(request.context, identifier(request), routes, add)
     return Response(200, {"router": router})
 
 
@@ -172,9 +175,9 @@ def _change_routes(request: Request, add: bool) -> Response:
 
 def _tagged(request: Request) -> tuple[Noun, str]:
     noun = BY_PATH.get(request.params["collection"])
-    if noun is None:
+    if noun is None or not noun.tagged:
         raise NotFound("The resource could not be found.", kind="HTTPNotFound")
-    return noun, _id(request)
+    return noun, identifier(request)
 
 
 def list_tags(request: Request) -> Response:
@@ -243,9 +246,9 @@ def reset_quota(request: Request) -> Response:
 
 def list_ip_availabilities(request: Request) -> Response:
     found = request.cloud.network.ip_availabilities(request.query)
-    return Response(200, {"network_ip_availabilities": [_chosen(request, item) for item in found]})
+    return Response(200, {"network_ip_availabilities": [chosen(request, item) for item in found]})
 
 
 def show_ip_availability(request: Request) -> Response:
-    found = request.cloud.network.ip_availability(request.context, _id(request))
+    found = request.cloud.network.ip_availability(request.context, identifier(request))
     return Response(200, {"network_ip_availability": found})

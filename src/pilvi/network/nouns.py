@@ -13,21 +13,33 @@ from pilvi.network import tables
 class Noun(NamedTuple):
     name: str  # "security_group": in bodies, and in quotas
     plural: str  # "security_groups": in bodies
-    path: str  # "security-groups": in URLs
+    path: str  # "security-groups": in URLs; empty for what is only reached through another noun
     title: str  # "SecurityGroup": in the types of faults
     table: sa.Table
     filters: Mapping[str, Any]  # attribute -> column
     sortable: Mapping[str, Any]
+    tagged: bool = True
 
 
-def _noun(name: str, title: str, table: sa.Table, *columns: str, **renamed: str) -> Noun:
+def _noun(
+    name: str,
+    title: str,
+    table: sa.Table,
+    *columns: str,
+    plural: str = "",
+    nested: bool = False,
+    tagged: bool = True,
+    **renamed: str,
+) -> Noun:
     """`columns` can be filtered by under their own names, `renamed` ("binding:host_id" to "host") under others."""
+    plural = plural or name + "s"
     standard = ("id", "project_id", "name", "description", "revision_number")
     found = {column: table.c[column] for column in (*standard, *columns)}
     found |= {attribute: table.c[column] for attribute, column in renamed.items()}
     found["tenant_id"] = table.c.project_id
     sortable = {**found, "created_at": table.c.created_at, "updated_at": table.c.updated_at}
-    return Noun(name, name + "s", name.replace("_", "-") + "s", title, table, found, sortable)
+    path = "" if nested else plural.replace("_", "-")
+    return Noun(name, plural, path, title, table, found, sortable, tagged)
 
 
 NETWORK = _noun(
@@ -96,6 +108,19 @@ FLOATING_IP = _noun(
     "fixed_ip_address",
     "router_id",
 )
+PORT_FORWARDING = _noun(
+    "port_forwarding",
+    "PortForwarding",
+    tables.port_forwardings,
+    "floatingip_id",
+    "protocol",
+    "external_port",
+    "internal_port",
+    "internal_port_id",
+    "internal_ip_address",
+    nested=True,
+    tagged=False,
+)
 SECURITY_GROUP = _noun("security_group", "SecurityGroup", tables.security_groups, "stateful")
 RULE = _noun(
     "security_group_rule",
@@ -111,5 +136,15 @@ RULE = _noun(
     "remote_ip_prefix",
 )
 
-NOUNS = (NETWORK, SUBNET, SUBNET_POOL, PORT, ROUTER, FLOATING_IP, SECURITY_GROUP, RULE)
-BY_PATH = {noun.path: noun for noun in NOUNS}
+NOUNS = (
+    NETWORK,
+    SUBNET,
+    SUBNET_POOL,
+    PORT,
+    ROUTER,
+    FLOATING_IP,
+    PORT_FORWARDING,
+    SECURITY_GROUP,
+    RULE,
+)
+BY_PATH = {noun.path: noun for noun in NOUNS if noun.path}

@@ -7,11 +7,11 @@ from typing import Any
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
-from pilvi.network import addresses, dhcpoptions, store, store_addresses, wire
+from pilvi.network import addresses, dhcpoptions, store, store_addresses, store_forwardings, wire
 from pilvi.network.nouns import NETWORK, PORT, SECURITY_GROUP
 from pilvi.network.policy import NETWORK_OWNER_ATTRIBUTES
 from pilvi.network.subnets import SubnetVerbs
-from pilvi.network.tables import floatingips
+from pilvi.network.tables import floatingips, port_forwardings
 from pilvi.policy import Context
 
 MAC_TRIES = 16
@@ -229,6 +229,11 @@ class PortVerbs(SubnetVerbs):
                 tx,
                 floatingips.c.port_id == row.id,
                 floatingips.c.fixed_ip_address.in_([address for _, address in gone]),
+            )
+            store_forwardings.delete(
+                tx,
+                port_forwardings.c.internal_port_id == row.id,
+                port_forwardings.c.internal_ip_address.in_([address for _, address in gone]),
             )
 
     def delete_port(self, context: Context, port_id: str) -> None:

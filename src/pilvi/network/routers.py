@@ -15,7 +15,7 @@ from pilvi.network import addresses, store, store_addresses, wire
 from pilvi.network.nouns import NETWORK, PORT, ROUTER, SUBNET
 from pilvi.network.ports import PortVerbs
 from pilvi.network.subnets import check_routes
-from pilvi.network.tables import floatingips
+from pilvi.network.tables import floatingips, port_forwardings
 from pilvi.policy import Context
 
 
@@ -361,7 +361,20 @@ class RouterVerbs(PortVerbs):
             )
             .where(floatingips.c.router_id == router.id, store.addresses.c.subnet_id.in_(subnet_ids))
         )
-        if through:
+        forwarded = tx.one(
+            sa.select(port_forwardings.c.id)
+            .join(floatingips, floatingips.c.id == port_forwardings.c.floatingip_id)
+            .join(
+                store.addresses,
+                sa.and_(
+                    store.addresses.c.port_id == port_forwardings.c.internal_port_id,
+                    store.addresses.c.address == port_forwardings.c.internal_ip_address,
+                ),
+            )
+            .where(floatingips.c.router_id == router.id, store.addresses.c.subnet_id.in_(subnet_ids))
+            .limit(1)
+        )
+        if through or forwarded:
             raise Conflict(
                 f"Router interface for subnet {subnet_ids[0]} on router {router.id} cannot be deleted, as it is "
                 "required by one or more floating IPs.",

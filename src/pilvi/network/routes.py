@@ -6,7 +6,7 @@ from typing import Any
 
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Route
-from pilvi.network import handlers, nouns, wire
+from pilvi.network import handlers, handlers_forwardings, nouns, wire
 from pilvi.network.policy import RULES
 
 V2 = "/v2.0"
@@ -32,6 +32,7 @@ def _object(noun: nouns.Noun, verbs: str, verb: str, new: type, change: type | N
 
 _TAGS = V2 + "/{collection}/{object_id}/tags"
 _ROUTER = V2 + "/routers/{object_id}"
+_FORWARDINGS = V2 + "/floatingips/{object_id}/port_forwardings"
 _QUOTA = V2 + "/quotas/{project_id}"
 
 ROUTES = (
@@ -60,6 +61,11 @@ ROUTES = (
     Route("PUT", _ROUTER + "/remove_router_interface", handlers.remove_interface, "write"),
     Route("PUT", _ROUTER + "/add_extraroutes", handlers.add_routes, "write"),
     Route("PUT", _ROUTER + "/remove_extraroutes", handlers.remove_routes, "write"),
+    Route("GET", _FORWARDINGS, handlers_forwardings.show_all, "read"),
+    Route("POST", _FORWARDINGS, handlers_forwardings.create, "write"),
+    Route("GET", _FORWARDINGS + "/{forwarding_id}", handlers_forwardings.show, "read"),
+    Route("PUT", _FORWARDINGS + "/{forwarding_id}", handlers_forwardings.update, "write"),
+    Route("DELETE", _FORWARDINGS + "/{forwarding_id}", handlers_forwardings.delete, "write"),
     Route("GET", _TAGS, handlers.list_tags, "read"),
     Route("PUT", _TAGS, handlers.set_tags, "write"),
     Route("DELETE", _TAGS, handlers.clear_tags, "write"),

@@ -9,12 +9,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from pilvi.db import Tx
+from pilvi.network import store_forwardings
 from pilvi.network.nouns import Noun
 from pilvi.network.tables import (
     addresses,
     changes,
     floatingips,
     networks,
+    port_forwardings,
     port_groups,
     ports,
     routers,
@@ -239,13 +241,14 @@ def add_security_groups(tx: Tx, port_id: str, groups: Collection[str]) -> None:
 
 
 def delete_ports(tx: Tx, ids: Collection[str]) -> None:
-    """With their addresses; floating addresses that led to them lead nowhere afterwards."""
+    """With their addresses; floating addresses that led to them, or ports of them, lead nowhere afterwards."""
     from pilvi.network.nouns import PORT
 
     for part in chunks(ids):
         tx.execute(addresses.delete().where(addresses.c.port_id.in_(part)))
         tx.execute(port_groups.delete().where(port_groups.c.port_id.in_(part)))
         disassociate(tx, floatingips.c.port_id.in_(part))
+        store_forwardings.delete(tx, port_forwardings.c.internal_port_id.in_(part))
     delete(tx, PORT, *ids)
 
 
@@ -292,8 +295,8 @@ def floating_ips(tx: Tx, *where: Any) -> list[sa.Row]:
 
 
 def idle_floating_ips(tx: Tx, network_id: str) -> list[sa.Row]:
-    """Those of an external network that lead nowhere."""
-    return floating_ips(tx, floatingips.c.floating_network_id == network_id, floatingips.c.port_id.is_(None))
+    """Those of an external network that lead nowhere, as a whole or in part."""
+    return floating_ips(tx, floatingips.c.floating_network_id == network_id, floatingips.c.router_id.is_(None))
 
 
 # -- security groups

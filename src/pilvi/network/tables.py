@@ -134,6 +134,21 @@ floatingips = sa.Table(
     sa.UniqueConstraint("port_id", "fixed_ip_address", "floating_network_id"),
 )
 
+port_forwardings = sa.Table(
+    "port_forwardings",
+    metadata,
+    *_standard(),
+    sa.Column("floatingip_id", sa.ForeignKey("floatingips.id"), nullable=False),
+    sa.Column("protocol", sa.String(16), nullable=False),  # tcp | udp
+    sa.Column("external_port", sa.Integer, nullable=False),
+    sa.Column("external_last", sa.Integer, nullable=False),  # of a range; else the same
+    sa.Column("internal_port_id", sa.ForeignKey("ports.id"), nullable=False, index=True),
+    sa.Column("internal_ip_address", sa.String(64), nullable=False),
+    sa.Column("internal_port", sa.Integer, nullable=False),
+    sa.Column("internal_last", sa.Integer, nullable=False),
+    sa.UniqueConstraint("floatingip_id", "protocol", "external_port"),
+)
+
 security_groups = sa.Table(
     "security_groups",
     metadata,

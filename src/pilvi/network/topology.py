@@ -17,6 +17,7 @@ from pilvi.drivers.fabric.base import (
     HostRoute,
     Network,
     Port,
+    PortForwarding,
     Route,
     Router,
     RouterPort,
@@ -25,7 +26,7 @@ from pilvi.drivers.fabric.base import (
     Subnet,
     Topology,
 )
-from pilvi.network import store, tables
+from pilvi.network import store, store_forwardings, tables
 
 
 class _Port(msgspec.Struct, gc=False):
@@ -64,7 +65,7 @@ def read(tx: Tx) -> World:
     for port_id, group_id in tx.all(sa.select(tables.port_groups).order_by(tables.port_groups.c.security_group_id)):
         groups[port_id].append(group_id)
     rows = [_Port(*row) for row in tx.all(_PORTS)]
-    floating = store.floating_ips(tx, tables.floatingips.c.port_id.is_not(None))
+    floating = store.floating_ips(tx, tables.floatingips.c.router_id.is_not(None))
     return World(
         Topology(
             _networks(tx, rows, fixed),
@@ -148,7 +149,11 @@ def _routers(
             gateways[port.id] = port
     leading: dict[str, list[FloatingIp]] = defaultdict(list)
     for row in floating:
-        leading[row.router_id].append(FloatingIp(row.id, row.floating_ip_address, row.fixed_ip_address, row.port_id))
+        if row.port_id is not None:
+            leading[row.router_id].append(
+                FloatingIp(row.id, row.floating_ip_address, row.fixed_ip_address, row.port_id)
+            )
+    forwarded = _forwardings(tx, floating)
     found = []
     for row in tx.all(sa.select(tables.routers).order_by(tables.routers.c.id)):
         port = gateways.get(row.gateway_port_id)
@@ -165,9 +170,29 @@ def _routers(
                 routes,
                 tuple(leading[row.id]),
                 row.admin_state_up,
+                tuple(forwarded[row.id]),
             )
         )
     return tuple(found)
+
+
+def _forwardings(tx: Tx, floating: Sequence[Any]) -> dict[str, list[PortForwarding]]:
+    """By router."""
+    at, found = {row.id: row for row in floating}, defaultdict(list)
+    for row in tx.all(store_forwardings.select()):
+        address = at[row.floatingip_id]
+        spread = row.internal_last > row.internal_port
+        for number in range(row.external_last - row.external_port + 1):
+            found[address.router_id].append(
+                PortForwarding(
+                    address.floating_ip_address,
+                    row.protocol,
+                    row.external_port + number,
+                    row.internal_ip_address,
+                    row.internal_port + number * spread,
+                )
+            )
+    return found
 
 
 def _security_groups(tx: Tx) -> tuple[SecurityGroup, ...]:

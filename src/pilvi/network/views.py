@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,12 +11,13 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.engine.clock import seconds_text
-from pilvi.network import store, store_addresses
+from pilvi.network import store, store_addresses, store_forwardings
 from pilvi.network.nouns import (
     FLOATING_IP,
     NETWORK,
     NOUNS,
     PORT,
+    PORT_FORWARDING,
     ROUTER,
     RULE,
     SECURITY_GROUP,
@@ -28,6 +29,7 @@ from pilvi.policy import Context
 
 DNS_DOMAIN = "openstacklocal."
 ZONE = "nova"
+PORT_DETAILS = ("name", "network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner")
 VIF = {"port_filter": True, "connectivity": "l2"}
 
 # A row whose attributes are found ten times as fast as SQLAlchemy's: a list asks for tens of thousands of them.
@@ -37,6 +39,19 @@ _PLAIN = {
 
 _moment = lru_cache(4096)(seconds_text)
 
+View = Callable[[Tx, Context, Sequence[Any], dict[str, list[str]]], list[dict[str, Any]]]
+_VIEWS: dict[str, View] = {}
+
+
+def shows(noun: Noun) -> Callable[[View], View]:
+    """The function shows rows of this noun; the last argument are the objects' tags."""
+
+    def register(view: View) -> View:
+        _VIEWS[noun.name] = view
+        return view
+
+    return register
+
 
 def views(tx: Tx, noun: Noun, context: Context, rows: Sequence[sa.Row]) -> list[dict[str, Any]]:
     if not rows:
@@ -45,7 +60,7 @@ def views(tx: Tx, noun: Noun, context: Context, rows: Sequence[sa.Row]) -> list[
     return _VIEWS[noun.name](tx, context, plain, store.tags_of(tx, [row.id for row in plain]))
 
 
-def _standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
+def standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
     return {
         "id": row.id,
         "name": row.name,
@@ -59,12 +74,13 @@ def _standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
     }
 
 
+@shows(NETWORK)
 def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     subnets = store.subnet_ids_of(tx, [row.id for row in rows])
     found = []
     for row in rows:
         view = {
-            **_standard(row, labels),
+            **standard(row, labels),
             "admin_state_up": row.admin_state_up,
             "status": "ACTIVE",
             "subnets": subnets.get(row.id, []),
@@ -89,10 +105,11 @@ def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str
     return found
 
 
+@shows(SUBNET)
 def _subnets(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     return [
         {
-            **_standard(row, labels),
+            **standard(row, labels),
             "network_id": row.network_id,
             "ip_version": row.ip_version,
             "cidr": row.cidr,
@@ -109,12 +126,13 @@ def _subnets(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[st
     ]
 
 
+@shows(SUBNET_POOL)
 def _subnet_pools(
     _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     return [
         {
-            **_standard(row, labels),
+            **standard(row, labels),
             "ip_version": row.ip_version,
             "prefixes": row.prefixes,
             "min_prefixlen": row.min_prefixlen,
@@ -128,6 +146,7 @@ def _subnet_pools(
     ]
 
 
+@shows(PORT)
 def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
     fixed, groups = store_addresses.of_ports(tx, ids), store.security_groups_of(tx, ids)
@@ -135,7 +154,7 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
     for row in rows:
         pairs = fixed.get(row.id, ())
         view = {
-            **_standard(row, labels),
+            **standard(row, labels),
             "network_id": row.network_id,
             "mac_address": row.mac_address,
             "admin_state_up": row.admin_state_up,
@@ -167,6 +186,7 @@ def _name(dns_name: str, address: str) -> dict[str, str]:
     return {"hostname": host, "ip_address": address, "fqdn": f"{host}.{DNS_DOMAIN}"}
 
 
+@shows(ROUTER)
 def _routers(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     gateways = {
         port.id: port for port in store.by_ids(tx, PORT, [row.gateway_port_id for row in rows if row.gateway_port_id])
@@ -174,7 +194,7 @@ def _routers(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str
     fixed = store_addresses.of_ports(tx, list(gateways))
     return [
         {
-            **_standard(row, labels),
+            **standard(row, labels),
             "admin_state_up": row.admin_state_up,
             "status": "ACTIVE",
             "routes": row.routes,
@@ -194,12 +214,15 @@ def _routers(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str
     ]
 
 
+@shows(FLOATING_IP)
 def _floating_ips(
-    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
+    ports = {row.id: row for row in store.by_ids(tx, PORT, {row.port_id for row in rows if row.port_id})}
+    forwarded = store_forwardings.of_floating_ips(tx, [row.id for row in rows if row.router_id and not row.port_id])
     found = []
     for row in rows:
-        view = _standard(row, labels)
+        view = standard(row, labels)
         del view["name"]
         found.append(
             {
@@ -210,11 +233,36 @@ def _floating_ips(
                 "port_id": row.port_id,
                 "fixed_ip_address": row.fixed_ip_address,
                 "router_id": row.router_id,
+                "port_details": row.port_id and {name: getattr(ports[row.port_id], name) for name in PORT_DETAILS},
+                "port_forwardings": [forwarding(one) for one in forwarded.get(row.id, ())],
             }
         )
     return found
 
 
+def forwarding(row: Any) -> dict[str, Any]:
+    """A port alone is also shown as one; of a range there is no such port."""
+    single = row.external_last == row.external_port
+    return {
+        "id": row.id,
+        "protocol": row.protocol,
+        "external_port": row.external_port if single else None,
+        "external_port_range": f"{row.external_port}:{row.external_last}",
+        "internal_port_id": row.internal_port_id,
+        "internal_ip_address": row.internal_ip_address,
+        "internal_port": row.internal_port if row.internal_last == row.internal_port else None,
+        "internal_port_range": f"{row.internal_port}:{row.internal_last}",
+    }
+
+
+@shows(PORT_FORWARDING)
+def _port_forwardings(
+    _tx: Tx, _context: Context, rows: Sequence[sa.Row], _labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    return [{**forwarding(row), "description": row.description} for row in rows]
+
+
+@shows(SECURITY_GROUP)
 def _security_groups(
     tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
@@ -225,7 +273,7 @@ def _security_groups(
         shown.setdefault(view["security_group_id"], []).append(view)
     return [
         {
-            **_standard(row, labels),
+            **standard(row, labels),
             "stateful": row.stateful,
             "shared": False,
             "security_group_rules": shown.get(row.id, []),
@@ -234,10 +282,11 @@ def _security_groups(
     ]
 
 
+@shows(RULE)
 def _rules(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     found = []
     for row in rows:
-        view = _standard(row, labels)
+        view = standard(row, labels)
         del view["name"]
         found.append(
             {
@@ -255,14 +304,3 @@ def _rules(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str,
         )
     return found
 
-
-_VIEWS = {
-    NETWORK.name: _networks,
-    SUBNET.name: _subnets,
-    SUBNET_POOL.name: _subnet_pools,
-    PORT.name: _ports,
-    ROUTER.name: _routers,
-    FLOATING_IP.name: _floating_ips,
-    SECURITY_GROUP.name: _security_groups,
-    RULE.name: _rules,
-}

@@ -64,6 +64,7 @@ class _Compiler:
         self.subnets = {subnet.id: subnet for network in topology.networks for subnet in network.subnets}
         self.ports_of: dict[str, list[Ref]] = defaultdict(list)  # by network id
         self.names_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        self.forwardings_of: dict[str, dict[Ref, None]] = defaultdict(dict)
         self.rows: Rows = {}
 
     def compile(self) -> Rows:
@@ -104,6 +105,7 @@ class _Compiler:
             external_ids={"pilvi:name": network.name},
             ports=self.ports_of[network.id],
             dns_records=self._dns(network),
+            load_balancer=list(self.forwardings_of[network.id]),
         )
 
     def _metadata_port(self, network: Network) -> None:
@@ -190,6 +192,9 @@ class _Compiler:
         legs = [self._leg(port, self._advertisements(port)) for port in router.ports]
         routes = [self._route(router, route.destination, route.nexthop) for route in router.routes]
         nat: list[Ref] = []
+        forwardings = list(self._forwardings(router))
+        for port in router.ports:  # guests behind the router find the addresses too
+            self.forwardings_of[port.network_id] |= dict.fromkeys(forwardings)
         if router.gateway is not None:
             chassis = list(self._gateway_chassis(router.gateway))
             legs.append(self._leg(router.gateway, {}, chassis))
@@ -205,7 +210,18 @@ class _Compiler:
             ports=legs,
             static_routes=routes,
             nat=nat,
+            load_balancer=forwardings,
         )
+
+    def _forwardings(self, router: Router) -> Iterator[Ref]:
+        """One row for each protocol of a floating address: a row has one protocol."""
+        found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+        for one in router.port_forwardings:
+            entry = f"{one.floating_ip}:{one.external_port}"
+            found[one.floating_ip, one.protocol][entry] = f"{one.fixed_ip}:{one.internal_port}"
+        for (address, protocol), entries in found.items():
+            key = f"{router.id} {address} {protocol}"
+            yield self._put("Load_Balancer", key, name=key, protocol=[protocol], vips=entries)
 
     def _leg(
         self, port: RouterPort | Gateway, advertisements: dict[str, str], chassis: Sequence[Ref] = ()

@@ -23,7 +23,7 @@ from pilvi.drivers.fabric.logical import Ref, Rows, rows_of
 
 MARK = "pilvi"
 TABLES = (
-    "ACL", "DHCP_Options", "DNS", "Gateway_Chassis", "Logical_Router", "Logical_Router_Port",
+    "ACL", "DHCP_Options", "DNS", "Gateway_Chassis", "Load_Balancer", "Logical_Router", "Logical_Router_Port",
     "Logical_Router_Static_Route", "Logical_Switch", "Logical_Switch_Port", "NAT", "Port_Group",
 )  # fmt: skip
 

@@ -94,6 +94,16 @@ class FloatingIp(msgspec.Struct, frozen=True):
     port_id: str
 
 
+class PortForwarding(msgspec.Struct, frozen=True):
+    """One port of an address of the external network that stands for a port of a fixed address behind the router."""
+
+    floating_ip: str
+    protocol: str  # tcp | udp
+    external_port: int
+    fixed_ip: str
+    internal_port: int
+
+
 class Router(msgspec.Struct, frozen=True):
     id: str
     name: str
@@ -102,6 +112,7 @@ class Router(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...] = ()
     floating_ips: tuple[FloatingIp, ...] = ()
     admin_state_up: bool = True
+    port_forwardings: tuple[PortForwarding, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True):

@@ -1,0 +1,65 @@
+"""Routers with packets: ports of one address that lead to several guests, and networks that are routed as they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from pilvi.drivers.fabric.base import FloatingIp, PortForwarding, Topology
+from tests.system import netlab
+from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Lab, network, port, router
+from tests.system.test_wire import addressed
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(netlab.missing() is not None, reason=f"no OVN here: {netlab.missing()}"),
+]
+DOOR = "172.24.4.100"
+
+
+@pytest.fixture(scope="module")
+def whole_lab():
+    lab = Lab()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def lab(whole_lab: Lab):
+    yield whole_lab
+    whole_lab.clear()
+
+
+def forwarded(external: int, fixed_ip: str, internal: int, protocol: str = "tcp") -> PortForwarding:
+    return PortForwarding(DOOR, protocol, external, fixed_ip, internal)
+
+
+def test_ports_of_one_address_lead_to_several_guests(lab: Lab):
+    one, other = port(1, 11), port(2, 11)
+    nets = (network(1), network(2), EXTERNAL_NETWORK)
+    mine = FloatingIp("fip", "172.24.4.101", "10.0.2.11", other.id)
+
+    def forward(*ports: PortForwarding) -> None:
+        way = router(1, 2, port_forwardings=ports, floating_ips=(mine,))
+        lab.sync(Topology(nets, (one, other), (way,), (OPEN,)))
+
+    forward(forwarded(2201, "10.0.1.11", 22), forwarded(2202, "10.0.2.11", 22), forwarded(2203, "10.0.2.11", 80))
+    first, second, world = addressed(lab, one), addressed(lab, other), lab.outsider()
+    with first.serving(22) as seen_by_first, second.serving(22) as seen_by_second, second.serving(80):
+        assert world.asks(DOOR, 2201) == WORLD
+        assert (list(seen_by_first), seen_by_second) == ([WORLD], [])
+        assert world.asks(DOOR, 2202) == WORLD
+        assert seen_by_second == [WORLD]
+        assert world.asks(DOOR, 2203) == WORLD
+        assert world.asks(DOOR, 22, tries=2) is None, "a port that is not forwarded"
+        assert world.asks("172.24.4.101", 22) == WORLD, "a guest may have a floating IP of its own as well"
+        assert first.asks(DOOR, 2202) == "10.0.1.11", "from a guest behind the same router"
+        assert first.asks(DOOR, 2201) is not None, "even to itself"
+        assert second.asks(DOOR, 2201) == "10.0.2.11"
+        forward(forwarded(2201, "10.0.2.11", 22))
+        assert world.asks(DOOR, 2201) == WORLD
+        assert seen_by_first.count(WORLD) == 1, "it leads to the other guest now"
+        assert world.asks(DOOR, 2202, tries=2) is None
+        forward()
+        assert world.asks(DOOR, 2201, tries=2) is None
+    with world.serving(8080):
+        assert first.asks(WORLD, 8080) == "172.24.4.10"
