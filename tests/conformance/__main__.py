@@ -28,7 +28,7 @@ def main() -> int:
             config = prepare(target, workspace, image, url)
             outcomes = run(target, workspace, config, options)
             log = target.place.log.read_text(errors="replace")
-            unexpected = [line for line in log.splitlines() if UNEXPECTED in line]
+            unexpected = [line for line in log.splitlines() if UNEXPECTED in line] + audit(target)
             if options.keep:
                 print(f"The cloud is at {target.listen} (state {target.place.root}), Tempest's files in {workspace}.")
                 input("Enter ends both. ")
@@ -90,6 +90,13 @@ def run(target: clouds.Target, workspace: Path, config: Path, options: argparse.
         chosen = ["--regex", options.regex or r"^tempest\.api\."]
     tool("tempest", "run", "--config-file", config, "--concurrency", str(options.workers), *chosen)
     return results.parse(tool("stestr", "last", "--subunit", output=subprocess.PIPE).stdout)
+
+
+def audit(target: clouds.Target) -> list[str]:
+    """What the suite's tests have left behind that has no owner, or was lost."""
+    command = [*target.enter, sys.executable, "-m", "pilvi.cli.main", "audit", "--state", target.place.root]
+    found = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    return [] if found.returncode == 0 else [f"audit: {line}" for line in (found.stdout + found.stderr).splitlines()]
 
 
 def report(outcomes: list[results.Outcome], unexpected: list[str]) -> int:

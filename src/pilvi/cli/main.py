@@ -16,6 +16,7 @@ COMMANDS = {
     "keys": ("pilvi.cli.keys", "Change the keys that tokens are sealed with."),
     "console": ("pilvi.cli.console", "Type into a server's serial line."),
     "explain": ("pilvi.cli.explain", "Tell what happened to a thing, and why."),
+    "audit": ("pilvi.cli.audit", "List what nothing owns and what is missing, and mend it."),
     "serve": ("pilvi.cli.serve", "Run the cloud in this process (what `up` starts)."),
 }
 HIDDEN = {"serve"}

@@ -6,6 +6,7 @@ import msgspec
 
 from pilvi.compute.actions import Actions
 from pilvi.compute.aggregates import Aggregates
+from pilvi.compute.auditing import Auditing
 from pilvi.compute.consoles import Consoles
 from pilvi.compute.creation import Creation, ServerCreate
 from pilvi.compute.diagnostics import Diagnostics
@@ -49,6 +50,7 @@ class Compute(
     Trail,
     Keypairs,
     Aggregates,
+    Auditing,
 ):
     """The verbs of all nouns; each noun has a module of its own."""
 

@@ -47,6 +47,15 @@ def of_server(tx: Tx, server_id: str, statuses: Sequence[str] | None = None,
     return tx.all(sa.select(migrations).where(*conditions).order_by(M.id))
 
 
+def servers_at(tx: Tx, host: str) -> frozenset[str]:
+    """Servers that may still have something on this host, or have it already, since they move."""
+    live = sa.and_(M.type == LIVE, M.status.in_(LIVE_IN_PROGRESS))
+    moved = sa.and_(M.type.in_((RESIZE, COLD)), M.status.in_(UNDECIDED))
+    left = sa.and_(M.type == EVACUATION, M.status == "done")
+    return frozenset(row.server_id for row in tx.all(sa.select(M.server_id).where(
+        sa.or_(live, moved, left), sa.or_(M.source_host == host, M.dest_host == host))))
+
+
 def numbered(tx: Tx, server_id: str, number: int) -> sa.Row | None:
     return tx.one(sa.select(migrations).where(M.server_id == server_id, M.id == number))
 

@@ -87,6 +87,13 @@ def on_host(tx: Tx, host: str) -> Sequence[sa.Row]:
     )
 
 
+def with_local_root(tx: Tx, host: str, vm_states: Collection[str]) -> frozenset[str]:
+    """Servers in these states, at rest, that were made from an image on a disk of this host."""
+    return frozenset(row.id for row in tx.all(sa.select(S.id).where(
+        S.host == host, S.deleted_at.is_(None), S.task_state.is_(None), S.vm_state.in_(vm_states),
+        S.image_id.is_not(None))))
+
+
 def known(tx: Tx, server_ids: Collection[str]) -> dict[str, sa.Row]:
     """(id, host) of servers that there are."""
     rows = tx.all(sa.select(S.id, S.host).where(S.id.in_(server_ids), S.deleted_at.is_(None)))

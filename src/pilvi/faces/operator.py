@@ -1,8 +1,12 @@
-"""What the operator's commands ask: `pilvi status` and `pilvi explain`. For administrators."""
+"""What the operator's commands ask: `pilvi status`, `pilvi explain` and `pilvi audit`. For administrators."""
 
 from __future__ import annotations
 
-from pilvi import __version__
+from typing import Any
+
+import msgspec
+
+from pilvi import __version__, audit
 from pilvi.engine import store
 from pilvi.engine.clock import seconds_text
 from pilvi.faults import NotFound
@@ -36,12 +40,35 @@ def explain_server(request: Request) -> Response:
     return Response(200, trail)
 
 
+class Repair(msgspec.Struct, forbid_unknown_fields=True):
+    findings: list[audit.Key]  # as arrays, of what earlier looks have shown
+
+
+def look(request: Request) -> Response:
+    """Things that no row owns, and rows whose thing is missing, as they are at this moment."""
+    return Response(200, {"findings": [_shown(finding) for finding in audit.look(request.cloud.auditors)]})
+
+
+def repair(request: Request) -> Response:
+    """Mends what the caller names and still is so."""
+    wanted = request.decode(Repair).findings
+    mended = audit.repair(request.cloud.auditors, wanted)
+    return Response(200, {"findings": [_shown(each.finding) | {"mended": each.mended, "trouble": each.trouble}
+                                       for each in mended]})
+
+
+def _shown(finding: audit.Finding) -> dict[str, Any]:
+    return {**finding.key._asdict(), "why": finding.why, "remedy": finding.remedy, "mendable": finding.mend is not None}
+
+
 API = Api(
     "operator",
     "/pilvi/v1",
     (
         Route("GET", "/status", status, "status"),
         Route("GET", "/explain/servers/{server}", explain_server, "explain"),
+        Route("GET", "/audit", look, "audit"),
+        Route("POST", "/audit", repair, "audit"),
     ),
-    {"status": ADMIN, "explain": ADMIN},
+    {"status": ADMIN, "explain": ADMIN, "audit": ADMIN},
 )

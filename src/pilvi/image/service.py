@@ -16,6 +16,7 @@ from pilvi.engine.clock import Clock, Ids
 from pilvi.engine.engine import Engine
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound, TooLarge
 from pilvi.image import reconcilers, store, store_locations, wire
+from pilvi.image.auditing import Auditing
 from pilvi.image.caching import Caching
 from pilvi.image.data import Data
 from pilvi.image.fetch import Fetcher
@@ -54,7 +55,7 @@ class BootImage(msgspec.Struct, frozen=True):
     path: Path
 
 
-class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs):
+class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs, Auditing):
     """`root` is the folder that holds the data of all images."""
 
     ATTRIBUTES = wire.BASE | {"locations", "stores"}  # what else an image has are its additional properties

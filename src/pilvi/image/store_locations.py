@@ -77,6 +77,18 @@ def file_names(tx: Tx) -> dict[str, set[str]]:
     return found
 
 
+def kept(tx: Tx) -> dict[str, list[tuple[str, str]]]:
+    """By store, (image, its file) of what is there to be read."""
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for store, image_id, data in tx.all(
+        sa.select(locations.c.store, images.c.id, images.c.data)
+        .join(images)
+        .where(images.c.data.is_not(None), locations.c.status == "active")
+    ):
+        found[store].append((image_id, data))
+    return found
+
+
 def without_size(tx: Tx) -> Sequence[sa.Row]:
     """(id, url) of active images on web servers whose size nobody knows."""
     return tx.all(

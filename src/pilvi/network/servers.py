@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -261,6 +261,10 @@ class ServerVerbs(FloatingIpVerbs):
             return store_addresses.server_at(tx, network_id, str(ipaddress.ip_address(address)))
         except ValueError:
             return None
+
+    def devices_of(self, tx: Tx, port_ids: Collection[str]) -> dict[str, str]:
+        """Port -> what has it: a server, a router. Ports that are not there, or that nothing has, are not named."""
+        return {row.id: row.device_id for row in store.by_ids(tx, PORT, port_ids) if row.device_id}
 
     def metadata_networks(self, tx: Tx) -> list[tuple[str, str, str, list[str]]]:
         """(network, its metadata port, MAC address, addresses with prefix) of each network that has one."""

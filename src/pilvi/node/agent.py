@@ -23,7 +23,7 @@ from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.drivers.volume.base import VolumeStore
 from pilvi.engine.clock import Clock
-from pilvi.node import cards, copies, moving, plugging, rest, transfers, volumes
+from pilvi.node import audit, cards, copies, moving, plugging, rest, transfers, volumes
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 # Each has VERBS: name -> (function of the agent and the argument, the argument's type).
 MODULES: tuple[ModuleType, ...] = (
+    audit,
     cards,
     copies,
     moving,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.volume import store
+from pilvi.volume.auditing import Auditing
 from pilvi.volume.groups import Groups
 from pilvi.volume.listing import Listing
 from pilvi.volume.operations import operations
@@ -20,7 +21,7 @@ from pilvi.volume.volumes import Found, VolumeCreate
 __all__ = ["Found", "Listing", "VolumeCreate", "Volumes"]
 
 
-class Volumes(Qos, Groups):
+class Volumes(Qos, Auditing, Groups):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *parts: Any, folder: Path, **others: Any):

@@ -92,6 +92,9 @@ class Hypervisor(Attached, Protocol):
     def guests(self) -> dict[str, PowerState]:
         """Every defined guest, also those that an earlier process of Pilvi started."""
 
+    def strays(self, *, end: bool = False) -> list[str]:
+        """Processes of guests that none of the defined ones has ("pid 123"); `end`: they are killed."""
+
     def console_log(self, guest_id: str, last_bytes: int = 1 << 20) -> bytes:
         """The end of what the serial console has said since the guest was defined. Raises UnknownGuest."""
 

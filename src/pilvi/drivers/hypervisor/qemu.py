@@ -44,7 +44,7 @@ from pilvi.drivers.hypervisor.base import (
 from pilvi.drivers.hypervisor.qemu_command import Files, Privileges
 from pilvi.drivers.hypervisor.qemu_folder import Folder, open_for_writing, tail
 from pilvi.drivers.hypervisor.qemu_monitor import Loop, Monitor, MonitorError
-from pilvi.drivers.hypervisor.qemu_process import Process, launch
+from pilvi.drivers.hypervisor.qemu_process import Process, launch, strays
 from pilvi.supervise.namespace import open_tap
 
 ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
@@ -278,6 +278,13 @@ class QemuHypervisor:
             self._folder(name).trim_logs()
         states = {name: self.state(name) for name in self._defined_ids()}
         return {name: state for name, state in states.items() if state is not PowerState.ABSENT}
+
+    def strays(self, *, end: bool = False) -> list[str]:
+        found = strays(self._root, {process.pid for name in self._defined_ids()
+                                    if (process := self._folder(name).process()) is not None})
+        for process in found if end else ():
+            process.kill(END_SECONDS)
+        return [f"pid {process.pid}" for process in found]
 
     def console_log(self, guest_id: str, last_bytes: int = 1 << 20) -> bytes:
         return tail(self._known_folder(guest_id).path / "console.log", last_bytes)

@@ -6,7 +6,7 @@ import fcntl
 import os
 import select
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -92,6 +92,21 @@ def launch(
     finally:
         for file in (opener, *kept):
             os.close(file)
+
+
+def strays(folder: Path, known: Collection[int]) -> list[Process]:
+    """QEMUs that were started with something below this folder, and have none of the known numbers."""
+    found, mark = [], f"{folder}/".encode()
+    for place in Path("/proc").glob("[0-9]*"):
+        pid = int(place.name)
+        try:
+            program, arguments = os.readlink(place / "exe"), (place / "cmdline").read_bytes()
+        except OSError:  # it has ended, or is a thread of the kernel's
+            continue
+        if pid not in known and mark in arguments and Path(program).name.startswith("qemu-system") and (
+                stat := _stat(pid)) is not None:
+            found.append(Process(pid, stat.started, _boot()))
+    return found
 
 
 def _ended(handle: int, seconds: float) -> bool:
