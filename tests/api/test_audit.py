@@ -121,7 +121,8 @@ def test_data_that_nobody_owns_is_kept(cloud, server):
     backups.mkdir(parents=True, exist_ok=True)
     (backups / "old.qcow2").write_bytes(b"data")
     assert repaired(cloud) == {"somebodys": False, "old.qcow2": False}
-    assert "somebodys" in volumes.volumes() and (backups / "old.qcow2").exists()
+    assert "somebodys" in volumes.volumes()
+    assert (backups / "old.qcow2").exists()
 
 
 def test_an_image_without_its_file(cloud, server):
@@ -148,5 +149,7 @@ def test_the_command_says_what_it_found_and_did(cloud, server):
     seen = run("--format", "json")
     assert (seen.exit_code, [each["name"] for each in json.loads(seen.output)]) == (1, ["a-port"])
     mended = run("--repair")
-    assert mended.exit_code == 0 and "a-port" in mended.output and "mended: taken away" in mended.output
+    assert mended.exit_code == 0
+    assert "a-port" in mended.output
+    assert "mended: taken away" in mended.output
     assert run().exit_code == 0
