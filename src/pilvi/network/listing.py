@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.faults import BadRequest
 from pilvi.http.request import boolean, integer
-from pilvi.network import store
+from pilvi.network import store, store_sharing
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SECURITY_GROUP, Noun
 from pilvi.network.tables import addresses, port_groups, ports, security_groups, subnets, tags
 from pilvi.policy import Context
@@ -32,7 +32,7 @@ def parse(noun: Noun, context: Context, query: Mapping[str, list[str]]) -> Listi
     conditions = [store.visible(noun, context)]
     for name, values in query.items():
         if name not in _PAGE:
-            conditions.append(_condition(noun, name, values))
+            conditions.append(_condition(noun, context, name, values))
     limit = integer(query["limit"][-1], "limit") if "limit" in query else 0
     return Listing(
         conditions,
@@ -95,11 +95,14 @@ def _order(noun: Noun, query: Mapping[str, list[str]]) -> list[tuple[Any, bool]]
     return found if "id" in keys else [*found, (noun.table.c.id, False)]
 
 
-def _condition(noun: Noun, name: str, values: list[str]) -> Any:
+def _condition(noun: Noun, context: Context, name: str, values: list[str]) -> Any:
     if name in noun.filters:
         return _equals(noun.filters[name], name, values)
     if name in ("tags", "tags-any", "not-tags", "not-tags-any"):
         return _tagged(noun, name, [tag for value in values for tag in value.split(",")])
+    if name == "shared" and noun.shared_as:
+        shared = store_sharing.ids(noun.shared_as, context.project_id, store_sharing.SHARED)
+        return _flag(noun.table.c.id.in_(shared), name)(values)
     special = _SPECIAL.get((noun.name, name))
     if special is None:
         raise BadRequest(f"['{name}'] is invalid attribute for filtering", kind="HTTPBadRequest")
@@ -165,7 +168,6 @@ _SPECIAL: dict[tuple[str, str], Any] = {
     ),
     (NETWORK.name, "status"): lambda values: sa.true() if "ACTIVE" in values else sa.false(),
     (ROUTER.name, "status"): lambda values: sa.true() if "ACTIVE" in values else sa.false(),
-    (SECURITY_GROUP.name, "shared"): _flag(sa.false(), "shared"),
     (SECURITY_GROUP.name, "is_default"): _flag(security_groups.c.default_of.is_not(None), "is_default"),
     (FLOATING_IP.name, "floating_port_id"): lambda values: FLOATING_IP.table.c.floating_port_id.in_(values),
 }

@@ -7,9 +7,10 @@ from typing import Any
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict
-from pilvi.network import store, store_addresses, wire
-from pilvi.network.base import Base
+from pilvi.network import store, store_addresses, store_sharing, wire
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, SUBNET
+from pilvi.network.sharing import SharingVerbs
+from pilvi.network.store_sharing import SHARED
 from pilvi.policy import Context
 
 PHYSICAL_NETWORK, PHYSICAL_MTU = "public", 1500
@@ -17,7 +18,7 @@ SMALLEST_MTU = 68  # RFC 791
 DEFAULTS = {"shared": False, "external": False, "is_default": False}
 
 
-class NetworkVerbs(Base):
+class NetworkVerbs(SharingVerbs):
     def create_networks(self, context: Context, wanted: Sequence[wire.NetworkNew]) -> list[dict[str, Any]]:
         """Raises BadRequest, Forbidden, and Conflict for the quota or a physical network that is taken."""
         return self._each(context, NETWORK, wanted, self._create_network)
@@ -47,6 +48,7 @@ class NetworkVerbs(Base):
                 )
         network_id = self._ids.uuid()
         store.insert(tx, NETWORK, {**values, "id": network_id})
+        self._share_with_all(tx, NETWORK, network_id, values["project_id"], values)
         return network_id
 
     def _provider(self, values: dict[str, Any]) -> None:
@@ -95,25 +97,20 @@ class NetworkVerbs(Base):
                 values["mtu"] = self._mtu(values["mtu"], most)
             self._still_used(tx, row, values)
             store.update(tx, NETWORK, network_id, **values)
+            self._share_with_all(tx, NETWORK, network_id, row.project_id, values)
             self._changed(tx)
             return self._fresh(tx, NETWORK, context, [network_id])[0]
 
     def _still_used(self, tx: Tx, row: Any, values: dict[str, Any]) -> None:
-        ports = store.ports_on(tx, row.id) if row.shared or row.external else []
-        if (
-            row.shared
-            and not values.get("shared", True)
-            and any(port.project_id not in (row.project_id, "") for port in ports)
-        ):
-            raise Conflict(
-                f"Unable to reconfigure sharing settings for network {row.id}. Multiple tenants are using it.",
-                kind="InvalidSharedSetting",
-            )
-        if (
-            row.external
-            and not values.get("external", True)
-            and any(port.device_owner in (store.ROUTER_GATEWAY, store.FLOATING_IP) for port in ports)
-        ):
+        if row.shared and not values.get("shared", True):
+            own_policies = store_sharing.targets(tx, "network", row.id, SHARED) - {store_sharing.EVERYBODY}
+            if self._users_but(tx, NETWORK, row.id, SHARED, own_policies):
+                raise Conflict(
+                    f"Unable to reconfigure sharing settings for network {row.id}. Multiple tenants are using it.",
+                    kind="InvalidSharedSetting",
+                )
+        ports = store.ports_on(tx, row.id) if row.external and not values.get("external", True) else ()
+        if any(port.device_owner in (store.ROUTER_GATEWAY, store.FLOATING_IP) for port in ports):
             raise Conflict(
                 f"External network {row.id} cannot be updated to be made non-external, since it has existing "
                 "gateway ports.",

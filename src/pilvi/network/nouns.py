@@ -19,6 +19,7 @@ class Noun(NamedTuple):
     filters: Mapping[str, Any]  # attribute -> column
     sortable: Mapping[str, Any]
     tagged: bool = True
+    shared_as: str = ""  # its name in RBAC policies; empty where it cannot be shared
 
 
 def _noun(
@@ -29,6 +30,7 @@ def _noun(
     plural: str = "",
     nested: bool = False,
     tagged: bool = True,
+    shared_as: str = "",
     **renamed: str,
 ) -> Noun:
     """`columns` can be filtered by under their own names, `renamed` ("binding:host_id" to "host") under others."""
@@ -39,7 +41,7 @@ def _noun(
     found["tenant_id"] = table.c.project_id
     sortable = {**found, "created_at": table.c.created_at, "updated_at": table.c.updated_at}
     path = "" if nested else plural.replace("_", "-")
-    return Noun(name, plural, path, title, table, found, sortable, tagged)
+    return Noun(name, plural, path, title, table, found, sortable, tagged, shared_as)
 
 
 NETWORK = _noun(
@@ -47,10 +49,10 @@ NETWORK = _noun(
     "Network",
     tables.networks,
     "admin_state_up",
-    "shared",
     "mtu",
     "port_security_enabled",
     "is_default",
+    shared_as="network",
     **{
         "router:external": "external",
         "provider:network_type": "network_type",
@@ -79,8 +81,8 @@ SUBNET_POOL = _noun(
     "max_prefixlen",
     "default_prefixlen",
     "default_quota",
-    "shared",
     "is_default",
+    shared_as="subnetpool",
 )
 PORT = _noun(
     "port",
@@ -121,7 +123,7 @@ PORT_FORWARDING = _noun(
     nested=True,
     tagged=False,
 )
-SECURITY_GROUP = _noun("security_group", "SecurityGroup", tables.security_groups, "stateful")
+SECURITY_GROUP = _noun("security_group", "SecurityGroup", tables.security_groups, "stateful", shared_as="security_group")
 RULE = _noun(
     "security_group_rule",
     "SecurityGroupRule",
@@ -135,6 +137,17 @@ RULE = _noun(
     "remote_group_id",
     "remote_ip_prefix",
 )
+RBAC_POLICY = _noun(
+    "rbac_policy",
+    "RbacPolicy",
+    tables.rbac_policies,
+    "object_type",
+    "object_id",
+    "action",
+    plural="rbac_policies",
+    tagged=False,
+    target_tenant="target",
+)
 
 NOUNS = (
     NETWORK,
@@ -146,5 +159,6 @@ NOUNS = (
     PORT_FORWARDING,
     SECURITY_GROUP,
     RULE,
+    RBAC_POLICY,
 )
 BY_PATH = {noun.path: noun for noun in NOUNS if noun.path}

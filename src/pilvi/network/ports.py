@@ -38,11 +38,11 @@ class PortVerbs(SubnetVerbs):
         network = self._get(tx, NETWORK, context, wanted.network_id)
         del values["network_id"]
         self._permit(context, PORT, values, {"host": "", "profile": {}})
-        self._permit_on(context, network, values)
+        self._permit_on(tx, context, network, values)
         groups = self._groups(tx, context, project, network, values)
         return self._insert_port(tx, network, {**values, "project_id": project}, values.pop("fixed_ips", None), groups)
 
-    def _permit_on(self, context: Context, network: Any, values: dict[str, Any]) -> None:
+    def _permit_on(self, tx: Tx, context: Context, network: Any, values: dict[str, Any]) -> None:
         """On a network that another project shares, only plain ports. Raises Forbidden."""
         if context.is_admin:
             return
@@ -53,7 +53,7 @@ class PortVerbs(SubnetVerbs):
             )
         if network.project_id == context.project_id:
             return
-        if not network.shared:
+        if not self._shares(tx, NETWORK, context, network.id):
             raise Forbidden(
                 f"Network {network.id} is external: attach through a router and floating IPs.",
                 kind="PolicyNotAuthorized",
@@ -139,7 +139,7 @@ class PortVerbs(SubnetVerbs):
             store.lock_network(tx, network_id)
             row, network = self._own(tx, PORT, context, port_id), store.get(tx, NETWORK, network_id)
             self._permit(context, PORT, values, {"host": row.host, "profile": row.profile})
-            self._permit_change(context, network, row, values)
+            self._permit_change(tx, context, network, row, values)
             self._change_security(tx, context, row, values)
             fixed_ips = values.pop("fixed_ips", ...)
             mac = values.get("mac_address", row.mac_address).lower()
@@ -159,19 +159,22 @@ class PortVerbs(SubnetVerbs):
             self._changed(tx)
             return self._fresh(tx, PORT, context, [port_id])[0]
 
-    def _permit_change(self, context: Context, network: Any, row: Any, values: dict[str, Any]) -> None:
+    def _permit_change(
+        self, tx: Tx, context: Context, network: Any, row: Any, values: dict[str, Any]
+    ) -> None:
         changed = {
             name: value for name, value in values.items() if name != "fixed_ips" and value != getattr(row, name, ...)
         }
         if values.get("fixed_ips"):
             changed["fixed_ips"] = values["fixed_ips"]
-        if not context.is_admin and network.project_id != context.project_id and not network.shared:
+        foreign = not context.is_admin and network.project_id != context.project_id
+        if foreign and not self._shares(tx, NETWORK, context, network.id):
             changed = {
                 name: value for name, value in changed.items() if name in NETWORK_OWNER_ATTRIBUTES | {"fixed_ips"}
             }
             if not changed:
                 return
-        self._permit_on(context, network, changed)
+        self._permit_on(tx, context, network, changed)
         if row.device_owner in (*ROUTERS_OWN, store.METADATA) and {
             "device_owner",
             "device_id",

@@ -249,7 +249,9 @@ class RouterVerbs(PortVerbs):
             raise BadRequest(
                 "Bad router request: Subnet for router interface must have a gateway IP.", kind="BadRequest"
             )
-        if network.project_id != context.project_id and not (network.shared or context.is_admin):
+        if network.project_id != context.project_id and not (
+            context.is_admin or self._shares(tx, NETWORK, context, network.id)
+        ):
             raise Forbidden(
                 f"Network {network.id} is external: it is a router's gateway, not its interface.",
                 kind="PolicyNotAuthorized",

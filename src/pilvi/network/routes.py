@@ -6,7 +6,7 @@ from typing import Any
 
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Route
-from pilvi.network import handlers, handlers_forwardings, nouns, wire
+from pilvi.network import handlers, handlers_forwardings, nouns, wire, wire_sharing
 from pilvi.network.policy import RULES
 
 V2 = "/v2.0"
@@ -57,6 +57,13 @@ ROUTES = (
         wire.SecurityGroupChange,
     ),
     *_object(nouns.RULE, "security_group_rules", "security_group_rule", wire.RuleNew, None),
+    *_object(
+        nouns.RBAC_POLICY,
+        "rbac_policies",
+        "rbac_policy",
+        wire_sharing.RbacPolicyNew,
+        wire_sharing.RbacPolicyChange,
+    ),
     Route("PUT", _ROUTER + "/add_router_interface", handlers.add_interface, "write"),
     Route("PUT", _ROUTER + "/remove_router_interface", handlers.remove_interface, "write"),
     Route("PUT", _ROUTER + "/add_extraroutes", handlers.add_routes, "write"),

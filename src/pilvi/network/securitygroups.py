@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, NotFound
-from pilvi.network import addresses, store, wire
-from pilvi.network.base import Base
+from pilvi.network import addresses, store, store_sharing, wire
 from pilvi.network.nouns import RULE, SECURITY_GROUP
+from pilvi.network.sharing import SharingVerbs
 from pilvi.network.tables import port_groups, rules
 from pilvi.policy import Context
 
@@ -47,7 +47,7 @@ WITH_PORTS, ICMP = frozenset({6, 17, 132}), frozenset({1, 58})
 ETHERTYPES = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
-class SecurityGroupVerbs(Base):
+class SecurityGroupVerbs(SharingVerbs):
     def ensure_default_group(self, context: Context) -> None:
         """A project has its default group from the first time that it looks."""
         if context.project_id is None:
@@ -192,7 +192,7 @@ class SecurityGroupVerbs(Base):
     # -- for servers
 
     def _groups_named(self, tx: Tx, context: Context, wanted: Sequence[str]) -> list[str]:
-        """Ids of the project's groups of these names or ids; of its default group where there are none.
+        """Ids of the project's groups of these names or ids, or shared ones of these ids; its default group if none.
 
         Raises NotFound, and Conflict where a name is ambiguous."""
         if not wanted:
@@ -204,9 +204,11 @@ class SecurityGroupVerbs(Base):
                 SECURITY_GROUP.table.c.project_id == context.project_id
             )
         )
+        shared = {row.object_id for row in tx.all(store_sharing.ids("security_group", context.project_id))}
         found = []
         for name in wanted:
             matching = [row.id for row in own if row.id == name] or [row.id for row in own if row.name == name]
+            matching = matching or [name for _ in range(name in shared)]
             if not matching:
                 raise NotFound(
                     f"Security group {name} not found for project {context.project_id}.",

@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Fault, Forbidden, NotFound
@@ -134,7 +133,7 @@ class ServerVerbs(FloatingIpVerbs):
         network = store.find(tx, NETWORK, context, nic.network_id)
         if network is None:
             raise BadRequest(f"Network {nic.network_id} could not be found.")
-        if network.external and not network.shared and not context.is_admin:
+        if network.external and not context.is_admin and not self._shares(tx, NETWORK, context, network.id):
             raise Forbidden(f"It is not allowed to create an interface on external network {network.id}")
         if not store.subnets_of(tx, network.id):
             raise BadRequest(f"Network {network.id} requires a subnet in order to boot instances on.")
@@ -273,40 +272,6 @@ class ServerVerbs(FloatingIpVerbs):
             entry = found.setdefault(network_id, (network_id, port_id, mac, []))
             entry[3].append(f"{address}/{cidr.partition('/')[2]}")
         return list(found.values())
-
-    def bootstrap(self, external_cidr: str, gateway: str, dns: Sequence[str], project_id: str = "") -> None:
-        """Makes the external network "public" of `project_id`, where there is none on the physical network."""
-        with self._db.transaction() as tx:
-            tx.lock("network bootstrap")
-            if tx.one(sa.select(NETWORK.table.c.id).where(NETWORK.table.c.physical_network == "public")) is not None:
-                return
-            network_id = self._insert_network(
-                tx,
-                {
-                    "name": "public",
-                    "project_id": project_id,
-                    "external": True,
-                    "is_default": True,
-                    "network_type": "flat",
-                    "physical_network": "public",
-                    "description": "The world outside",
-                },
-            )
-            self._insert_subnet(
-                tx,
-                store.get(tx, NETWORK, network_id),
-                {
-                    "name": "public",
-                    "project_id": project_id,
-                    "network_id": network_id,
-                    "ip_version": ipaddress.ip_network(external_cidr).version,
-                    "cidr": external_cidr,
-                    "gateway_ip": gateway,
-                    "enable_dhcp": False,
-                    "dns_nameservers": list(dns),
-                },
-            )
-            self._changed(tx)
 
 
 def _guest_network(subnet: Any, address: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from pilvi.engine.engine import Engine
 from pilvi.network.cards import CardVerbs
 from pilvi.network.forwardings import ForwardingVerbs
+from pilvi.network.founding import FoundingVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SECURITY_GROUP, SUBNET_POOL
 from pilvi.network.proxied import ProxiedVerbs
@@ -19,7 +20,7 @@ from pilvi.tenancy import Owned
 __all__ = ["Networks", "NicRequest", "ServerPort"]
 
 
-class Networks(CardVerbs, ForwardingVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
+class Networks(CardVerbs, ForwardingVerbs, FoundingVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *dependencies: Any, **named: Any):

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.network import store_forwardings
+from pilvi.network import store_forwardings, store_sharing
 from pilvi.network.nouns import Noun
 from pilvi.network.tables import (
     addresses,
@@ -22,7 +22,6 @@ from pilvi.network.tables import (
     routers,
     rules,
     security_groups,
-    subnetpools,
     subnets,
     tags,
 )
@@ -63,19 +62,21 @@ def visible(noun: Noun, context: Context) -> sa.ColumnElement[bool]:
     if context.is_admin:
         return sa.true()
     own = table.c.project_id == project
-    if table is networks:
-        return sa.or_(own, networks.c.shared, networks.c.external)
+    if noun.shared_as:
+        return sa.or_(own, table.c.id.in_(store_sharing.ids(noun.shared_as, project)))
     if table is subnets:
-        seen = sa.select(networks.c.id).where(sa.or_(networks.c.project_id == project, networks.c.shared))
-        return sa.or_(own, subnets.c.network_id.in_(seen))
-    if table is subnetpools:
-        return sa.or_(own, subnetpools.c.shared)
+        return sa.or_(own, subnets.c.network_id.in_(_usable(networks, "network", project)))
     if table is ports:
         return sa.or_(own, ports.c.network_id.in_(sa.select(networks.c.id).where(networks.c.project_id == project)))
     if table is rules:
-        groups = sa.select(security_groups.c.id).where(security_groups.c.project_id == project)
-        return sa.or_(own, rules.c.security_group_id.in_(groups))
+        return sa.or_(own, rules.c.security_group_id.in_(_usable(security_groups, "security_group", project)))
     return own
+
+
+def _usable(table: sa.Table, kind: str, project: str | None) -> sa.CompoundSelect:
+    """The project's own objects, and those that are shared with it."""
+    own = sa.select(table.c.id).where(table.c.project_id == project)
+    return sa.union(own, store_sharing.ids(kind, project, store_sharing.SHARED))
 
 
 def find(tx: Tx, noun: Noun, context: Context, object_id: str) -> sa.Row | None:
@@ -103,6 +104,8 @@ def update(tx: Tx, noun: Noun, object_id: str, **values: Any) -> None:
 def delete(tx: Tx, noun: Noun, *ids: str) -> None:
     for part in chunks(ids):
         tx.execute(tags.delete().where(tags.c.object_id.in_(part)))
+        if noun.shared_as:
+            store_sharing.forget(tx, noun.shared_as, part)
         tx.execute(noun.table.delete().where(noun.table.c.id.in_(part)))
 
 
@@ -160,7 +163,7 @@ def usable_networks(tx: Tx, project_id: str) -> list[sa.Row]:
     return list(
         tx.all(
             sa.select(networks)
-            .where(sa.or_(networks.c.project_id == project_id, networks.c.shared), networks.c.external.is_(False))
+            .where(networks.c.id.in_(_usable(networks, "network", project_id)), networks.c.external.is_(False))
             .order_by(networks.c.created_at, networks.c.id)
         )
     )

@@ -42,6 +42,7 @@ class SubnetPoolVerbs(NetworkVerbs):
         pool_id = self._ids.uuid()
         values |= {"ip_version": version, "prefixes": [str(prefix) for prefix in prefixes]}
         store.insert(tx, SUBNET_POOL, {**values, "id": pool_id, "project_id": project})
+        self._share_with_all(tx, SUBNET_POOL, pool_id, project, values)
         return pool_id
 
     def _only_default(self, tx: Tx, version: int, wanted: bool, but: str = "") -> None:

@@ -173,6 +173,25 @@ rules = sa.Table(
     sa.UniqueConstraint("security_group_id", "meaning"),
 )
 
+rbac_policies = sa.Table(
+    "network_rbac_policies",
+    metadata,
+    *_standard(),
+    sa.Column("object_type", sa.String(32), nullable=False),
+    sa.Column("object_id", sa.String(36), nullable=False),
+    sa.Column("action", sa.String(32), nullable=False),
+    sa.Column("target", sa.String(255), nullable=False),  # a project; "*": all of them
+    sa.UniqueConstraint("object_type", "object_id", "action", "target"),
+    sa.Index("ix_network_rbac_policies_target", "target", "object_type"),
+)
+
+# What the first start made: whoever takes that away does not get it back.
+foundations = sa.Table(
+    "network_foundations",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+)
+
 tags = sa.Table(
     "network_tags",
     metadata,

@@ -11,13 +11,14 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.engine.clock import seconds_text
-from pilvi.network import store, store_addresses, store_forwardings
+from pilvi.network import store, store_addresses, store_forwardings, store_sharing
 from pilvi.network.nouns import (
     FLOATING_IP,
     NETWORK,
     NOUNS,
     PORT,
     PORT_FORWARDING,
+    RBAC_POLICY,
     ROUTER,
     RULE,
     SECURITY_GROUP,
@@ -60,6 +61,14 @@ def views(tx: Tx, noun: Noun, context: Context, rows: Sequence[sa.Row]) -> list[
     return _VIEWS[noun.name](tx, context, plain, store.tags_of(tx, [row.id for row in plain]))
 
 
+def _shared(tx: Tx, noun: Noun, context: Context, ids: Sequence[str]) -> set[str]:
+    """Those of the objects that are shared with the caller's project."""
+    return {
+        found for part in store.chunks(ids)
+        for found in store_sharing.shared_with(tx, noun.shared_as, part, context.project_id)
+    }  # fmt: skip
+
+
 def standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
     return {
         "id": row.id,
@@ -76,7 +85,8 @@ def standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
 
 @shows(NETWORK)
 def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
-    subnets = store.subnet_ids_of(tx, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    subnets, shared = store.subnet_ids_of(tx, ids), _shared(tx, NETWORK, context, ids)
     found = []
     for row in rows:
         view = {
@@ -84,7 +94,7 @@ def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str
             "admin_state_up": row.admin_state_up,
             "status": "ACTIVE",
             "subnets": subnets.get(row.id, []),
-            "shared": row.shared,
+            "shared": row.id in shared,
             "router:external": row.external,
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
@@ -128,8 +138,9 @@ def _subnets(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[st
 
 @shows(SUBNET_POOL)
 def _subnet_pools(
-    _tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
+    shared = _shared(tx, SUBNET_POOL, context, [row.id for row in rows])
     return [
         {
             **standard(row, labels),
@@ -139,7 +150,7 @@ def _subnet_pools(
             "max_prefixlen": row.max_prefixlen,
             "default_prefixlen": row.default_prefixlen,
             "default_quota": row.default_quota,
-            "shared": row.shared,
+            "shared": row.id in shared,
             "is_default": row.is_default,
         }
         for row in rows
@@ -266,7 +277,8 @@ def _port_forwardings(
 def _security_groups(
     tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
-    rules = store.rules_of(tx, [row.id for row in rows])
+    ids = [row.id for row in rows]
+    rules, shared = store.rules_of(tx, ids), _shared(tx, SECURITY_GROUP, context, ids)
     flat = [rule for row in rows for rule in rules.get(row.id, ())]
     shown: dict[str, list[dict[str, Any]]] = {}
     for view in views(tx, RULE, context, flat):
@@ -275,7 +287,7 @@ def _security_groups(
         {
             **standard(row, labels),
             "stateful": row.stateful,
-            "shared": False,
+            "shared": row.id in shared,
             "security_group_rules": shown.get(row.id, []),
         }
         for row in rows
@@ -304,3 +316,21 @@ def _rules(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str,
         )
     return found
 
+
+
+@shows(RBAC_POLICY)
+def _rbac_policies(
+    _tx: Tx, _context: Context, rows: Sequence[sa.Row], _labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": row.id,
+            "tenant_id": row.project_id,
+            "project_id": row.project_id,
+            "object_type": row.object_type,
+            "object_id": row.object_id,
+            "action": row.action,
+            "target_tenant": row.target,
+        }
+        for row in rows
+    ]

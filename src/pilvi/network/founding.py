@@ -1,0 +1,69 @@
+"""What every cloud's network begins with. Each thing is made once: whoever takes it away does not get it back."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from pilvi.db import Tx
+from pilvi.network import store
+from pilvi.network.nouns import NETWORK, SUBNET_POOL, Noun
+from pilvi.network.subnets import SubnetVerbs
+from pilvi.network.tables import foundations
+
+
+class FoundingVerbs(SubnetVerbs):
+    def bootstrap(self, external_cidr: str, gateway: str, dns: Sequence[str], project_id: str = "") -> None:
+        """Idempotent. The external network "public" of `project_id`, where none is on the physical network."""
+        with self._db.transaction() as tx:
+            tx.lock("network bootstrap")
+            if tx.one(sa.select(NETWORK.table.c.id).where(NETWORK.table.c.physical_network == "public")) is None:
+                self._found_external(tx, external_cidr, gateway, dns, project_id)
+            if _first_time(tx, "policies of what is shared"):
+                for noun in (NETWORK, SUBNET_POOL):
+                    self._found_policies(tx, noun)
+
+    def _found_external(self, tx: Tx, cidr: str, gateway: str, dns: Sequence[str], project_id: str) -> None:
+        network_id = self._insert_network(
+            tx,
+            {
+                "name": "public",
+                "project_id": project_id,
+                "external": True,
+                "is_default": True,
+                "network_type": "flat",
+                "physical_network": "public",
+                "description": "The world outside",
+            },
+        )
+        self._insert_subnet(
+            tx,
+            store.get(tx, NETWORK, network_id),
+            {
+                "name": "public",
+                "project_id": project_id,
+                "network_id": network_id,
+                "ip_version": ipaddress.ip_network(cidr).version,
+                "cidr": cidr,
+                "gateway_ip": gateway,
+                "enable_dhcp": False,
+                "dns_nameservers": list(dns),
+            },
+        )
+        self._changed(tx)
+
+    def _found_policies(self, tx: Tx, noun: Noun) -> None:
+        """For objects from before there were policies."""
+        flags = [flag for flag in ("shared", "external") if flag in noun.table.c]
+        for row in tx.all(sa.select(noun.table).where(sa.or_(*(noun.table.c[flag] for flag in flags)))):
+            given = {flag: True for flag in flags if getattr(row, flag)}
+            self._share_with_all(tx, noun, row.id, row.project_id, given)
+
+
+def _first_time(tx: Tx, name: str) -> bool:
+    if tx.one(sa.select(foundations.c.name).where(foundations.c.name == name)) is not None:
+        return False
+    tx.execute(foundations.insert(), {"name": name})
+    return True
