@@ -10,6 +10,29 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table('network_foundations',
+    sa.Column('name', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('name', name=op.f('pk_network_foundations'))
+    )
+    op.create_table('network_rbac_policies',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('object_type', sa.String(length=32), nullable=False),
+    sa.Column('object_id', sa.String(length=36), nullable=False),
+    sa.Column('action', sa.String(length=32), nullable=False),
+    sa.Column('target', sa.String(length=255), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_network_rbac_policies')),
+    sa.UniqueConstraint('object_type', 'object_id', 'action', 'target', name=op.f('uq_network_rbac_policies_object_type_object_id_action_target'))
+    )
+    with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_network_rbac_policies_project_id'), ['project_id'], unique=False)
+        batch_op.create_index('ix_network_rbac_policies_target', ['target', 'object_type'], unique=False)
+
     op.create_table('port_forwardings',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('project_id', sa.String(length=255), nullable=False),
@@ -43,3 +66,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_port_forwardings_internal_port_id'))
 
     op.drop_table('port_forwardings')
+    with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
+        batch_op.drop_index('ix_network_rbac_policies_target')
+        batch_op.drop_index(batch_op.f('ix_network_rbac_policies_project_id'))
+
+    op.drop_table('network_rbac_policies')
+    op.drop_table('network_foundations')
