@@ -52,7 +52,7 @@ class FakeImages:
             path=Path("/nowhere"))
         return image_id
 
-    def for_boot(self, tx: Tx, context: Context, image_id: str) -> Any:
+    def for_boot(self, tx: Tx, context: Context, image_id: str, *, described: bool = False) -> Any:
         if image_id not in self.images:
             raise NotFound(f"Image {image_id} could not be found.")
         return self.images[image_id]

@@ -175,7 +175,7 @@ def test_an_update_shows_less_before_2_75(user):
     ({"name": ""}, "name"), ({"name": "x" * 256}, "name"), ({"name": " x"}, "name"),
     ({"name": "a\u0000b"}, "NUL"), ({"name": 5}, "name"), ({"flavorRef": "999"}, "Flavor 999"),
     ({"imageRef": "x"}, "Image x"),
-    ({"imageRef": ""}, "Block Device Mapping is Invalid"), ({"key_name": "none"}, "Invalid key_name"),
+    ({"imageRef": ""}, "Missing imageRef"), ({"key_name": "none"}, "Invalid key_name"),
     ({"min_count": 2, "max_count": 1}, "min_count must be <="), ({"min_count": 0}, "min_count"),
     ({"user_data": "%%%"}, "user_data"), ({"user_data": "a" * 65536}, "user_data"),
     ({"metadata": {"k": "v" * 256}}, "metadata"), ({"metadata": {"": "v"}}, "metadata"),

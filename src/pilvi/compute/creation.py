@@ -11,6 +11,8 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute import states, store, store_catalog, store_running
+from pilvi.compute.block_devices import BlockDevice
+from pilvi.compute.devices import Devices
 from pilvi.compute.flavors import Flavors, extra_gib
 from pilvi.compute.hosts import Hosts
 from pilvi.compute.quotas import Quotas
@@ -18,6 +20,7 @@ from pilvi.compute.scheduling import Asked, Schedule, Scheduling
 from pilvi.compute.servers import Servers
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Forbidden, NotFound
+from pilvi.image.service import BootImage
 from pilvi.placement.service import NoValidHost
 from pilvi.policy import Context
 
@@ -29,7 +32,9 @@ class ServerCreate(msgspec.Struct, kw_only=True):
 
     name: str
     flavor_id: str
-    image_id: str
+    image_id: str | None = None  # None: what it boots from is among its devices
+    devices: Sequence[BlockDevice] = ()
+    old_devices: bool = True  # they are in the notation that leaves it open which one is booted from
     networks: list[Any] | str | None = None
     security_groups: list[str] = []
     key_name: str | None = None
@@ -52,7 +57,7 @@ class ServerCreate(msgspec.Struct, kw_only=True):
     disk_config: str = "MANUAL"
 
 
-class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
+class Creation(Devices, Flavors, Quotas, Hosts, Servers, Scheduling):
     def create_server(self, context: Context, wanted: ServerCreate) -> list[sa.Row]:
         """The new servers, as many as the quota has room for up to `max_count`.
 
@@ -63,20 +68,21 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
         if context.project_id is None:
             raise Forbidden("A server belongs to a project: ask with a token that is scoped to one.")
         with self.db.transaction() as tx:
-            image = self._image(tx, context, wanted.image_id)
             flavor = self._flavor(tx, context, wanted.flavor_id)
-            self._check_size(flavor, image)
+            plan = self.plan_disks(tx, context, wanted.devices, wanted.image_id, flavor, old=wanted.old_devices,
+                                   many=wanted.max_count > 1)
+            self._check_size(flavor, plan.facts, own_disk=plan.image is not None)
             key = self._key(tx, context, wanted.key_name)
             hosts = store.all_hosts(tx)
-            asked = self._asked(context, wanted, flavor, image, hosts)
+            asked = self._asked(context, wanted, flavor, plan.facts, hosts)
             count = self.fitting(tx, context.project_id, flavor, wanted.min_count, wanted.max_count,
                                  context.user_id)
             if "group" in wanted.hints:
                 asked.group = self.group_to_join(tx, context, wanted.hints["group"], count)
             self.check_sizes(tx, context.project_id, wanted.metadata, wanted.personality)
-            shared = self._shared(tx, context, wanted, flavor, key, asked, image)
+            shared = self._shared(tx, context, wanted, flavor, key, asked, plan.facts)
             rows = [self._row(shared, wanted, number, count, tx.now + number) for number in range(count)]
-            disk = (flavor.disk or -(-image.virtual_size_bytes // GIB)) + extra_gib(flavor_at_boot(flavor))
+            disk = root_gib(flavor.disk, plan.image) + extra_gib(flavor_at_boot(flavor))
             try:
                 trails = self._place(tx, rows, self.schedule(tx, asked, hosts), disk)
             except NoValidHost as fault:
@@ -87,11 +93,13 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
                 self.network.allocate(tx, context, row["id"], row["hostname"].partition(".")[0], wanted.networks,
                                       wanted.security_groups)
                 self.network.bind(tx, row["id"], row["host"])
+                row["volumes"] = self.give_volumes(tx, context, row["id"], row["host"], plan)
             store.insert_servers(tx, rows)
             for row, trail in zip(rows, trails, strict=True):
                 self.engine.begin(tx, "server.boot", row["id"], context=context, memory={
                     "placement": [trail], "generation": row["generation"], "host": row["host"],
-                    "image": {"id": image.id, "path": str(image.path), "format": image.disk_format}})
+                    "image": source_of(plan.image), "volumes": bool(row["volumes"]),
+                    "made": [each["volume_id"] for each in row["volumes"] if each["made"]]})
             return [store.server(tx, row["id"]) for row in rows]
 
     # -- hosts
@@ -135,12 +143,6 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
 
     # -- what it takes, or why not
 
-    def _image(self, tx: Tx, context: Context, image_id: str) -> Any:
-        try:
-            return self.image.for_boot(tx, context, image_id)
-        except NotFound as fault:
-            raise BadRequest(fault.message) from None
-
     def _flavor(self, tx: Tx, context: Context, flavor_id: str) -> sa.Row:
         try:
             flavor = self.flavor_for(tx, context, flavor_id)
@@ -150,10 +152,12 @@ class Creation(Flavors, Quotas, Hosts, Servers, Scheduling):
             raise BadRequest(f"Flavor {flavor_id} could not be found.")
         return flavor
 
-    def _check_size(self, flavor: sa.Row, image: Any) -> None:
+    def _check_size(self, flavor: sa.Row, image: Any, *, own_disk: bool = True) -> None:
         if flavor.ram < image.min_ram_mib:
             raise BadRequest(f"Flavor's memory is too small for requested image: flavor {flavor.name} has "
                              f"{flavor.ram} MiB, image {image.id} needs {image.min_ram_mib} MiB.")
+        if not own_disk:  # a volume is as large as it was asked for
+            return
         if flavor.disk and flavor.disk < image.min_disk_gib:
             raise BadRequest("Flavor's disk is smaller than the minimum size specified in image metadata. "
                              f"Flavor disk is {flavor.disk * GIB} bytes, minimum size is "
@@ -205,6 +209,16 @@ def image_facts(image: Any) -> dict[str, str]:
     return {**{name: str(value) for name, value in image.properties.items()}, "base_image_ref": image.id,
             "container_format": "bare", "disk_format": image.disk_format, "min_disk": str(image.min_disk_gib),
             "min_ram": str(image.min_ram_mib)}
+
+
+def root_gib(disk: int, image: BootImage | None) -> int:
+    """GiB of a server's own first disk, by its flavor's, or else as large as its image; None: it boots from a volume."""
+    return 0 if image is None else disk or -(-image.virtual_size_bytes // GIB)
+
+
+def source_of(image: BootImage | None) -> dict[str, str] | None:
+    """As operations remember it."""
+    return image and {"id": image.id, "path": str(image.path), "format": image.disk_format}
 
 
 def flavor_at_boot(flavor: sa.Row) -> dict[str, Any]:

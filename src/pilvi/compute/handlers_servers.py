@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from pilvi.compute import views, wire
+from pilvi.compute import views, wire, wire_devices
 from pilvi.compute.listing import ServerList, server_list
 from pilvi.compute.service import Found, ServerCreate
 from pilvi.faults import BadRequest, NotFound
@@ -41,8 +41,12 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
     if new.trusted_image_certificates:
         raise BadRequest("Image signature certificate validation is not enabled.")
     least, most = counts(new)
+    devices = wire_devices.devices(request, new.block_device_mapping_v2, new.block_device_mapping)
+    if not (set_or(new.imageRef) or devices):
+        raise BadRequest("Missing imageRef attribute: give an image, or block devices to boot from.")
     return ServerCreate(
-        name=new.name, flavor_id=str(new.flavorRef).rsplit("/", 1)[-1], image_id=image_of(new),
+        name=new.name, flavor_id=str(new.flavorRef).rsplit("/", 1)[-1], image_id=set_or(new.imageRef) or None,
+        devices=devices, old_devices=not set_or(new.block_device_mapping_v2),
         networks=networks_of(request, new, most), hostname=set_or(new.hostname),
         security_groups=[group.name for group in set_or(new.security_groups, [])],
         key_name=set_or(new.key_name), metadata=set_or(new.metadata, {}),
@@ -72,24 +76,6 @@ def counts(new: wire.ServerNew) -> tuple[int, int]:
     if least > most:
         raise BadRequest("min_count must be <= max_count")
     return least, most
-
-
-def image_of(new: wire.ServerNew) -> str:
-    """Raises BadRequest where the server is to boot from anything but an image on its host's own disk."""
-    image = set_or(new.imageRef, "")
-    if new.block_device_mapping:
-        raise BadRequest("Block Device Mapping is Invalid: volumes are not served yet; give an imageRef.")
-    for device in set_or(new.block_device_mapping_v2, []):
-        if (device.source_type, device.destination_type, str(device.boot_index)) != ("image", "local", "0"):
-            raise BadRequest("Block Device Mapping is Invalid: volumes and further disks are not served yet; "
-                             "only an image with destination_type local and boot_index 0 is.")
-        if image and device.uuid != image:
-            raise BadRequest("Block Device Mapping is Invalid: it boots from another image than imageRef.")
-        image = device.uuid
-    if not image:
-        raise BadRequest("Block Device Mapping is Invalid: Boot sequence for the instance and image/block "
-                         "device mapping combination is not valid: give an imageRef.")
-    return image
 
 
 def networks_of(request: Request, new: wire.ServerNew, most: int) -> list[NicRequest] | str | None:

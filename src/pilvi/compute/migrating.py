@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from pilvi.compute import store, store_migrations
+from pilvi.compute.creation import source_of
+from pilvi.compute.devices import root_volume
 from pilvi.compute.hosts import is_up
 from pilvi.compute.migrations import Migrations, image_of
 from pilvi.compute.operations_migrating import GENERATIONS
@@ -29,8 +31,10 @@ class Migrating(Migrations):
         local disks would be left behind."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, LIVELY, generations=GENERATIONS)
-            if disks is False and row.image_id:
-                raise BadRequest(f"{row.host} is not on shared storage: Shared storage live-migration requires either "
+            if disks is not None and disks == (root_volume(row) is not None):
+                raise BadRequest(f"{row.host} is on shared storage: Block migration can not be used with shared storage."
+                                 if disks else
+                                 f"{row.host} is not on shared storage: Shared storage live-migration requires either "
                                  "shared storage or boot-from-volume with no local disks: ask for a block migration.")
             target = self.target(tx, row, row.flavor, host=host, forced=forced)
             self.note_migration(tx, context, row, target, LIVE, "preparing")
@@ -53,7 +57,7 @@ class Migrating(Migrations):
             source = store.host(tx, row.host)
             if source is not None and is_up(source, tx.now):
                 raise BadRequest(f"Compute service of {row.host} is still in use.")
-            image = self._image(tx, context, row.image_id)
+            image = None if root_volume(row) else self.boot_image(tx, context, row.image_id)
             target = self.target(tx, row, row.flavor, host=host, forced=forced)
             run = row.vm_state != STOPPED and not stopped
             if password is not None:
@@ -62,7 +66,7 @@ class Migrating(Migrations):
             self.engine.begin(tx, EVACUATE.kind, row.id, context=context, memory={
                 "generation": generation, "host": target.host, "zone": target.zone, "was": row.vm_state, "run": run,
                 "migration": target.migration, "placement": [target.why],
-                "image": {"id": image.id, "path": str(image.path), "format": image.disk_format}})
+                "image": source_of(image)})
 
     # -- live migrations under way
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from pilvi.compute import store, store_migrations
 from pilvi.compute.creation import Creation, flavor_at_boot
+from pilvi.compute.devices import root_volume
 from pilvi.compute.flavors import extra_gib
 from pilvi.compute.operations_moving import GENERATIONS
 from pilvi.compute.orders import Change, Orders
@@ -88,7 +89,7 @@ class Migrations(Creation, Orders):
             raise BadRequest(f"Compute host {host} could not be found.")
         uuid = self.ids.uuid()
         held = self.placement.allocations(tx, row.id).get("resources", {}).get("DISK_GB", 0)
-        root = flavor["disk"] or held - extra_gib(row.flavor)
+        root = 0 if root_volume(row) else flavor["disk"] or held - extra_gib(row.flavor)
         self.placement.hand_over(tx, row.id, uuid)
         schedule = self.schedule_again(tx, row, flavor, host=host, forced=forced, elsewhere=elsewhere)
         try:
@@ -138,9 +139,9 @@ class Migrations(Creation, Orders):
                 "new": {"flavor": flavor, "availability_zone": target.zone, **most, **more}})
 
 
-def image_of(row: sa.Row) -> dict[str, str]:
-    """What a guest was once made from: by its name only, since its disk is what counts by now."""
-    return {"id": row.image_id or "", "path": "", "format": "qcow2"}
+def image_of(row: sa.Row) -> dict[str, str] | None:
+    """What a guest's own disk was once made from: by its name only, since the disk is what counts by now."""
+    return None if root_volume(row) else {"id": row.image_id or "", "path": "", "format": "qcow2"}
 
 
 def _check_flavors(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

@@ -26,6 +26,12 @@ GIB = 1 << 30
 RUNNING, PAUSED, SHUT_DOWN = 1, 3, 4  # power_state
 
 
+def volume_spec(entry: Mapping[str, Any]) -> VolumeSpec:
+    """A volume of a server's row as a disk of its guest."""
+    return VolumeSpec(entry["volume_id"], entry.get("readonly", False), entry.get("bus", "virtio"),
+                      entry.get("boot_index") == 0)
+
+
 class ServerOperation(Operation):
     def __init__(self, compute: Compute):
         self.compute = compute
@@ -69,7 +75,11 @@ class ServerOperation(Operation):
                 tx, progress, vm_state=states.ERROR, task_state=None, fault=store_running.fault(tx, reason)
             )
 
-    def spec(self, progress: Progress, image: ImageSource, *, generation: int | None = None,
+    def image(self, progress: Progress) -> ImageSource | None:
+        """What the server's own disk was made from; None: it boots from a volume."""
+        return progress.memory["image"] and ImageSource(**progress.memory["image"])
+
+    def spec(self, progress: Progress, *, generation: int | None = None,
              flavor: Mapping[str, Any] | None = None) -> GuestSpec:
         """What the server's guest is, by its row, of this generation and flavor where they are not the row's.
 
@@ -89,11 +99,11 @@ class ServerOperation(Operation):
             row.name,
             flavor["vcpus"],
             flavor["ram"],
-            image,
+            self.image(progress),
             flavor["disk"] * GIB,
             tuple(PortSpec(*card) for card in cards),
             config,
-            volumes=tuple(VolumeSpec(each["volume_id"], each.get("readonly", False)) for each in row.volumes or []),
+            volumes=tuple(volume_spec(each) for each in row.volumes or []),
             agent=(row.image_properties or {}).get("hw_qemu_guest_agent", "").lower() in ("yes", "true", "1"),
         )
 

@@ -8,12 +8,14 @@ from pilvi.compute import states, store_migrations, store_running
 from pilvi.compute.operations_base import RUNNING, ServerOperation
 from pilvi.db import Tx
 from pilvi.engine.operations import Progress, Retry, Step
-from pilvi.node.messages import Away, ImageSource
+from pilvi.faults import Fault
+from pilvi.node.messages import Away
 
 if TYPE_CHECKING:
     from pilvi.compute.service import Compute
 
 GIB = 1 << 30
+VOLUME_SECONDS = 6 * 3600  # that its volumes may take: each is a copy of an image perhaps
 NETWORK_SECONDS = 30  # how long a boot waits until the network knows its ports
 
 
@@ -28,8 +30,21 @@ class Boot(ServerOperation):
             Step("start guest", self.start, self.unstart),
         )
 
+    def wait_volumes(self, progress: Progress) -> None:
+        """Those that are made for it. Raises Fault where one cannot be made."""
+        compute = self.compute
+        made = progress.memory.get("made")
+
+        def there() -> bool:
+            with compute.db.read() as tx:
+                return compute.volume.check_made(tx, made)
+
+        if made and not progress.wait(there, VOLUME_SECONDS):
+            raise Fault(f"its volumes were not made within {VOLUME_SECONDS} s")
+
     def prepare(self, progress: Progress) -> None:
-        spec = self.spec(progress, ImageSource(**progress.memory["image"]))
+        self.wait_volumes(progress)
+        spec = self.spec(progress)
         progress.memory["ports"] = [port.id for port in spec.ports]
         self.call(progress, "prepare", spec, timeout=600)
 
@@ -54,9 +69,10 @@ class Boot(ServerOperation):
         self.call(progress, "undefine")
 
     def finish(self, tx: Tx, progress: Progress) -> None:
-        self.settle(
+        if self.settle(
             tx, progress, vm_state=states.ACTIVE, task_state=None, power_state=RUNNING, launched_at=tx.now
-        )
+        ) and progress.memory.get("volumes"):
+            self.compute.keep_volumes(tx, progress.object_id)
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         """The server stays, as an error that can be looked at and deleted; all it held is given back."""
@@ -112,6 +128,7 @@ def abandon_boot(compute: Compute, tx: Tx, server_id: str, generation: int, reas
     if settled:
         compute.placement.release(tx, server_id)
         compute.network.release(tx, server_id)
+        compute.release_volumes(tx, server_id, unused=True)
     return settled
 
 

@@ -52,7 +52,7 @@ class LiveMigrate(Replacement):
     def expect(self, progress: Progress) -> None:
         size = self.call(progress, "root_bytes", Question(progress.object_id), int | None)
         places = self.call(progress, "places", Question(progress.object_id), Places)
-        expected = Expected(self.spec(progress, self.image(progress)), size, places)
+        expected = Expected(self.spec(progress), size, places)
         progress.memory["where"] = self.call(progress, "expect", expected, str, timeout=120,
                                              host=progress.memory["target"])
 

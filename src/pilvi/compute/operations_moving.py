@@ -17,7 +17,7 @@ from pilvi.db import Tx
 from pilvi.drivers.disk.base import DiskSource
 from pilvi.drivers.hypervisor.base import PowerState
 from pilvi.engine.operations import Progress, Retry, Step
-from pilvi.node.messages import Arrival, Away, Back, ImageSource, Order
+from pilvi.node.messages import Arrival, Away, Back, Order
 
 GENERATIONS = 3  # that a change takes
 TRIES = 5  # of starting a guest again before it is left to its owner
@@ -72,7 +72,7 @@ class Replacement(ServerOperation):
         self.call(progress, "set_aside", self.away(progress))
 
     def take_back(self, progress: Progress) -> None:
-        spec = self.spec(progress, self.image(progress), generation=progress.memory["generation"],
+        spec = self.spec(progress, generation=progress.memory["generation"],
                          flavor=progress.memory["old"].get("flavor"))
         self.call(progress, "take_back", Back(spec, progress.memory["mark"]))
 
@@ -81,11 +81,8 @@ class Replacement(ServerOperation):
 
     # -- the new guest
 
-    def image(self, progress: Progress) -> ImageSource:
-        return ImageSource(**progress.memory["image"])
-
     def new_spec(self, progress: Progress) -> Any:
-        return self.spec(progress, self.image(progress), generation=progress.memory["generation"] - 1,
+        return self.spec(progress, generation=progress.memory["generation"] - 1,
                          flavor=progress.memory["new"].get("flavor"))
 
     def remove_new(self, progress: Progress) -> None:

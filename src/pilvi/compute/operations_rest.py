@@ -11,7 +11,7 @@ from pilvi.compute.operations_power import Pause
 from pilvi.db import Tx
 from pilvi.drivers.hypervisor.base import PowerState
 from pilvi.engine.operations import Progress, Step
-from pilvi.node.messages import GuestSpec, ImageSource, PasswordOrder, Rescue
+from pilvi.node.messages import PasswordOrder, Rescue
 
 SAVE_SECONDS = 960  # more than a hypervisor takes before it gives up
 TRIES = 5  # of starting a guest before it is left to its owner
@@ -34,15 +34,12 @@ class Resume(Suspend):
 class Dressing(ServerOperation):
     """`memory`: `image`, what the server's own disk was made from; `rescue`: the image and bus of the other disk."""
 
-    def bare(self, progress: Progress) -> GuestSpec:
-        return self.spec(progress, ImageSource(**progress.memory["image"]))
-
     def dress(self, progress: Progress) -> None:
         rescue = msgspec.convert(progress.memory["rescue"], Rescue)
-        self.call(progress, "dress", msgspec.structs.replace(self.bare(progress), rescue=rescue), timeout=600)
+        self.call(progress, "dress", msgspec.structs.replace(self.spec(progress), rescue=rescue), timeout=600)
 
     def undress(self, progress: Progress) -> None:
-        self.call(progress, "dress", self.bare(progress))
+        self.call(progress, "dress", self.spec(progress))
 
     def stop(self, progress: Progress) -> None:
         self.call(progress, "stop")

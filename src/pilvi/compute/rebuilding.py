@@ -8,7 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute import store
-from pilvi.compute.creation import Creation, image_facts
+from pilvi.compute.creation import Creation, image_facts, source_of
 from pilvi.compute.operations_moving import GENERATIONS
 from pilvi.compute.orders import Change, Orders
 from pilvi.compute.servers import Found
@@ -37,7 +37,7 @@ class Rebuilding(Creation, Orders):
         metadata, Conflict where the server is locked or not in a state for it."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, REBUILD, generations=GENERATIONS)
-            image = self._image(tx, context, wanted.image_id)
+            image = self.boot_image(tx, context, wanted.image_id)
             self._check_image(row, image)
             values = {"image_id": image.id, "image_properties": image_facts(image), **wanted.values,
                       **self._new_key(tx, context, row, wanted)}
@@ -47,7 +47,7 @@ class Rebuilding(Creation, Orders):
             self.engine.begin(tx, REBUILD.kind, row.id, context=context, memory={
                 "generation": generation, "host": row.host, "target": row.host, "mark": generation - GENERATIONS + 1,
                 "was": row.vm_state, "run": row.vm_state != STOPPED, "graceful": False, "old": before, "new": {},
-                "image": {"id": image.id, "path": str(image.path), "format": image.disk_format}})
+                "image": source_of(image)})
             return self._with_ports(tx, [store.server(tx, row.id)])
 
     def _check_image(self, row: sa.Row, image: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from pilvi.bus.base import BusError, RemoteError
 from pilvi.compute import store
-from pilvi.compute.creation import Creation
+from pilvi.compute.creation import Creation, source_of
 from pilvi.compute.migrations import image_of
 from pilvi.compute.orders import Change, Orders
 from pilvi.compute.states import ACTIVE, ERROR, PAUSED, RESCUED, STOPPED, SUSPENDED
@@ -52,15 +52,14 @@ class Resting(Creation, Orders):
             row, generation = self.taken(tx, context, server_id, RESCUE)
             if not (chosen := image_id or row.image_id):
                 raise BadRequest("The server was made from no image: name one to rescue it with.")
-            image = self._image(tx, context, chosen)
+            image = self.boot_image(tx, context, chosen)
             bus = rescue_bus(image.properties)
             old = {"admin_password": row.admin_password, "rescue": row.rescue}
             store.update_server(tx, row.id, admin_password=password,
                                 rescue={"image": image.id, "password": row.admin_password})
-            source = {"id": image.id, "path": str(image.path), "format": image.disk_format}
             self.engine.begin(tx, RESCUE.kind, row.id, context=context, memory={
                 "generation": generation, "host": row.host, "was": row.vm_state, "run": row.vm_state == ACTIVE,
-                "image": image_of(row), "rescue": {"image": source, "bus": bus}, "old": old})
+                "image": image_of(row), "rescue": {"image": source_of(image), "bus": bus}, "old": old})
 
     def unrescue(self, context: Context, server_id: str) -> None:
         """Raises Conflict where the server is locked or in no state for it."""

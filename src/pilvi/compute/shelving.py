@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from msgspec import UNSET, UnsetType
 
 from pilvi.compute import store
-from pilvi.compute.creation import GIB, Creation
+from pilvi.compute.creation import Creation, root_gib, source_of
 from pilvi.compute.flavors import extra_gib
 from pilvi.compute.orders import Change
 from pilvi.compute.snapshots import IMAGED, Snapshots
@@ -75,7 +75,7 @@ class Shelving(Creation, Snapshots):
             raise Conflict(f"Instance {row.id} cannot be unshelved: {fault.message}") from None
         self._pin(tx, row, wanted)
         schedule = self.schedule_again(tx, store.server(tx, row.id), row.flavor, host=wanted.host)
-        disk = (row.flavor["disk"] or -(-image.virtual_size_bytes // GIB)) + extra_gib(row.flavor)
+        disk = root_gib(row.flavor["disk"], image) + extra_gib(row.flavor)
         try:
             choices = schedule.choices()
             host = self.placement.claim(tx, row.id, vcpus=row.vcpus, memory_mib=row.ram, disk_gib=disk,
@@ -85,7 +85,7 @@ class Shelving(Creation, Snapshots):
         self.network.bind(tx, row.id, host)
         store.update_server(tx, row.id, host=host, availability_zone=schedule.placed(host))
         return {"host": host, "placement": [f"{host} was chosen among {len(choices)} hosts"],
-                "image": {"id": image.id, "path": str(image.path), "format": image.disk_format}}
+                "image": source_of(image)}
 
     def _pin(self, tx: Tx, row: sa.Row, wanted: UnshelveWanted) -> None:
         hosts = {each.name: each for each in store.all_hosts(tx)}

@@ -9,6 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pilvi.compute.block_devices import ROOT_DEVICE
+from pilvi.compute.devices import root_volume
 from pilvi.compute.states import PROGRESS, WITH_FAULT, status_of
 from pilvi.engine.clock import micros_text, seconds_text
 from pilvi.http.request import Request
@@ -58,7 +60,7 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
         body: dict[str, Any] = {
             "id": row.id, "name": row.name, "status": status, "tenant_id": row.project_id,
             "user_id": row.user_id, "metadata": row.metadata, "hostId": host_id(row.project_id, row.host),
-            "image": {"id": row.image_id, "links": bookmark(request, "images", row.image_id)},
+            "image": {"id": row.image_id, "links": bookmark(request, "images", row.image_id)} if row.image_id else "",
             "flavor": embedded_flavor(row.flavor) if embedded else {
                 "id": row.flavor["id"], "links": bookmark(request, "flavors", row.flavor["id"])},
             "created": seconds_text(row.created_at), "updated": seconds_text(row.updated_at),
@@ -116,7 +118,7 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
             body["OS-EXT-SRV-ATTR:reservation_id"] = row.reservation_id
             body["OS-EXT-SRV-ATTR:launch_index"] = row.launch_index
             body["OS-EXT-SRV-ATTR:kernel_id"] = body["OS-EXT-SRV-ATTR:ramdisk_id"] = ""
-            body["OS-EXT-SRV-ATTR:root_device_name"] = "/dev/vda"
+            body["OS-EXT-SRV-ATTR:root_device_name"] = (root_volume(row) or {}).get("device", ROOT_DEVICE)
             body["OS-EXT-SRV-ATTR:user_data"] = row.user_data
         if attributes or hostname:
             body["OS-EXT-SRV-ATTR:hostname"] = row.hostname

@@ -10,7 +10,7 @@ from pilvi.compute import store
 from pilvi.compute.interfaces import Interfaces
 from pilvi.compute.states import ACTIVE, PAUSED, RESIZED, SHELVED, SHELVED_OFFLOADED, STOPPED
 from pilvi.db import Tx
-from pilvi.faults import BadRequest, Conflict, NotFound
+from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
 from pilvi.policy import Context
 
 # Not a suspended server: its memory at rest knows which disks it has.
@@ -50,8 +50,12 @@ class ServerVolumes(Interfaces):
         return wanted or next(each for each in DEVICES if each not in taken)
 
     def detach_volume(self, context: Context, server_id: str, volume_id: str) -> None:
+        """Raises NotFound, Forbidden for what the server boots from, Conflict where it is busy."""
         with self._ready(context, server_id, "detach_volume", STATES) as (tx, row):
-            self._begin_detach(tx, context, row, entry_of(row, volume_id))
+            entry = entry_of(row, volume_id)
+            if entry.get("boot_index") == 0:
+                raise Forbidden("Cannot detach a root device volume")
+            self._begin_detach(tx, context, row, entry)
 
     def _begin_detach(self, tx: Tx, context: Context, row: sa.Row, entry: dict[str, Any]) -> None:
         self.volume.start_detaching(tx, entry["id"])
@@ -102,12 +106,24 @@ class ServerVolumes(Interfaces):
             store.update_server(tx, server_id, volumes=left)
         self.volume.let_go(tx, attachment_id)
 
-    def release_volumes(self, tx: Tx, server_id: str) -> None:
-        """What a server that is gone had; those that were to go with it do."""
+    def keep_volumes(self, tx: Tx, server_id: str) -> None:
+        """Its guest has started, and has them: those that were made for it are like others now."""
+        row = store.server(tx, server_id)
+        if row is not None and row.volumes:
+            for entry in row.volumes:
+                self.volume.complete(tx, entry["id"])
+            store.update_server(tx, server_id, volumes=[{**each, "made": False} for each in row.volumes])
+
+    def release_volumes(self, tx: Tx, server_id: str, *, unused: bool = False) -> None:
+        """What a server that is gone had; those that were to go with it do.
+
+        `unused`: its guest never ran, so what was made for it goes too."""
         row = store.server(tx, server_id)
         for entry in row.volumes or [] if row is not None else []:
             volume_id = self.volume.let_go(tx, entry["id"])
-            if volume_id is not None and entry["delete_on_termination"]:
+            if volume_id is not None and unused and entry.get("made"):
+                self.volume.discard(tx, volume_id)
+            elif volume_id is not None and entry["delete_on_termination"] and not unused:
                 self.volume.delete_if_free(tx, volume_id)
         if row is not None and row.volumes:
             store.update_server(tx, server_id, volumes=[])

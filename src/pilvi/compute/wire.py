@@ -27,6 +27,7 @@ Hostname = Annotated[str, Meta(min_length=2, max_length=63,
                                pattern=r"^[a-zA-Z0-9]+[a-zA-Z0-9\-]*[a-zA-Z0-9]+\Z")]
 QualifiedHostname = Annotated[str, Meta(min_length=2, max_length=255,
                                         pattern=r"^[a-zA-Z0-9]+[a-zA-Z0-9\-.]*[a-zA-Z0-9]+\Z")]  # from 2.94 on
+DeviceName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[a-zA-Z0-9._\-/]+\Z")]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
 Digits = Annotated[str, Meta(pattern=r"^-?[0-9]{1,10}\Z")]
 Whole = int | Digits
@@ -56,25 +57,32 @@ class GroupName(Body):
     name: Name
 
 
-class BlockDevice(Body):
-    """Of `block_device_mapping_v2`: only that of an image booted on the host's own disk is served."""
+class OldDevice(Body):
+    """Of `block_device_mapping`."""
 
-    uuid: str | UnsetType | None = UNSET
-    source_type: str | UnsetType = UNSET
-    destination_type: str | UnsetType | None = UNSET
-    boot_index: Whole | UnsetType | None = UNSET
-    delete_on_termination: Flag | UnsetType = UNSET
+    device_name: DeviceName | UnsetType | None = UNSET
+    volume_id: Uuid | UnsetType | None = UNSET
+    snapshot_id: Uuid | UnsetType | None = UNSET
+    virtual_name: Text255 | UnsetType | None = UNSET
     volume_size: Whole | UnsetType | None = UNSET
-    volume_type: str | UnsetType | None = UNSET
-    guest_format: str | UnsetType | None = UNSET
-    device_name: str | UnsetType | None = UNSET
-    device_type: str | UnsetType | None = UNSET
-    disk_bus: str | UnsetType | None = UNSET
-    tag: str | UnsetType = UNSET
+    delete_on_termination: Flag | UnsetType = UNSET
     no_device: Any = UNSET
-    volume_id: Any = UNSET
-    snapshot_id: Any = UNSET
-    virtual_name: Any = UNSET
+    connection_info: Text255 | UnsetType | None = UNSET  # of no meaning: Volume says how a volume is reached
+
+
+class NewDevice(OldDevice):
+    """Of `block_device_mapping_v2`."""
+
+    uuid: Text255 | UnsetType | None = UNSET
+    image_id: Uuid | UnsetType | None = UNSET
+    source_type: Annotated[str, Meta(pattern=r"^(volume|image|snapshot|blank)\Z")] | UnsetType = UNSET
+    destination_type: Annotated[str, Meta(pattern=r"^(local|volume)\Z")] | UnsetType | None = UNSET
+    boot_index: Whole | UnsetType | None = UNSET
+    guest_format: Text255 | UnsetType | None = UNSET
+    device_type: Text255 | UnsetType | None = UNSET
+    disk_bus: Text255 | UnsetType | None = UNSET
+    tag: Tag | UnsetType = UNSET  # in 2.32, and from 2.42 on
+    volume_type: Text255 | UnsetType | None = UNSET  # from 2.67 on
 
 
 class ServerNew(Body):
@@ -102,8 +110,8 @@ class ServerNew(Body):
     hypervisor_hostname: Name | UnsetType = UNSET
     trusted_image_certificates: list[str] | UnsetType | None = UNSET
     personality: list[InjectedFile] | UnsetType = UNSET
-    block_device_mapping_v2: list[BlockDevice] | UnsetType = UNSET
-    block_device_mapping: list[BlockDevice] | UnsetType = UNSET
+    block_device_mapping_v2: list[NewDevice] | UnsetType = UNSET
+    block_device_mapping: list[OldDevice] | UnsetType = UNSET
 
 
 class Hints(msgspec.Struct):

@@ -52,7 +52,7 @@ class BootImage(msgspec.Struct, frozen=True):
     min_disk_gib: int
     min_ram_mib: int
     properties: dict[str, str]
-    path: Path
+    path: Path | None  # None: it has no data, it only describes disks
 
 
 class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs, Auditing):
@@ -97,13 +97,17 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs, Au
 
     # -- for other domains
 
-    def for_boot(self, tx: Tx, context: Context, image_id: str) -> BootImage:
-        """Raises NotFound, and BadRequest for an image that no server can boot from."""
+    def for_boot(self, tx: Tx, context: Context, image_id: str, *, described: bool = False) -> BootImage:
+        """`described`: also one without data, that describes disks. Raises NotFound, and BadRequest for an image that
+        no server can boot from."""
         row = store.get(tx, context, image_id)
         if row is None:
             raise NotFound(f"Image {image_id} could not be found.")
         if row.status != "active":
             raise BadRequest(f"Image {image_id} is not active: its status is {row.status}.")
+        if described and not row.size and "block_device_mapping" in (found := store.details(tx, [image_id])[0][image_id]):
+            return BootImage(row.id, row.name, row.status, row.disk_format or "", 0, 0, row.min_disk, row.min_ram, found,
+                             None)
         if row.disk_format not in BOOTABLE or row.container_format != "bare":
             raise BadRequest(
                 f"Image {image_id} is unacceptable: a server boots from {' or '.join(BOOTABLE)} in a bare "

@@ -119,8 +119,9 @@ class Agent:
         """Its disks, from its image."""
         with self.ordered(spec.server_id, spec.generation):
             self.journal.write(spec)
-            image = Image(spec.image.id, spec.image.path, spec.image.format)
-            self.disks.ensure_from_image(root_disk(spec.server_id), image, spec.disk_bytes)
+            if spec.image is not None:
+                image = Image(spec.image.id, spec.image.path, spec.image.format)
+                self.disks.ensure_from_image(root_disk(spec.server_id), image, spec.disk_bytes)
             if spec.config_drive is not None:
                 self.disks.ensure_file(config_disk(spec.server_id), spec.config_drive)
 
@@ -259,10 +260,7 @@ class Agent:
         return root_disk(server_id), config_disk(server_id)
 
     def guest_of(self, spec: GuestSpec, devices: Sequence[str]) -> Guest:
-        root = self.disks.info(root_disk(spec.server_id))
-        if root is None:
-            raise UnknownGuest(f"guest {spec.server_id} has no root disk on host {self.name}")
-        disks = rest.with_rescue(self, spec, Disk("root", root.path, root.format, serial=spec.server_id[:20]))
+        disks = rest.with_rescue(self, spec, plugging.root_volume(self, spec) or self._own_root(spec))
         if (config := self.disks.info(config_disk(spec.server_id))) is not None:
             disks.append(Disk("config", config.path, config.format, "cdrom", readonly=True))
         disks += plugging.disks_of(self, spec)
@@ -271,6 +269,12 @@ class Agent:
         )
         return Guest(spec.server_id, spec.name, spec.vcpus, spec.memory_mib, tuple(disks), nics,
                      spec.agent)
+
+    def _own_root(self, spec: GuestSpec) -> Disk:
+        root = self.disks.info(root_disk(spec.server_id))
+        if root is None:
+            raise UnknownGuest(f"guest {spec.server_id} has no root disk on host {self.name}")
+        return Disk("root", root.path, root.format, serial=spec.server_id[:20])
 
     def _tell(self, server_id: str, state: PowerState) -> None:
         self.bus.publish(EVENTS, Event(self.name, server_id, state.value))

@@ -38,6 +38,8 @@ class VolumeSpec(msgspec.Struct, frozen=True):
 
     volume_id: str
     readonly: bool = False
+    bus: str = "virtio"  # as a hypervisor's Disk has it
+    root: bool = False  # what the guest boots from
 
 
 class Rescue(msgspec.Struct, frozen=True):
@@ -55,7 +57,7 @@ class GuestSpec(msgspec.Struct, frozen=True):
     name: str
     vcpus: int
     memory_mib: int
-    image: ImageSource
+    image: ImageSource | None  # None: it boots from a volume, and has no disk of its own
     disk_bytes: int
     ports: tuple[PortSpec, ...] = ()
     config_drive: bytes | None = None  # an ISO 9660 image

@@ -21,11 +21,17 @@ def disk_of(agent: Agent, volume: VolumeSpec) -> Disk:
     if found is None:
         raise HypervisorError(f"volume {volume.volume_id} is not there")
     return Disk(disk_name(volume.volume_id), found.path, found.format, serial=disk_serial(volume.volume_id),
-                readonly=volume.readonly)
+                readonly=volume.readonly, bus=volume.bus)
+
+
+def root_volume(agent: Agent, spec: GuestSpec) -> Disk | None:
+    """The disk of the volume that the guest boots from; None where that is a disk of its own."""
+    return next((disk_of(agent, volume) for volume in spec.volumes if volume.root), None)
 
 
 def disks_of(agent: Agent, spec: GuestSpec) -> list[Disk]:
-    return [disk_of(agent, volume) for volume in spec.volumes]
+    """All others."""
+    return [disk_of(agent, volume) for volume in spec.volumes if not volume.root]
 
 
 def attach(agent: Agent, order: VolumeOrder) -> None:

@@ -28,8 +28,8 @@ class Attachments(Snapshots):
     # -- the verbs within another's transaction
 
     def reserve(self, tx: Tx, context: Context, volume_id: str, server_id: str | None, *, mode: str | None = None,
-                mountpoint: str | None = None) -> sa.Row:
-        """A new attachment, which keeps others away from a volume that takes only one.
+                mountpoint: str | None = None, fresh: bool = False) -> sa.Row:
+        """A new attachment, which keeps others away from a volume that takes only one; `fresh`: that is being made.
 
         Raises NotFound, and BadRequest for a volume that is not free."""
         tx.lock("volume", volume_id)
@@ -37,7 +37,8 @@ class Attachments(Snapshots):
         held = store.attachments_of(tx, [volume_id]).get(volume_id, [])
         if any(each.server_id == server_id for each in held if server_id):
             raise BadRequest(f"Invalid volume: volume {volume_id} is already attached to server {server_id}.")
-        free = volume.status == "available" or (volume.multiattach and volume.status in ("in-use", "reserved", "attaching"))
+        free = volume.status == ("creating" if fresh else "available") or (
+            volume.multiattach and volume.status in ("in-use", "reserved", "attaching"))
         if not free:
             raise BadRequest(f"Invalid volume: Volume {volume_id} status must be available"
                              f"{' or in-use' if volume.multiattach else ''} to reserve, but the status is {volume.status}.")
@@ -76,8 +77,8 @@ class Attachments(Snapshots):
         """Deletes a volume that nobody uses, for a server that it was to go with."""
         row = store.get(tx, volumes, volume_id)
         held = store.count(tx, snapshots, snapshots.c.volume_id == volume_id)
-        if row is not None and row.status == "available" and not held:
-            self.begin_delete(tx, None, row)
+        if row is not None and row.status in ("available", "creating") and not held:
+            self.begin_delete(tx, None, row, wins=row.status == "creating")
 
     def let_go(self, tx: Tx, attachment_id: str) -> str | None:
         """The attachment is no more; the id of its volume."""

@@ -98,6 +98,8 @@ class Create(VolumeOperation):
         if not made and store.get(tx, volumes, volume_id) is None:  # deleted by force meanwhile
             self.service.engine.begin(tx, "volume.delete", volume_id, memory={
                 "host": progress.memory["host"], "snapshots": []})
+        elif made:
+            self.service.settle(tx, volume_id)  # a server may have it already
         self.service.poke_waiting(tx)
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:

@@ -11,6 +11,7 @@ from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.volume import store
 from pilvi.volume.auditing import Auditing
+from pilvi.volume.for_servers import BootSource, ForServers
 from pilvi.volume.groups import Groups
 from pilvi.volume.listing import Listing
 from pilvi.volume.operations import operations
@@ -18,10 +19,10 @@ from pilvi.volume.qos import Qos
 from pilvi.volume.tables import attachments, snapshots, transfers, volumes
 from pilvi.volume.volumes import Found, VolumeCreate
 
-__all__ = ["Found", "Listing", "VolumeCreate", "Volumes"]
+__all__ = ["BootSource", "Found", "Listing", "VolumeCreate", "Volumes"]
 
 
-class Volumes(Qos, Auditing, Groups):
+class Volumes(ForServers, Qos, Auditing, Groups):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *parts: Any, folder: Path, **others: Any):
