@@ -10,7 +10,7 @@ from pilvi.drivers.fabric.simulated import SimulatedFabric, SimulatedNorthbound
 from pilvi.engine.clock import ManualClock
 from pilvi.network import tables, wire
 from pilvi.network.nouns import PORT
-from pilvi.network.reconcilers import FULL_SECONDS, LONGEST_REST, REST, SHORTEST_REST, NetworkReconciler
+from pilvi.network.reconcilers import LONGEST_REST, REST, SHORTEST_REST, WHOLE_SECONDS, NetworkReconciler
 from pilvi.network.service import Networks
 from pilvi.policy import Context, with_implied
 from tests.support.faces import SmallCloud
@@ -25,10 +25,11 @@ class Northbound(SimulatedNorthbound):
         super().__init__(fabrics)
         self.syncs, self.meanwhile = 0, lambda: None
 
-    def sync(self, topology):
+    def sync(self, topology, scope=None):
         self.syncs += 1
+        self.given = topology
         self.meanwhile()
-        return super().sync(topology)
+        return super().sync(topology, scope)
 
 
 class World:
@@ -98,7 +99,7 @@ def test_what_somebody_else_took_away_comes_back(world):
     wanted, world.northbound.topology = world.northbound.topology, Topology()
     world.reconciler.reconcile()
     assert world.northbound.topology == Topology(), "it does not look at every pass"
-    world.cloud.clock.advance(FULL_SECONDS + 1)
+    world.cloud.clock.advance(WHOLE_SECONDS + 1)
     world.reconciler.reconcile()
     assert world.northbound.topology == wanted
 
@@ -150,11 +151,42 @@ def test_a_pass_that_is_rare_does_not_rest(world):
     assert world.rests == []
 
 
-def test_a_pass_takes_as_many_queries_however_many_ports_there_are(world):
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_pass_takes_as_many_queries_however_many_ports_there_are(world, whole):
+    world.reconciler.reconcile()
     counts = []
     for ports in (1, 200):
         world.port(ports)
+        if whole:
+            world.cloud.clock.advance(WHOLE_SECONDS + 1)
         with world.cloud.db.counting() as seen:
             world.reconciler.reconcile()
         counts.append(len(seen))
     assert counts[0] == counts[1], seen
+
+
+def test_a_burst_of_changes_is_one_pass(world):
+    world.reconciler.reconcile()
+    for _ in range(100):
+        port = world.port()
+    world.reconciler.reconcile()
+    assert world.northbound.syncs == 2
+    assert world.reconciler.realised([port])
+
+
+def test_a_pass_reads_the_changed_ports_and_no_others(world):
+    world.port(50)
+    world.reconciler.reconcile()
+    port, given = world.port(), []
+    world.northbound.meanwhile = lambda: given.append(world.northbound.given)
+    world.reconciler.reconcile()
+    assert [[one.id for one in topology.ports] for topology in given] == [[port]]
+
+
+def test_when_others_have_been_at_it_everything_is_compared(world):
+    world.reconciler.reconcile()
+    wanted, world.northbound.topology = world.northbound.topology, Topology()
+    world.northbound.disturbances = lambda: 1
+    world.reconciler.reconcile()
+    assert world.northbound.topology == wanted
+    assert world.reconciler.reconcile() == "nothing to do"

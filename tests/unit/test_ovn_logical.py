@@ -92,7 +92,7 @@ class TestPorts:
         assert row["addresses"] == [f"{MAC} 10.0.0.11", "unknown"]
         assert row["port_security"] == []
         assert everything[Ref("Port_Group", "g")]["ports"] == []
-        assert Ref("Port_Group", "drop") not in everything
+        assert everything[Ref("Port_Group", "drop")]["ports"] == []
 
     def test_it_is_down_with_its_network(self):
         assert switch_port("10.0.0.11")["enabled"] == [True]

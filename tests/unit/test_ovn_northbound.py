@@ -4,55 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from pilvi.drivers.fabric.base import FabricError, Network, Topology
 from pilvi.drivers.fabric.ovn import OvnNorthbound
-from pilvi.supervise.namespace import run
-from pilvi.supervise.ovn import SCHEMAS
-from pilvi.supervise.processes import Daemon
+from tests.support.ovsdb import Database, missing, northbound_database
 from tests.system.netlab import EXTERNAL_NETWORK, OPEN, network, port, router, wait_for
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("ovsdb-server") and shutil.which("ovn-nbctl") and SCHEMAS["nb"].exists()),
-    reason="no OVN here: ovsdb-server, ovn-nbctl or the northbound schema is not installed",
-)
+pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
 
 WHOLE = Topology((network(1), EXTERNAL_NETWORK), (port(1, 11), port(1, 12)), (router(1),), (OPEN,))
 
 
-class Database:
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "nb.db"
-        self.address = f"unix:{folder}/nb.sock"
-        run("ovsdb-tool", "create", str(self.file), str(SCHEMAS["nb"]))
-        command = ("ovsdb-server", str(self.file), f"--remote=p{self.address}")
-        self.daemon = Daemon("nb", command, folder)
-        self.daemon.start()
-
-    def ctl(self, *arguments: str) -> str:
-        return run("ovn-nbctl", f"--db={self.address}", "--timeout=10", *arguments).strip()
-
-    def northbound(self, **details: object) -> OvnNorthbound:
-        return OvnNorthbound(self.address, ["host-1"], **details)
-
-
 @pytest.fixture
 def database() -> Iterator[Database]:
-    # A short path: the socket's must fit 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="nb") as folder:
-        database = Database(Path(folder))
-        try:
-            yield database
-        finally:
-            database.daemon.stop()
+    with northbound_database() as database:
+        yield database
 
 
 @pytest.fixture
@@ -79,11 +50,11 @@ def test_all_is_gone_with_the_last_object(database: Database, northbound: OvnNor
         "Logical_Router",
         "Logical_Router_Port",
         "NAT",
-        "ACL",
     ):
         assert database.ctl("--bare", "--columns=_uuid", "list", table) == "", table
-    for table in ("Port_Group", "DHCP_Options", "DNS", "Gateway_Chassis", "Logical_Router_Static_Route"):
+    for table in ("DHCP_Options", "DNS", "Gateway_Chassis", "Logical_Router_Static_Route"):
         assert database.ctl("--bare", "--columns=_uuid", "list", table) == "", table
+    assert database.ctl("--bare", "--columns=name", "list", "Port_Group") == "pilvi_drop", "it is every cloud's"
 
 
 def test_rows_of_others_are_left_alone(database: Database, northbound: OvnNorthbound):
@@ -131,11 +102,11 @@ def test_the_servers_refusal_names_the_row_and_nothing_has_changed(
     assert northbound.sync(before) == 0
 
 
-def test_a_value_that_the_schema_refuses_is_named(northbound: OvnNorthbound):
+def test_a_value_that_the_schema_refuses_is_named(database: Database, northbound: OvnNorthbound):
     wrong = msgspec.structs.replace(WHOLE.networks[0], name=7)
     with pytest.raises(FabricError, match="Logical_Switch net1: external_ids cannot be"):
         northbound.sync(Topology((wrong,)))
-    assert northbound.sync(Topology()) == 0
+    assert database.ctl("ls-list") == ""
 
 
 def test_it_goes_on_after_the_server_was_restarted(database: Database, northbound: OvnNorthbound):
@@ -162,13 +133,9 @@ def test_no_server_is_an_error_and_no_more(database: Database):
 
 
 def test_two_clouds_in_one_process_have_their_own_databases(database: Database, northbound: OvnNorthbound):
-    with tempfile.TemporaryDirectory(prefix="nb") as folder:
-        second = Database(Path(folder))
-        try:
-            with contextlib.closing(second.northbound()) as other:
-                northbound.sync(WHOLE)
-                assert other.sync(Topology()) == 0
-                assert other.sync(WHOLE) > 0
-                assert northbound.sync(WHOLE) == 0
-        finally:
-            second.daemon.stop()
+    with northbound_database() as second, contextlib.closing(second.northbound()) as other:
+        northbound.sync(WHOLE)
+        other.sync(Topology())
+        assert "net1" not in second.ctl("ls-list")
+        assert other.sync(WHOLE) > 0
+        assert northbound.sync(WHOLE) == 0

@@ -13,9 +13,10 @@ from pilvi.drivers.fabric.base import Northbound
 from pilvi.engine.clock import Clock, Ids
 from pilvi.engine.engine import Engine
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
-from pilvi.network import listing, store
+from pilvi.network import listing, store, store_changes
 from pilvi.network.nouns import Noun
 from pilvi.network.policy import ADMIN_ATTRIBUTES
+from pilvi.network.scopes import affected
 from pilvi.network.views import ZONE, views
 from pilvi.policy import Context
 from pilvi.settings import Settings
@@ -80,9 +81,15 @@ class Base:
 
     # -- writing
 
-    def _changed(self, tx: Tx) -> None:
-        """This transaction changes the logical network: a pass is due after it."""
-        store.note_change(tx)
+    def _changed(self, tx: Tx, noun: Noun | None = None, *ids: str) -> None:
+        """This transaction changes the logical network: a pass is due after it.
+
+        Where only these objects have changed, the pass looks at nothing else; so said while they are there."""
+        found = noun and affected(tx, noun, ids)
+        if found is None:
+            store_changes.note_any(tx)
+        else:
+            store_changes.note(tx, *found)
         tx.after_commit(lambda: self._engine.poke_reconciler(RECONCILER))
 
     def _project(self, context: Context, values: dict[str, Any]) -> str:
@@ -137,5 +144,5 @@ class Base:
         """All of them or none."""
         with self._db.transaction() as tx:
             ids = [create(tx, context, one) for one in wanted]
-            self._changed(tx)
+            self._changed(tx, noun, *ids)
             return self._fresh(tx, noun, context, ids)

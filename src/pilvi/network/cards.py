@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Fault, NotFound
 from pilvi.network import addresses, store, store_addresses, store_forwardings, wire
-from pilvi.network.nouns import FLOATING_IP, NETWORK, SECURITY_GROUP
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, SECURITY_GROUP
 from pilvi.network.servers import OWNER, NicRequest, ServerVerbs
 from pilvi.network.tables import floatingips
 from pilvi.network.views import views
@@ -91,7 +91,7 @@ class CardVerbs(ServerVerbs):
 
     def _set_addresses(self, tx: Tx, port: Any, pairs: Sequence[tuple[str, str]]) -> None:
         self._readdress(tx, port, [wire.FixedIp(*pair) for pair in pairs], port.mac_address)
-        self._changed(tx)
+        self._changed(tx, PORT, port.id)
 
     # -- floating IPs
 
@@ -115,8 +115,9 @@ class CardVerbs(ServerVerbs):
         except Fault as fault:
             raise BadRequest(f"Unable to associate floating IP {address} to fixed IP {at} for instance {server_id}. "
                              f"Error: {fault.message}") from None
+        self._changed(tx, FLOATING_IP, row.id)  # where it leads now, and where it will
         store.update(tx, FLOATING_IP, row.id, **target)
-        self._changed(tx)
+        self._changed(tx, FLOATING_IP, row.id)
 
     def floating_targets(self, tx: Tx) -> dict[str, str | None]:
         """Where each floating address leads: to a fixed one, or nowhere.
@@ -134,8 +135,8 @@ class CardVerbs(ServerVerbs):
         row = self._floating_at(tx, context, address)
         if row.port_id not in {port.id for port in store.ports_of_devices(tx, [server_id], OWNER)}:
             raise Conflict(f"Floating IP {address} is not associated with instance {server_id}.")
+        self._changed(tx, FLOATING_IP, row.id)
         store.disassociate(tx, floatingips.c.id == row.id)
-        self._changed(tx)
 
     def _floating_at(self, tx: Tx, context: Context, address: str) -> sa.Row:
         mine = sa.true() if context.is_admin else floatingips.c.project_id == context.project_id
@@ -157,7 +158,7 @@ class CardVerbs(ServerVerbs):
         for port in cards:
             if group_id not in has.get(port.id, ()):
                 store.add_security_groups(tx, port.id, [group_id])
-        self._changed(tx)
+        self._changed(tx, PORT, *(port.id for port in cards))
 
     def remove_group(self, tx: Tx, context: Context, server_id: str, group: str) -> None:
         """Raises NotFound for a group that there is not, BadRequest where the server has it not."""
@@ -168,7 +169,7 @@ class CardVerbs(ServerVerbs):
             raise BadRequest(f"Security group {group} is not associated with the instance {server_id}")
         for port_id, groups in having.items():
             store.set_security_groups(tx, port_id, [each for each in groups if each != group_id])
-        self._changed(tx)
+        self._changed(tx, PORT, *having)
 
     def groups_of_server(self, tx: Tx, context: Context, server_id: str) -> list[dict[str, Any]]:
         """The security groups of the server's cards, each once, as the Networking API shows them."""

@@ -185,8 +185,9 @@ class FloatingIpVerbs(RouterVerbs):
                     del target["status"]
                 if row.port_id is not None or port_id is not None:
                     values |= target
+            self._changed(tx, FLOATING_IP, floating_ip_id)  # where it leads now, and where it will
             store.update(tx, FLOATING_IP, floating_ip_id, **values)
-            self._changed(tx)
+            self._changed(tx, FLOATING_IP, floating_ip_id)
             return self._fresh(tx, FLOATING_IP, context, [floating_ip_id])[0]
 
     def _not_forwarded(self, tx: Tx, row: Any, port_id: str | None) -> None:
@@ -202,6 +203,6 @@ class FloatingIpVerbs(RouterVerbs):
             row = self._own(tx, FLOATING_IP, context, floating_ip_id)
             store.lock_network(tx, row.floating_network_id)
             store_forwardings.delete(tx, port_forwardings.c.floatingip_id == row.id)
+            self._changed(tx, FLOATING_IP, row.id)
             store.delete(tx, FLOATING_IP, row.id)
             store.delete_ports(tx, [row.floating_port_id])
-            self._changed(tx)

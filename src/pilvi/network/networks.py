@@ -98,7 +98,7 @@ class NetworkVerbs(SharingVerbs):
             self._still_used(tx, row, values)
             store.update(tx, NETWORK, network_id, **values)
             self._share_with_all(tx, NETWORK, network_id, row.project_id, values)
-            self._changed(tx)
+            self._changed(tx, NETWORK, network_id)
             return self._fresh(tx, NETWORK, context, [network_id])[0]
 
     def _still_used(self, tx: Tx, row: Any, values: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ class NetworkVerbs(SharingVerbs):
                 store_addresses.remove_subnet(tx, subnet_id)
             store.delete(tx, SUBNET, *subnets)
             store.delete(tx, NETWORK, network_id)
-            self._changed(tx)
+            self._changed(tx, NETWORK, network_id)
 
     # -- the metadata port
 

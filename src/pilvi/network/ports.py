@@ -27,7 +27,7 @@ class PortVerbs(SubnetVerbs):
                     self._take_quota(tx, PORT, project, 0)
                 store.lock_network(tx, *(one.network_id for one in wanted))
             ids = [self._create_port(tx, context, one) for one in wanted]
-            self._changed(tx)
+            self._changed(tx, PORT, *ids)
             return self._fresh(tx, PORT, context, ids)
 
     def _create_port(self, tx: Tx, context: Context, wanted: wire.PortNew) -> str:
@@ -156,7 +156,7 @@ class PortVerbs(SubnetVerbs):
             has = store_addresses.of_ports(tx, [port_id]).get(port_id, ())
             dhcpoptions.check(options, {6 if ":" in address else 4 for _, address in has})
             store.update(tx, PORT, port_id, **values, extra_dhcp_opts=options)
-            self._changed(tx)
+            self._changed(tx, PORT, port_id)
             return self._fresh(tx, PORT, context, [port_id])[0]
 
     def _permit_change(
@@ -252,7 +252,7 @@ class PortVerbs(SubnetVerbs):
             if row.device_owner == store.COMPUTE:
                 for callback in self._card_gone:
                     callback(tx, row.device_id, port_id)
-            self._changed(tx)
+            self._changed(tx, PORT, port_id)
 
     def port_for_router(self, tx: Tx, context: Context, port_id: str) -> Any:
         row = store.find(tx, PORT, context, port_id)

@@ -1,18 +1,25 @@
-"""Network's pass: the northbound driver is given what the rows say; what is up is written into the rows."""
+"""Network's pass: the northbound driver is given what the rows say; what is up is written into the rows.
+
+A pass gives the driver what has changed, and all of it at the start, now and then, after a failure, and when somebody
+else has changed the network.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from typing import Any
+
+import sqlalchemy as sa
 
 from pilvi.db import Database
-from pilvi.drivers.fabric.base import Northbound
+from pilvi.drivers.fabric.base import FabricError, Northbound
 from pilvi.engine.clock import Clock
 from pilvi.engine.reconcilers import Reconciler
-from pilvi.network import store, tables, topology
+from pilvi.network import scopes, store, store_changes, tables, topology
 from pilvi.network.nouns import PORT
 
-FULL_SECONDS = 60.0  # between comparisons that no change asks for: somebody else may have changed the network
+WHOLE_SECONDS = 600.0  # between comparisons of everything that nothing asks for
 REST = 4  # how often as long as a pass took the next one waits
 SHORTEST_REST, LONGEST_REST = 0.02, 2.0  # seconds
 
@@ -31,9 +38,10 @@ class NetworkReconciler(Reconciler):
     ):
         self._db, self._clock, self._northbound, self._pause = db, clock, northbound, pause
         self._callbacks: list[Callable[[], None]] = []
-        self._applied: frozenset[str] | None = None  # ports in the topology that the driver was given last
-        self._up: frozenset[str] | None = None
-        self._full_at = self._rested_at = 0.0
+        self._applied: set[str] | None = None  # ports in the logical network as the driver was given it
+        self._up: frozenset[str] = frozenset()
+        self._whole_at = self._rested_at = 0.0
+        self._disturbances = -1
 
     def on_change(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
@@ -59,53 +67,53 @@ class NetworkReconciler(Reconciler):
             self._rested_at = now + min(max(REST * (now - started), SHORTEST_REST), LONGEST_REST)
 
     def _pass(self, now: float) -> str:
-        with self._db.read() as tx:
-            seen = store.pending_changes(tx)
-            due = self._applied is None or bool(seen) or now >= self._full_at
-            world = topology.read(tx) if due or self._northbound.ports_up() != self._up else None
-        if world is None:
-            return "nothing to do"
-        changed = self._apply(world.topology, now) if due else 0
+        disturbances = self._northbound.disturbances()
+        whole = self._applied is None or now >= self._whole_at or disturbances != self._disturbances
+        try:
+            found = self._apply(whole)
+        except FabricError:
+            self._whole_at = 0.0  # the next pass compares everything: something may be missing that changes rely on
+            raise
+        if whole:
+            self._whole_at, self._disturbances = now + WHOLE_SECONDS, disturbances
         up = self._northbound.ports_up()
-        statuses = self._write(world, seen, up)
+        seen, world, changed = found or ((), None, 0)
+        statuses = self._write(seen, world, up)
         self._up = up
+        if not (found or statuses):
+            return "nothing to do"
         if seen or changed or statuses:
             for callback in self._callbacks:
                 callback()
-        return f"{len(world.topology.ports)} ports, {changed} rows of the logical network changed"
+        return f"{len(self._applied)} ports, {changed} rows of the logical network changed"
 
-    def _apply(self, wanted: topology.Topology, now: float) -> int:
-        try:
-            changed = self._northbound.sync(wanted)
-        except Exception:
-            self._full_at = 0.0  # whatever comes next is compared as a whole
-            raise
-        self._applied = frozenset(port.id for port in wanted.ports)
-        self._full_at = now + FULL_SECONDS
-        return changed
+    def _apply(self, whole: bool) -> tuple[list[int], topology.World, int] | None:
+        """(changes seen to, what they are about, how many rows of the logical network differed)."""
+        with self._db.read() as tx:
+            noted = store_changes.pending(tx)
+            if not (whole or noted):
+                return None
+            world = topology.read(tx, None if whole else scopes.of_changes(noted))
+        changed = self._northbound.sync(world.topology, world.scope)
+        given = {port.id for port in world.topology.ports}
+        self._applied = given if world.scope is None else self._applied - world.scope.ports | given
+        return [row.seq for row in noted], world, changed
 
-    def _write(self, world: topology.World, seen: list[int], up: frozenset[str]) -> int:
+    def _write(self, seen: Collection[int], world: topology.World | None, up: frozenset[str]) -> int:
         """Statuses that differ, and that these changes are done; how many statuses it were."""
-        ports = {
-            status: [
-                port_id
-                for port_id, kept in world.ports.items()
-                if kept != status and (port_id in up) == (status == "ACTIVE")
-            ]
-            for status in ("ACTIVE", "DOWN")
-        }
-        floating = [
-            (floating_id, wanted) for floating_id, (kept, wanted) in world.floating_ips.items() if kept != wanted
-        ]
-        count = sum(map(len, ports.values())) + len(floating)
-        if not (seen or count):
+        kept, floating = (world.ports, world.floating_ips) if world else ({}, {})
+        wrong = [port_id for port_id, status in kept.items() if (status == "ACTIVE") != (port_id in up)]
+        doubtful = {*wrong, *(up ^ self._up)}
+        turned = [(one, wanted) for one, (status, wanted) in floating.items() if status != wanted]
+        if not (seen or doubtful or turned):
             return 0
         with self._db.transaction() as tx:
-            for status, ids in ports.items():
-                store.set_statuses(tx, tables.ports, status, ids)
-            for status in ("ACTIVE", "DOWN"):
-                store.set_statuses(
-                    tx, tables.floatingips, status, [one for one, wanted in floating if wanted == status]
-                )
-            store.forget_changes(tx, seen)
+            count = 0
+            for status, ids in (("ACTIVE", doubtful & up), ("DOWN", doubtful - up)):
+                count += store.set_statuses(tx, tables.ports, status, ids, *_FOR_HOSTS)
+                count += store.set_statuses(tx, tables.floatingips, status, [one for one, to in turned if to == status])
+            store_changes.forget(tx, seen)
         return count
+
+
+_FOR_HOSTS: tuple[Any, ...] = (sa.not_(tables.ports.c.device_owner.startswith("network:")),)

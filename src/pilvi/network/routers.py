@@ -71,7 +71,7 @@ class RouterVerbs(PortVerbs):
                 store.lock_network(tx, network_id)
             tx.lock("router", router_id)
             do(tx, self._own(tx, ROUTER, context, router_id))
-            self._changed(tx)
+            self._changed(tx, ROUTER, router_id)
             return self._fresh(tx, ROUTER, context, [router_id])[0]
 
     def delete_router(self, context: Context, router_id: str) -> None:
@@ -83,7 +83,7 @@ class RouterVerbs(PortVerbs):
                 raise Conflict(f"Router {router_id} still has ports: remove its interfaces first.", kind="RouterInUse")
             self._clear_gateway(tx, router)
             store.delete(tx, ROUTER, router_id)
-            self._changed(tx)
+            self._changed(tx, ROUTER, router_id)
 
     # -- the gateway
 
@@ -207,7 +207,8 @@ class RouterVerbs(PortVerbs):
             add = self._add_port if wanted.port_id else self._add_subnet
             port_id, subnets = add(tx, context, router, wanted.port_id or wanted.subnet_id)
             store.update(tx, ROUTER, router_id)
-            self._changed(tx)
+            self._changed(tx, PORT, port_id)
+            self._changed(tx, ROUTER, router_id)
             return self._interface(router, store.get(tx, PORT, port_id), subnets)
 
     def _add_port(self, tx: Tx, context: Context, router: Any, port_id: str) -> tuple[str, list[str]]:
@@ -323,7 +324,7 @@ class RouterVerbs(PortVerbs):
             else:
                 store_addresses.remove(tx, port.id, gone)
             store.update(tx, ROUTER, router_id)
-            self._changed(tx)
+            self._changed(tx, ROUTER, router_id)
             return self._interface(router, port, subnets)
 
     def _leg(self, tx: Tx, context: Context, router: Any, wanted: wire.Interface) -> tuple[Any, list[str]]:

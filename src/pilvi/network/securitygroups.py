@@ -84,7 +84,7 @@ class SecurityGroupVerbs(SharingVerbs):
                         "remote_group_id": found,
                     },
                 )
-            self._changed(tx)
+            self._changed(tx, SECURITY_GROUP, found)
         return found
 
     def _insert_group(self, tx: Tx, values: dict[str, Any]) -> str:
@@ -124,7 +124,7 @@ class SecurityGroupVerbs(SharingVerbs):
             if values.get("stateful", row.stateful) != row.stateful:
                 tx.lock("security group", group_id)
                 self._unused(tx, group_id)
-                self._changed(tx)
+                self._changed(tx, SECURITY_GROUP, group_id)
             store.update(tx, SECURITY_GROUP, group_id, **values)
             return self._fresh(tx, SECURITY_GROUP, context, [group_id])[0]
 
@@ -144,9 +144,10 @@ class SecurityGroupVerbs(SharingVerbs):
                     sa.or_(rules.c.remote_group_id == group_id, rules.c.security_group_id == group_id)
                 )
             )
+            self._changed(tx, RULE, *(rule.id for rule in gone))
+            self._changed(tx, SECURITY_GROUP, group_id)
             store.delete(tx, RULE, *(rule.id for rule in gone))
             store.delete(tx, SECURITY_GROUP, group_id)
-            self._changed(tx)
 
     def _unused(self, tx: Tx, group_id: str) -> None:
         """Raises Conflict where a port has this group."""
@@ -187,7 +188,7 @@ class SecurityGroupVerbs(SharingVerbs):
             row = self._own(tx, RULE, context, rule_id)
             store.delete(tx, RULE, rule_id)
             store.update(tx, SECURITY_GROUP, row.security_group_id)
-            self._changed(tx)
+            self._changed(tx, SECURITY_GROUP, row.security_group_id)
 
     # -- for servers
 

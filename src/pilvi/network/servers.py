@@ -88,7 +88,7 @@ class ServerVerbs(FloatingIpVerbs):
                 found.append(self._take_port(tx, context, nic, {**values, "dns_name": hostname}))
             else:
                 found.append(self._make_port(tx, context, nic, {**values, "dns_name": hostname}, groups))
-        self._changed(tx)
+        self._changed(tx, PORT, *found)
         return found
 
     def _nics(self, tx: Tx, context: Context, requests: Sequence[NicRequest] | str | None) -> list[NicRequest]:
@@ -191,7 +191,7 @@ class ServerVerbs(FloatingIpVerbs):
                     dns_name="",
                     status="DOWN",
                 )
-        self._changed(tx)
+        self._changed(tx, PORT, *(port.id for port in ports))
 
     def cards_of(self, tx: Tx, server_id: str) -> list[tuple[str, str, int]]:
         """(port, MAC address, MTU in bytes) of the server's network cards: what its guest needs of them."""

@@ -9,11 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.network import store_forwardings, store_sharing
+from pilvi.network import store_changes, store_forwardings, store_sharing
 from pilvi.network.nouns import Noun
 from pilvi.network.tables import (
     addresses,
-    changes,
     floatingips,
     networks,
     port_forwardings,
@@ -33,6 +32,7 @@ ROUTER_INTERFACE, ROUTER_GATEWAY, FLOATING_IP = (
     "network:router_gateway",
     "network:floatingip",
 )
+ROUTERS = (ROUTER_INTERFACE, ROUTER_GATEWAY)
 COMPUTE = "compute:nova"  # device_owner of servers' ports
 METADATA = "network:distributed"
 
@@ -248,6 +248,7 @@ def delete_ports(tx: Tx, ids: Collection[str]) -> None:
     from pilvi.network.nouns import PORT
 
     for part in chunks(ids):
+        _note_ports(tx, part)
         tx.execute(addresses.delete().where(addresses.c.port_id.in_(part)))
         tx.execute(port_groups.delete().where(port_groups.c.port_id.in_(part)))
         disassociate(tx, floatingips.c.port_id.in_(part))
@@ -255,10 +256,24 @@ def delete_ports(tx: Tx, ids: Collection[str]) -> None:
     delete(tx, PORT, *ids)
 
 
-def set_statuses(tx: Tx, table: sa.Table, status: str, ids: Collection[str]) -> None:
-    """What a pass found; no change of the logical network."""
-    for part in chunks(ids):
-        tx.execute(table.update().where(table.c.id.in_(part)).values(status=status))
+def _note_ports(tx: Tx, ids: Collection[str]) -> None:
+    """Whose leg such a port is, and the names on its network, change with it."""
+    rows = tx.all(
+        sa.select(ports.c.id, ports.c.network_id, ports.c.device_id, ports.c.device_owner).where(ports.c.id.in_(ids))
+    )
+    store_changes.note(tx, "ports", (row.id for row in rows))
+    store_changes.note(tx, "names", (row.network_id for row in rows))
+    store_changes.note(tx, "routers", (row.device_id for row in rows if row.device_owner in ROUTERS))
+
+
+def set_statuses(tx: Tx, table: sa.Table, status: str, ids: Collection[str], *where: Any) -> int:
+    """What a pass found; no change of the logical network. How many had another status."""
+    return sum(
+        tx.execute(
+            table.update().where(table.c.id.in_(part), table.c.status != status, *where).values(status=status)
+        ).rowcount
+        for part in chunks(ids)
+    )
 
 
 # -- routers and floating IPs
@@ -279,6 +294,8 @@ def router_of(tx: Tx, subnet_id: str) -> list[sa.Row]:
 
 
 def disassociate(tx: Tx, *where: Any) -> None:
+    routers_left = tx.all(sa.select(floatingips.c.router_id).where(floatingips.c.router_id.is_not(None), *where))
+    store_changes.note(tx, "routers", (row.router_id for row in routers_left))
     tx.execute(
         floatingips.update()
         .where(*where)
@@ -317,19 +334,3 @@ def rules_of(tx: Tx, group_ids: Collection[str]) -> dict[str, list[sa.Row]]:
         ):
             found[row.security_group_id].append(row)
     return found
-
-
-# -- changes
-
-
-def note_change(tx: Tx) -> None:
-    tx.execute(changes.insert(), {})
-
-
-def pending_changes(tx: Tx) -> list[int]:
-    return [row.seq for row in tx.all(sa.select(changes.c.seq))]
-
-
-def forget_changes(tx: Tx, seen: Sequence[int]) -> None:
-    for start in range(0, len(seen), CHUNK):
-        tx.execute(changes.delete().where(changes.c.seq.in_(seen[start : start + CHUNK])))

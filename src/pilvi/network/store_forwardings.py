@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pilvi.db import Tx
+from pilvi.network import store_changes
 from pilvi.network.tables import floatingips, port_forwardings
 
 
@@ -35,6 +36,11 @@ def addresses(tx: Tx) -> set[str]:
 
 def delete(tx: Tx, *where: Any) -> None:
     """A floating IP whose last port forwarding it was is at no router any more."""
+    led = sa.select(floatingips.c.router_id).join(
+        port_forwardings, port_forwardings.c.floatingip_id == floatingips.c.id
+    )
+    left = tx.all(led.where(floatingips.c.router_id.is_not(None), *where))
+    store_changes.note(tx, "routers", (row.router_id for row in left))
     tx.execute(port_forwardings.delete().where(*where))
     tx.execute(
         floatingips.update()

@@ -115,7 +115,7 @@ class SubnetVerbs(SubnetPoolVerbs):
             store.update(tx, SUBNET, subnet_id, **values)
             if "enable_dhcp" in values and row.ip_version == 4:
                 self._ensure_metadata_port(tx, store.get(tx, NETWORK, network_id))
-            self._changed(tx)
+            self._changed(tx, NETWORK, network_id)
             return self._fresh(tx, SUBNET, context, [subnet_id])[0]
 
     def _gateway_unused(self, tx: Tx, row: Any, gateway: str | None) -> None:
@@ -153,7 +153,7 @@ class SubnetVerbs(SubnetPoolVerbs):
             store.delete(tx, SUBNET, subnet_id)
             if row.enable_dhcp and row.ip_version == 4:
                 self._ensure_metadata_port(tx, store.get(tx, NETWORK, network_id))
-            self._changed(tx)
+            self._changed(tx, NETWORK, network_id)
 
     # -- for other verbs
 

@@ -199,10 +199,12 @@ tags = sa.Table(
     sa.Column("tag", sa.String(255), primary_key=True, index=True),
 )
 
-# A row for each transaction that changed the logical network, until a pass has seen it. A counter would do on SQLite,
-# but would make all of PostgreSQL's writers wait for each other.
+# What has changed of the logical network, until a pass has made it so. A counter would do on SQLite, but would make all
+# of PostgreSQL's writers wait for each other.
 changes = sa.Table(
     "network_changes",
     metadata,
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("kind", sa.String(32)),  # a field of the fabric's Scope; NULL: anything may have changed
+    sa.Column("object_id", sa.String(36)),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,15 +22,16 @@ from pilvi.drivers.fabric.base import (
     Router,
     RouterPort,
     Rule,
+    Scope,
     SecurityGroup,
     Subnet,
     Topology,
 )
-from pilvi.network import store, store_forwardings, tables
+from pilvi.network import scopes, store, store_forwardings, tables
 
 
 class _Port(msgspec.Struct, gc=False):
-    """What is read of a port: a pass reads all of them, so it leaves out what the network does not need."""
+    """What is read of a port: a whole pass reads all of them, so it leaves out what the network does not need."""
 
     id: str
     network_id: str
@@ -49,42 +50,70 @@ _PORTS = sa.select(*(tables.ports.c[name] for name in _Port.__struct_fields__)).
 _ADDRESSES = sa.select(tables.addresses.c.port_id, tables.addresses.c.subnet_id, tables.addresses.c.address).order_by(
     tables.addresses.c.number
 )
+_GROUPS = sa.select(tables.port_groups).order_by(tables.port_groups.c.security_group_id)
+_FLOATING = (
+    sa.select(tables.floatingips)
+    .where(tables.floatingips.c.router_id.is_not(None))
+    .order_by(tables.floatingips.c.created_at, tables.floatingips.c.id)
+)
+_SUBNETS = sa.select(tables.subnets).order_by(tables.subnets.c.created_at, tables.subnets.c.id)
+_NETWORKS = sa.select(tables.networks).order_by(tables.networks.c.id)
+_ROUTERS = sa.select(tables.routers).order_by(tables.routers.c.id)
+_RULES = sa.select(tables.rules).order_by(tables.rules.c.id)
+_SECURITY_GROUPS = sa.select(tables.security_groups.c.id, tables.security_groups.c.stateful).order_by(
+    tables.security_groups.c.id
+)
 
 
 class World(NamedTuple):
     topology: Topology
+    scope: Scope | None  # what of the topology can be made true; None: all of it
     ports: dict[str, str]  # port id -> status, of those that a host can join
     floating_ips: dict[str, tuple[str, str]]  # id -> status as kept, and as it ought to be
 
 
-def read(tx: Tx) -> World:
+def read(tx: Tx, scope: Scope | None = None) -> World:
+    """All of it, or what is needed to make the scope true."""
+    part = scope and scopes.part(tx, scope)
+    port_ids, network_ids, router_ids = part and part.ports, part and part.networks, part and part.scope.routers
     fixed: dict[str, list[FixedIp]] = defaultdict(list)
-    for port_id, subnet_id, address in tx.all(_ADDRESSES):
+    for port_id, subnet_id, address in _some(tx, _ADDRESSES, tables.addresses.c.port_id, port_ids):
         fixed[port_id].append(FixedIp(subnet_id, address))
     groups: dict[str, list[str]] = defaultdict(list)
-    for port_id, group_id in tx.all(sa.select(tables.port_groups).order_by(tables.port_groups.c.security_group_id)):
+    for port_id, group_id in _some(tx, _GROUPS, tables.port_groups.c.port_id, port_ids):
         groups[port_id].append(group_id)
-    rows = [_Port(*row) for row in tx.all(_PORTS)]
-    floating = store.floating_ips(tx, tables.floatingips.c.router_id.is_not(None))
+    rows = [_Port(*row) for row in _some(tx, _PORTS, tables.ports.c.id, port_ids)]
+    floating = _some(tx, _FLOATING, tables.floatingips.c.router_id, router_ids)
+    group_ids = part and part.scope.security_groups.union(*groups.values())
     return World(
         Topology(
-            _networks(tx, rows, fixed),
+            _networks(tx, network_ids, rows, fixed),
             _ports(rows, fixed, groups),
-            _routers(tx, rows, fixed, floating),
-            _security_groups(tx),
+            _routers(tx, router_ids, rows, fixed, floating),
+            _security_groups(tx, group_ids),
         ),
+        part and part.scope,
         {row.id: row.status for row in rows if not row.device_owner.startswith("network:")},
         {row.id: (row.status, "ACTIVE" if row.router_id else "DOWN") for row in floating},
     )
 
 
-def _networks(tx: Tx, ports: Sequence[_Port], fixed: dict[str, list[FixedIp]]) -> tuple[Network, ...]:
+def _some(tx: Tx, query: sa.Select, column: sa.Column, ids: Collection[str] | None) -> list[Any]:
+    """Those that have one of these values in this column; None: all."""
+    if ids is None:
+        return list(tx.all(query))
+    return [row for some in store.chunks(sorted(ids)) for row in tx.all(query.where(column.in_(some)))]
+
+
+def _networks(
+    tx: Tx, ids: Collection[str] | None, ports: Sequence[_Port], fixed: dict[str, list[FixedIp]]
+) -> tuple[Network, ...]:
     metadata = {port.network_id: port for port in ports if port.device_owner == store.METADATA}
     subnets: dict[str, list[Any]] = defaultdict(list)
-    for row in tx.all(sa.select(tables.subnets).order_by(tables.subnets.c.created_at, tables.subnets.c.id)):
+    for row in _some(tx, _SUBNETS, tables.subnets.c.network_id, ids):
         subnets[row.network_id].append(row)
     found = []
-    for row in tx.all(sa.select(tables.networks).order_by(tables.networks.c.id)):
+    for row in _some(tx, _NETWORKS, tables.networks.c.id, ids):
         port = metadata.get(row.id)
         address = {one.subnet_id: one.ip_address for one in fixed.get(port.id, ())} if port else {}
         found.append(
@@ -136,7 +165,11 @@ def _ports(rows: Sequence[_Port], fixed: dict[str, list[FixedIp]], groups: dict[
 
 
 def _routers(
-    tx: Tx, ports: Sequence[_Port], fixed: dict[str, list[FixedIp]], floating: Sequence[Any]
+    tx: Tx,
+    ids: Collection[str] | None,
+    ports: Sequence[_Port],
+    fixed: dict[str, list[FixedIp]],
+    floating: Sequence[Any],
 ) -> tuple[Router, ...]:
     legs: dict[str, list[RouterPort]] = defaultdict(list)
     gateways: dict[str, Any] = {}
@@ -155,7 +188,7 @@ def _routers(
             )
     forwarded = _forwardings(tx, floating)
     found = []
-    for row in tx.all(sa.select(tables.routers).order_by(tables.routers.c.id)):
+    for row in _some(tx, _ROUTERS, tables.routers.c.id, ids):
         port = gateways.get(row.gateway_port_id)
         gateway = port and Gateway(
             port.id, port.network_id, port.mac_address, tuple(fixed.get(port.id, ())), row.enable_snat
@@ -179,7 +212,7 @@ def _routers(
 def _forwardings(tx: Tx, floating: Sequence[Any]) -> dict[str, list[PortForwarding]]:
     """By router."""
     at, found = {row.id: row for row in floating}, defaultdict(list)
-    for row in tx.all(store_forwardings.select()):
+    for row in _some(tx, store_forwardings.select(), tables.port_forwardings.c.floatingip_id, at):
         address = at[row.floatingip_id]
         spread = row.internal_last > row.internal_port
         for number in range(row.external_last - row.external_port + 1):
@@ -195,9 +228,10 @@ def _forwardings(tx: Tx, floating: Sequence[Any]) -> dict[str, list[PortForwardi
     return found
 
 
-def _security_groups(tx: Tx) -> tuple[SecurityGroup, ...]:
+def _security_groups(tx: Tx, ids: Collection[str] | None) -> tuple[SecurityGroup, ...]:
+    """With the groups that they name in their rules: a match cannot name one that is not there."""
     rules: dict[str, list[Rule]] = defaultdict(list)
-    for row in tx.all(sa.select(tables.rules).order_by(tables.rules.c.id)):
+    for row in _some(tx, _RULES, tables.rules.c.security_group_id, ids):
         rules[row.security_group_id].append(
             Rule(
                 row.id,
@@ -210,6 +244,8 @@ def _security_groups(tx: Tx) -> tuple[SecurityGroup, ...]:
                 row.remote_group_id,
             )
         )
-    columns = tables.security_groups.c
-    groups = tx.all(sa.select(columns.id, columns.stateful).order_by(columns.id))
+    if ids is not None:
+        named = (rule.remote_group_id for kept in rules.values() for rule in kept)
+        ids = {*ids, *(group for group in named if group is not None)}
+    groups = _some(tx, _SECURITY_GROUPS, tables.security_groups.c.id, ids)
     return tuple(SecurityGroup(row.id, tuple(rules[row.id]), row.stateful) for row in groups)

@@ -24,6 +24,7 @@ from pilvi.drivers.fabric.words import (
     Router,
     RouterPort,
     Rule,
+    Scope,
     SecurityGroup,
     Subnet,
     Topology,
@@ -45,6 +46,7 @@ __all__ = [
     "Router",
     "RouterPort",
     "Rule",
+    "Scope",
     "SecurityGroup",
     "Subnet",
     "Topology",
@@ -54,10 +56,14 @@ __all__ = [
 class Northbound(Protocol):
     """The controller's half."""
 
-    def sync(self, topology: Topology) -> int:
+    def sync(self, topology: Topology, scope: Scope | None = None) -> int:
         """Makes the logical network equal to `topology` in one transaction; returns how many rows it changed.
 
-        Rows that are not Pilvi's are left alone. Raises FabricError; then nothing has changed."""
+        With a `scope`, what is outside of it is neither compared nor changed. Rows that are not Pilvi's are left
+        alone. Raises FabricError; then nothing has changed."""
+
+    def disturbances(self) -> int:
+        """Grows whenever somebody else may have changed what `sync` made: then all of it is to be compared."""
 
     def ports_up(self) -> frozenset[str]:
         """Ids of the ports that some host has joined to the network."""

@@ -1,6 +1,7 @@
 """A `Topology` as rows of OVN's northbound database (ovn-nb(5)); pure, so that it can be looked at.
 
-A row is known by its table and its key; the key is kept in the row's `external_ids:pilvi`.
+A row is known by its table and its key; the key is kept in the row's `external_ids:pilvi`. It belongs to one
+object of the topology ("port <id>"), which is kept in `external_ids:pilvi:of`; see `owners`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pilvi.drivers.fabric import consistency, matches
-from pilvi.drivers.fabric.base import FixedIp, Gateway, Network, Port, Router, RouterPort, Subnet, Topology
+from pilvi.drivers.fabric.base import FixedIp, Gateway, Network, Port, Router, RouterPort, Scope, Subnet, Topology
 from pilvi.supervise.namespace import lasting_mac
 
+OWNER = "pilvi:of"
 LEASE_SECONDS = 43200
 METADATA_ADDRESS = "169.254.169.254/32"
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
@@ -55,6 +57,18 @@ def rows_of(topology: Topology, gateway_chassis: Sequence[str], dns_domain: str)
     return _Compiler(topology, gateway_chassis, dns_domain).compile()
 
 
+def owners(scope: Scope) -> frozenset[str]:
+    """What the rows of these objects have as their owner."""
+    kinds = {
+        "network": scope.networks,
+        "names": scope.names,
+        "port": scope.ports,
+        "router": scope.routers,
+        "group": scope.security_groups,
+    }
+    return frozenset(f"{kind} {one}" for kind, ids in kinds.items() for one in ids)
+
+
 class _Compiler:
     def __init__(self, topology: Topology, gateway_chassis: Sequence[str], dns_domain: str) -> None:
         self.topology = topology
@@ -66,19 +80,24 @@ class _Compiler:
         self.names_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         self.forwardings_of: dict[str, dict[Ref, None]] = defaultdict(dict)
         self.rows: Rows = {}
+        self.owner = ""
 
     def compile(self) -> Rows:
         for port in self.topology.ports:
+            self.owner = f"port {port.id}"
             self._guest_port(port)
         for router in self.topology.routers:
+            self.owner = f"router {router.id}"
             self._router(router)
         for network in self.topology.networks:
+            self.owner = f"network {network.id}"
             self._network(network)
         self._security_groups()
         return self.rows
 
     def _put(self, table: str, key: str, **columns: object) -> Ref:
         ref = Ref(table, key)
+        columns["external_ids"] = {**columns.get("external_ids", {}), OWNER: self.owner}
         self.rows[ref] = columns
         return ref
 
@@ -104,9 +123,11 @@ class _Compiler:
             name=network.id,
             external_ids={"pilvi:name": network.name},
             ports=self.ports_of[network.id],
-            dns_records=self._dns(network),
+            dns_records=[Ref("DNS", network.id)] if self.names_of[network.id] else [],
             load_balancer=list(self.forwardings_of[network.id]),
         )
+        self.owner = f"names {network.id}"
+        self._dns(network)
 
     def _metadata_port(self, network: Network) -> None:
         addresses = [subnet.metadata_ip for subnet in network.subnets if subnet.metadata_ip]
@@ -123,16 +144,16 @@ class _Compiler:
         if options is not None:
             self._put("DHCP_Options", subnet.id, cidr=subnet.cidr, options=options)
 
-    def _dns(self, network: Network) -> list[Ref]:
+    def _dns(self, network: Network) -> None:
         names = self.names_of[network.id]
         if not names:
-            return []
+            return
         records: dict[str, str] = {}
         for name, addresses in names.items():
             full = f"{name}.{self.dns_domain}"
             records[name] = records[full] = " ".join(addresses)
             records.update((ipaddress.ip_address(one).reverse_pointer, full) for one in addresses)
-        return [self._put("DNS", network.id, records=records)]
+        self._put("DNS", network.id, records=records)
 
     # Ports
 
@@ -309,6 +330,7 @@ class _Compiler:
             for group_id in port.security_group_ids:
                 members[group_id].append(Ref("Logical_Switch_Port", port.id))
         for group in self.topology.security_groups:
+            self.owner = f"group {group.id}"
             action = "allow-related" if group.stateful else "allow-stateless"
             acls = [
                 self._acl(rule.id, rule.direction, matches.rule_match(group.id, rule), action)
@@ -316,10 +338,9 @@ class _Compiler:
             ]
             name = matches.port_group(group.id)
             self._put("Port_Group", group.id, name=name, ports=members[group.id], acls=acls)
-        if secured:
-            everyone = [Ref("Logical_Switch_Port", port.id) for port in secured]
-            acls = list(self._drop_acls())
-            self._put("Port_Group", "drop", name=matches.DROP_GROUP, ports=everyone, acls=acls)
+        self.owner = "cloud"
+        everyone = [Ref("Logical_Switch_Port", port.id) for port in secured]
+        self._put("Port_Group", "drop", name=matches.DROP_GROUP, ports=everyone, acls=list(self._drop_acls()))
 
     def _drop_acls(self) -> Iterator[Ref]:
         inward, outward = f"outport == @{matches.DROP_GROUP}", f"inport == @{matches.DROP_GROUP}"

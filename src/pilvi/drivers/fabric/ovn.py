@@ -1,27 +1,29 @@
 """The controller's half on OVN: makes the northbound database equal to a topology.
 
-Each pass compares all rows that carry `external_ids:pilvi` with those that ought to be, and sends what
-differs in one transaction; rows without the mark are never touched. The database connection lives in one
-thread of ovsdbapp's, starts with the first call and comes back by itself when the server was restarted.
+A pass compares the rows that carry `external_ids:pilvi` (all of them, or those of some objects) with those that
+ought to be, and sends what differs in one transaction; rows without the mark are never touched. The database
+connection lives in one thread of ovsdbapp's, starts with the first call and comes back by itself when the server was
+restarted.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from uuid import UUID
 
 from ovs.db import error as ovs_error
-from ovs.db.data import Datum
+from ovs.db.data import Atom, Datum
 from ovs.db.idl import Row
 from ovs.db.idl import Transaction as IdlTransaction
-from ovsdbapp.backend.ovs_idl.connection import Connection, OvsdbIdl
+from ovs.db.types import UuidType
+from ovsdbapp.backend.ovs_idl.connection import Connection
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 
-from pilvi.drivers.fabric.base import FabricError, Topology
-from pilvi.drivers.fabric.logical import Ref, Rows, rows_of
+from pilvi.drivers.fabric.base import FabricError, Scope, Topology
+from pilvi.drivers.fabric.logical import OWNER, Ref, Rows, owners, rows_of
+from pilvi.drivers.fabric.ovn_rows import MARK, MarkedRows
 
-MARK = "pilvi"
 TABLES = (
     "ACL", "DHCP_Options", "DNS", "Gateway_Chassis", "Load_Balancer", "Logical_Router", "Logical_Router_Port",
     "Logical_Router_Static_Route", "Logical_Switch", "Logical_Switch_Port", "NAT", "Port_Group",
@@ -49,16 +51,14 @@ class OvnNorthbound:
         self._timeout = timeout
         self._lock = threading.Lock()
         self._connection: Connection | None = None
-        self._up: tuple[int, frozenset[str]] | None = None
 
-    def sync(self, topology: Topology) -> int:
+    def sync(self, topology: Topology, scope: Scope | None = None) -> int:
         want = rows_of(topology, self._gateway_chassis, self._dns_domain)
         connection = self._connected()
-        difference = _Difference(connection.idl, want)
+        kind = _Difference if scope is None else _Part
+        difference = kind(connection.idl, want, owners(scope or Scope()))
         try:
-            transaction = Transaction(
-                difference, connection, self._timeout, check_error=True, log_errors=False
-            )
+            transaction = _Pass(difference, connection, self._timeout, check_error=True, log_errors=False)
             transaction.add(difference)
             transaction.commit()
         except FabricError:
@@ -67,16 +67,13 @@ class OvnNorthbound:
             raise FabricError(f"northbound database {self._address}: {error}") from error
         return difference.result
 
+    def disturbances(self) -> int:
+        return self._connected().idl.disturbances
+
     def ports_up(self) -> frozenset[str]:
         connection = self._connected()
         with connection.lock:
-            if self._up is None or self._up[0] != connection.idl.change_seqno:
-                ports = connection.idl.tables["Logical_Switch_Port"].rows.values()
-                up = frozenset(
-                    row.name for row in ports if _mark(row) and row.type == "" and row.up == [True]
-                )
-                self._up = connection.idl.change_seqno, up
-            return self._up[1]
+            return connection.idl.ports_up()
 
     def close(self) -> None:
         with self._lock:
@@ -88,7 +85,7 @@ class OvnNorthbound:
         with self._lock:
             if self._connection is None:
                 try:
-                    idl = OvsdbIdl.from_server(self._address, "OVN_Northbound", helper_tables=TABLES)
+                    idl = MarkedRows.from_server(self._address, "OVN_Northbound", helper_tables=TABLES)
                     connection = Connection(idl, self._timeout)
                     connection.start()
                 except Exception as error:
@@ -97,21 +94,32 @@ class OvnNorthbound:
             return self._connection
 
 
+class _Pass(Transaction):
+    def do_commit(self) -> object:
+        with self.ovsdb_connection.idl.ours():
+            return super().do_commit()
+
+
 class _Difference:
     """As ovsdbapp's command: runs in the connection's thread, on rows that hold still; again to retry."""
 
-    def __init__(self, idl: OvsdbIdl, want: Rows) -> None:
+    def __init__(self, idl: MarkedRows, want: Rows, owners: frozenset[str]) -> None:
         self.idl = idl
         self.want = want
+        self.owners = owners
         self.result = 0
 
     def run_idl(self, txn: IdlTransaction) -> None:
-        have, surplus = self._ours()
-        ours = {row.uuid for row in (*have.values(), *surplus)}
-        surplus += [row for ref, row in have.items() if ref not in self.want]
-        new = [ref for ref in self.want if ref not in have]
-        have.update((ref, txn.insert(self.idl.tables[ref.table])) for ref in new)
-        changed = sum(_write(ref, have, columns, ours) for ref, columns in self.want.items())
+        refs = self._refs()
+        self.have: dict[Ref, Row] = {}
+        surplus: list[Row] = []
+        for ref in refs:
+            rows = self.idl.rows(ref)
+            surplus += rows[1:] if ref in self.want else rows
+            if ref in self.want:
+                self.have[ref] = rows[0] if rows else txn.insert(self.idl.tables[ref.table])
+        changed = sum(_write(ref, self._row, self.want[ref], self.idl.known) for ref in self.have)
+        changed += self._join(surplus)
         for row in surplus:
             row.delete()
         self.result = changed + len(surplus)
@@ -119,27 +127,76 @@ class _Difference:
     def post_commit(self, txn: IdlTransaction) -> None:
         """ovsdbapp calls it; there is nothing to do."""
 
-    def _ours(self) -> tuple[dict[Ref, Row], list[Row]]:
-        """Our rows, and the surplus ones among them that say they are the same thing."""
-        have: dict[Ref, Row] = {}
-        surplus: list[Row] = []
+    def _refs(self) -> list[Ref]:
+        """What is to be made true: all that ought to be and all that is."""
+        there = (Ref(table, key) for table in TABLES for key in self.idl.marked(table))
+        return [*self.want, *(ref for ref in there if ref not in self.want)]
+
+    def _row(self, ref: Ref) -> Row:
+        return self.have[ref]
+
+    def _join(self, surplus: Sequence[Row]) -> int:
+        """Every row that holds others has been compared."""
+        return 0
+
+
+class _Part(_Difference):
+    """The same for the rows of some owners. Others' rows only gain and lose these as members."""
+
+    def _refs(self) -> list[Ref]:
+        there = {ref for owner in self.owners for ref in self.idl.owned(owner)}
+        chosen = [ref for ref, columns in self.want.items() if columns["external_ids"][OWNER] in self.owners]
+        return [*chosen, *there.difference(chosen)]
+
+    def _row(self, ref: Ref) -> Row:
+        found = self.have.get(ref) or next(iter(self.idl.rows(ref)), None)
+        if found is None:
+            raise FabricError(f"{ref.table} {ref.key} is not there, and not of what is to be made true")
+        return found
+
+    def _join(self, surplus: Sequence[Row]) -> int:
+        members: dict[str, dict[UUID, Atom]] = {}
+        for row in (*self.have.values(), *surplus):
+            members.setdefault(row._table.name, {})[row.uuid] = Atom(UuidType, row.uuid)
+        gone = {row.uuid for row in surplus}
+        changed = 0
         for table in TABLES:
-            for row in self.idl.tables[table].rows.values():
-                key = _mark(row)
-                if key is None:
-                    continue
-                if have.setdefault(Ref(table, key), row) is not row:
-                    surplus.append(row)
-        return have, surplus
+            for name, inner in _member_columns(self.idl, table):
+                if inner in members:
+                    for row in self._holders(table, gone):
+                        changed += self._join_one(row, name, members[inner])
+        return changed
+
+    def _holders(self, table: str, gone: Container[UUID]) -> Iterator[Row]:
+        for key, rows in self.idl.marked(table).items():
+            if Ref(table, key) not in self.have and rows[0].uuid not in gone:
+                yield rows[0]
+        for ref in self.want:
+            if ref.table == table:
+                self._row(ref)  # what a member is to join must be there
+
+    def _join_one(self, row: Row, name: str, members: dict[UUID, Atom]) -> bool:
+        values = row._data[name].values
+        if len(members) < len(values):
+            before = {uuid for uuid, atom in members.items() if atom in values}
+        else:
+            before = members.keys() & {atom.value for atom in values}
+        wanted = self.want.get(self.idl.known[row.uuid][0], {}).get(name, ())
+        after = {self.have[ref].uuid for ref in wanted if ref in self.have}
+        return _send(row, name, before, after)
 
 
-def _mark(row: Row) -> str | None:
-    return dict(row._data["external_ids"].as_list()).get(MARK)
+def _member_columns(idl: MarkedRows, table: str) -> Iterator[tuple[str, str]]:
+    """Columns that hold sets of our rows, and of which table those are."""
+    for name, column in idl.tables[table].columns.items():
+        inner = column.type.key.ref_table
+        if inner is not None and column.type.n_max > 1 and inner.name in TABLES:
+            yield name, inner.name
 
 
-def _write(ref: Ref, have: dict[Ref, Row], columns: dict[str, object], ours: set[UUID]) -> bool:
+def _write(ref: Ref, row_of: Callable[[Ref], Row], columns: dict[str, object], ours: Container[UUID]) -> bool:
     """Writes the columns that differ; True where one did. Raises FabricError where the schema refuses it."""
-    row = have[ref]
+    row = row_of(ref)
     committed = row._data  # not row.column: that converts each value twice, and there are many
     marks = {**columns.get("external_ids", {}), MARK: ref.key}
     if committed is not None:
@@ -149,7 +206,7 @@ def _write(ref: Ref, have: dict[Ref, Row], columns: dict[str, object], ours: set
     for name, value in {**columns, "external_ids": marks}.items():
         kind = row._table.columns[name].type
         refers = kind.key.ref_table is not None
-        wanted = [have[one].uuid for one in value] if refers else value
+        wanted = [row_of(one).uuid for one in value] if refers else value
         if committed is not None and refers and kind.n_max > 1:
             changed |= _link(row, name, wanted, ours)
         elif committed is None or not _holds(committed[name], wanted):
@@ -169,9 +226,13 @@ def _holds(datum: Datum, wanted: object) -> bool:
     return set(values) == set(wanted) if isinstance(wanted, list) else values == [wanted]
 
 
-def _link(row: Row, name: str, wanted: list[UUID], ours: set[UUID]) -> bool:
-    """Sends what came and went rather than all members: there may be thousands, and others may add theirs."""
-    before, after = ours.intersection(row._data[name].as_list()), set(wanted)
+def _link(row: Row, name: str, wanted: list[UUID], ours: Container[UUID]) -> bool:
+    before = {uuid for uuid in row._data[name].as_list() if uuid in ours}
+    return _send(row, name, before, set(wanted))
+
+
+def _send(row: Row, name: str, before: set[UUID], after: set[UUID]) -> bool:
+    """What came and went rather than all members: there may be thousands, and others may add theirs."""
     for new in after - before:
         row.addvalue(name, new)
     for gone in before - after:

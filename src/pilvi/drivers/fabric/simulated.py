@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pilvi.drivers.fabric import consistency
-from pilvi.drivers.fabric.base import Counters, FabricError, Topology
+from pilvi.drivers.fabric.base import Counters, FabricError, Scope, Topology
 from pilvi.drivers.pretend import Faults
 from pilvi.notes import Notes, replace
 
@@ -79,36 +79,55 @@ class SimulatedNorthbound(Faults):
         self._fabrics = fabrics
         self._file = root / "topology" if root is not None else None
         self._syncing = threading.Lock()
-        self.topology = Topology()
+        self._objects: Objects = {kind: {} for kind in KINDS}
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             if self._file.exists():
                 self.topology = msgspec.msgpack.decode(self._file.read_bytes(), type=Topology)
 
-    def sync(self, topology: Topology) -> int:
+    @property
+    def topology(self) -> Topology:
+        """What it was told to be."""
+        with self._syncing:
+            kept = self._objects
+            return Topology(**{kind: tuple(kept[kind][key] for key in sorted(kept[kind])) for kind in KINDS})
+
+    @topology.setter
+    def topology(self, topology: Topology) -> None:
+        with self._syncing:
+            self._objects = _objects(topology)
+
+    def sync(self, topology: Topology, scope: Scope | None = None) -> int:
         self.strike("sync", "the topology")
         consistency.check(topology)
+        told = _objects(topology)
         with self._syncing:
-            before, after = _objects(self.topology), _objects(topology)
-            changed = sum(before.get(key) != thing for key, thing in after.items())
-            changed += sum(key not in after for key in before)
-            if changed:
-                if self._file is not None:
-                    replace(self._file, msgspec.msgpack.encode(topology))
-                self.topology = topology
+            changed = 0
+            for kind, kept in self._objects.items():
+                chosen = kept.keys() | told[kind].keys() if scope is None else getattr(scope, kind, ())
+                for key in chosen:
+                    if (thing := told[kind].get(key)) != kept.get(key):
+                        changed += 1
+                        kept.pop(key, None) if thing is None else kept.update({key: thing})
+        if changed and self._file is not None:
+            replace(self._file, msgspec.msgpack.encode(self.topology))
         return changed
 
+    def disturbances(self) -> int:
+        """Nobody else can."""
+        return 0
+
     def ports_up(self) -> frozenset[str]:
-        known = {port.id for port in self.topology.ports}
+        known = self._objects["ports"]
         return frozenset(port for fabric in self._fabrics for port in fabric.plugged() if port in known)
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-def _objects(topology: Topology) -> dict[tuple[str, str], object]:
-    return {
-        (kind, thing.id): thing
-        for kind in ("networks", "ports", "routers", "security_groups")
-        for thing in getattr(topology, kind)
-    }
+KINDS = Topology.__struct_fields__
+Objects = dict[str, dict[str, object]]  # kind -> id -> thing
+
+
+def _objects(topology: Topology) -> Objects:
+    return {kind: {thing.id: thing for thing in getattr(topology, kind)} for kind in KINDS}

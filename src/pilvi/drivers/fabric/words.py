@@ -143,6 +143,19 @@ class Topology(msgspec.Struct, frozen=True):
     security_groups: tuple[SecurityGroup, ...] = ()
 
 
+class Scope(msgspec.Struct, frozen=True):
+    """Which objects of a topology are to be made true; what else is in it is there to be referred to.
+
+    One that is in the scope and not in the topology is to go. A network in scope comes with all its ports in
+    scope, a group in scope with all its ports in the topology, `names` (networks) with all named ones."""
+
+    networks: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()  # networks whose ports' host names are to be made true
+    ports: frozenset[str] = frozenset()
+    routers: frozenset[str] = frozenset()
+    security_groups: frozenset[str] = frozenset()
+
+
 class Counters(msgspec.Struct, frozen=True):
     """What went through a guest's network card, as the guest sees it: what it received came in."""
 
