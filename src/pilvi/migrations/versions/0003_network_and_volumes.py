@@ -58,9 +58,17 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_port_forwardings_internal_port_id'), ['internal_port_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_port_forwardings_project_id'), ['project_id'], unique=False)
 
+    with op.batch_alter_table('network_changes', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('kind', sa.String(length=32), nullable=True))
+        batch_op.add_column(sa.Column('object_id', sa.String(length=36), nullable=True))
+
 
 
 def downgrade() -> None:
+    with op.batch_alter_table('network_changes', schema=None) as batch_op:
+        batch_op.drop_column('object_id')
+        batch_op.drop_column('kind')
+
     with op.batch_alter_table('port_forwardings', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_port_forwardings_project_id'))
         batch_op.drop_index(batch_op.f('ix_port_forwardings_internal_port_id'))
