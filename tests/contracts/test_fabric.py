@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from pilvi.drivers.fabric.base import (
+    AddressGroup,
     FabricError,
     FloatingIp,
     HostFabric,
@@ -129,6 +130,11 @@ CHANGES = {
     ),
     "a router's state": altered("routers", 0, admin_state_up=False),
     "a group's rules": altered("security_groups", 1, rules=(Rule("80", "ingress", "IPv4", "tcp", 80, 81),)),
+    "an address group": msgspec.structs.replace(WHOLE, address_groups=(AddressGroup("lab", ("10.9.0.0/24",)),)),
+    "an address group's rule": msgspec.structs.replace(
+        altered("security_groups", 1, rules=(Rule("80", "ingress", "IPv4", remote_address_group_id="lab"),)),
+        address_groups=(AddressGroup("lab", ("10.9.0.0/24", "fd00::/64")),),
+    ),
     "a network less": Topology(
         WHOLE.networks[:1] + WHOLE.networks[2:], WHOLE.ports[:1], (router(1),), WHOLE.security_groups
     ),
@@ -143,6 +149,9 @@ MISTAKES = {
         WHOLE, networks=(WHOLE.networks[0], WHOLE.networks[2]), ports=WHOLE.ports[:1]
     ),
     "gateway of router r is on network ext": msgspec.structs.replace(WHOLE, networks=WHOLE.networks[:2]),
+    "rule 80 has remote address group gone": altered(
+        "security_groups", 1, rules=(Rule("80", "ingress", "IPv4", remote_address_group_id="gone"),)
+    ),
     "rule 80 has remote group open": msgspec.structs.replace(
         altered("ports", 0, security_group_ids=()), security_groups=WHOLE.security_groups[1:]
     ),

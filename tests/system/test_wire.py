@@ -10,6 +10,7 @@ import socket
 import pytest
 
 from pilvi.drivers.fabric.base import (
+    AddressGroup,
     FixedIp,
     FloatingIp,
     HostRoute,
@@ -241,6 +242,25 @@ def test_a_remote_group_is_its_members_addresses(lab: Lab):
     with database.serving(80):
         assert member.asks("10.0.1.11", 80) == "10.0.1.12"
         assert stranger.asks("10.0.1.11", 80, tries=2) is None
+
+
+def test_a_remote_address_group_is_what_it_holds_by_now(lab: Lab):
+    one, friend = port(1, 11, "web"), port(1, 12)
+    rule = Rule("from", "ingress", "IPv4", remote_address_group_id="friends")
+
+    def befriend(*addresses: str) -> None:
+        web = SecurityGroup("web", (*EGRESS, rule))
+        friends = AddressGroup("friends", addresses)
+        lab.sync(Topology((network(1),), (one, friend), (), (OPEN, web), (friends,)))
+
+    befriend("10.0.1.0/28", "fd00::/64")
+    addressed(lab, one)
+    guest = addressed(lab, friend)
+    assert guest.pings("10.0.1.11")
+    befriend()
+    assert not guest.pings("10.0.1.11", tries=3)
+    befriend("10.0.1.12/32")
+    assert guest.pings("10.0.1.11")
 
 
 def test_a_guest_cannot_take_another_address(lab: Lab):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pilvi.drivers.fabric.base import (
+    AddressGroup,
     FixedIp,
     FloatingIp,
     Gateway,
@@ -57,6 +58,16 @@ def test_a_stateless_groups_rules_track_no_connections():
     actions = [rows(groups=(SecurityGroup("g", (rule,), stateful=stateful),))[Ref("ACL", "r")]["action"]
                for stateful in (True, False)]
     assert actions == ["allow-related", "allow-stateless"]
+
+
+def test_an_address_group_is_a_set_for_each_ip_version():
+    group = AddressGroup("a-g", ("10.9.0.0/24", "192.0.2.7/32", "fd00::/64"))
+    rules = tuple(Rule(f"r{ip}", "ingress", ip, remote_address_group_id="a-g") for ip in ("IPv4", "IPv6"))
+    found = rows_of(Topology(security_groups=(SecurityGroup("g", rules),), address_groups=(group,)), (), "")
+    sets = {columns["name"]: columns["addresses"] for ref, columns in found.items() if ref.table == "Address_Set"}
+    assert sets == {"ag_a_g_ip4": ["10.9.0.0/24", "192.0.2.7/32"], "ag_a_g_ip6": ["fd00::/64"]}
+    assert found[Ref("ACL", "rIPv4")]["match"] == "outport == @pg_g && ip4 && ip4.src == $ag_a_g_ip4"
+    assert found[Ref("ACL", "rIPv6")]["match"] == "outport == @pg_g && ip6 && ip6.src == $ag_a_g_ip6"
 
 
 class TestPorts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _NAMES = {
+    "address-group": "Address group",
     "agent": "agent",
     "allowed-address-pairs": "Allowed Address Pairs",
     "availability_zone": "Availability Zone",
@@ -34,11 +35,16 @@ _NAMES = {
     "quotas": "Quota management support",
     "quota_details": "Quota details management support",
     "rbac-policies": "RBAC Policies",
+    "rbac-address-group": "Add address_group type to RBAC",
     "rbac-security-groups": "Add security_group type to network RBAC",
     "rbac-subnetpool": "Add subnetpool type to RBAC",
     "router": "Neutron L3 Router",
     "router_availability_zone": "Router Availability Zone",
     "security-group": "security-group",
+    "security-groups-default-rules": "Default rules for security groups",
+    "security-groups-normalized-cidr": "Normalized CIDR field for security group rules",
+    "security-groups-remote-address-group": "Remote address group id field for security group rules",
+    "security-groups-rules-belongs-to-default-sg": "Add belongs_to_default_sg to security group rules",
     "security-groups-shared-filtering": "Security group filtering on the shared field",
     "sorting": "Sorting support",
     "standard-attr-description": "standard-attr-description",

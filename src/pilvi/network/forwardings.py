@@ -79,14 +79,14 @@ class ForwardingVerbs(FloatingIpVerbs):
             kept = self._checked(tx, context, floating, {**present, **values}, forwarding_id)
             kept["description"] = values.get("description", row.description)
             store.update(tx, PORT_FORWARDING, forwarding_id, **kept)
-            self._changed(tx)
+            self._changed(tx, PORT_FORWARDING, forwarding_id)
             return self._fresh(tx, PORT_FORWARDING, context, [forwarding_id])[0]
 
     def delete_port_forwarding(self, context: Context, floating_ip_id: str, forwarding_id: str) -> None:
         with self._db.transaction() as tx:
             row = self._forwarding(tx, self._locked(tx, context, floating_ip_id), forwarding_id)
+            self._changed(tx, PORT_FORWARDING, row.id)
             store_forwardings.delete(tx, port_forwardings.c.id == row.id)
-            self._changed(tx)
 
     def _locked(self, tx: Tx, context: Context, floating_ip_id: str) -> Any:
         """The floating IP; its network is locked, as whatever changes where it leads locks it."""

@@ -9,12 +9,14 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.network import store
+from pilvi.network.defaultrules import DefaultRuleVerbs
 from pilvi.network.nouns import NETWORK, SUBNET_POOL, Noun
+from pilvi.network.securitygroups import ETHERTYPES, PARENT
 from pilvi.network.subnets import SubnetVerbs
 from pilvi.network.tables import foundations
 
 
-class FoundingVerbs(SubnetVerbs):
+class FoundingVerbs(SubnetVerbs, DefaultRuleVerbs):
     def bootstrap(self, external_cidr: str, gateway: str, dns: Sequence[str], project_id: str = "") -> None:
         """Idempotent. The external network "public" of `project_id`, where none is on the physical network."""
         with self._db.transaction() as tx:
@@ -24,6 +26,8 @@ class FoundingVerbs(SubnetVerbs):
             if _first_time(tx, "policies of what is shared"):
                 for noun in (NETWORK, SUBNET_POOL):
                     self._found_policies(tx, noun)
+            if _first_time(tx, "default security group rules"):
+                self._found_default_rules(tx)
 
     def _found_external(self, tx: Tx, cidr: str, gateway: str, dns: Sequence[str], project_id: str) -> None:
         network_id = self._insert_network(
@@ -60,6 +64,15 @@ class FoundingVerbs(SubnetVerbs):
         for row in tx.all(sa.select(noun.table).where(sa.or_(*(noun.table.c[flag] for flag in flags)))):
             given = {flag: True for flag in flags if getattr(row, flag)}
             self._share_with_all(tx, noun, row.id, row.project_id, given)
+
+
+    def _found_default_rules(self, tx: Tx) -> None:
+        """Members may send whatever they like; those of a default group hear each other."""
+        for ethertype in ETHERTYPES.values():
+            everywhere = {"used_in_default_sg": True, "used_in_non_default_sg": True}
+            self._insert_default_rule(tx, {"direction": "egress", "ethertype": ethertype, **everywhere})
+            members = {"remote_group_id": PARENT, "used_in_default_sg": True, "used_in_non_default_sg": False}
+            self._insert_default_rule(tx, {"direction": "ingress", "ethertype": ethertype, **members})
 
 
 def _first_time(tx: Tx, name: str) -> bool:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pilvi.faults import NotFound
 from pilvi.http.request import Request, Response
-from pilvi.network import wire
+from pilvi.network import wire, wire_groups
 from pilvi.network.extensions import EXTENSIONS
 from pilvi.network.nouns import BY_PATH, SECURITY_GROUP, Noun
 from pilvi.network.views import ZONE
@@ -168,6 +168,23 @@ def _change_routes(request: Request, add: bool) -> Response:
     routes = request.decode(wire.RoutesRequest).router.routes
     router = request.cloud.network.change_routes(request.context, identifier(request), routes, add)
     return Response(200, {"router": router})
+
+
+# -- address groups' own
+
+
+def add_addresses(request: Request) -> Response:
+    return _change_addresses(request, True)
+
+
+def remove_addresses(request: Request) -> Response:
+    return _change_addresses(request, False)
+
+
+def _change_addresses(request: Request, add: bool) -> Response:
+    wanted = request.decode(wire_groups.AddressesRequest).addresses
+    group = request.cloud.network.change_addresses(request.context, identifier(request), wanted, add)
+    return Response(200, {"address_group": group})
 
 
 # -- tags

@@ -11,7 +11,7 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest
 from pilvi.http.request import boolean, integer
 from pilvi.network import store, store_sharing
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SECURITY_GROUP, Noun
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, RULE, SECURITY_GROUP, Noun
 from pilvi.network.tables import addresses, port_groups, ports, security_groups, subnets, tags
 from pilvi.policy import Context
 
@@ -169,5 +169,11 @@ _SPECIAL: dict[tuple[str, str], Any] = {
     (NETWORK.name, "status"): lambda values: sa.true() if "ACTIVE" in values else sa.false(),
     (ROUTER.name, "status"): lambda values: sa.true() if "ACTIVE" in values else sa.false(),
     (SECURITY_GROUP.name, "is_default"): _flag(security_groups.c.default_of.is_not(None), "is_default"),
+    (RULE.name, "belongs_to_default_sg"): _flag(
+        RULE.table.c.security_group_id.in_(
+            sa.select(security_groups.c.id).where(security_groups.c.default_of.is_not(None))
+        ),
+        "belongs_to_default_sg",
+    ),
     (FLOATING_IP.name, "floating_port_id"): lambda values: FLOATING_IP.table.c.floating_port_id.in_(values),
 }

@@ -136,6 +136,27 @@ RULE = _noun(
     "port_range_max",
     "remote_group_id",
     "remote_ip_prefix",
+    "remote_address_group_id",
+    normalized_cidr="remote_ip_prefix",
+)
+ADDRESS_GROUP = _noun(
+    "address_group", "AddressGroup", tables.address_groups, tagged=False, shared_as="address_group"
+)
+DEFAULT_RULE = _noun(
+    "default_security_group_rule",
+    "DefaultSecurityGroupRule",
+    tables.default_rules,
+    "direction",
+    "ethertype",
+    "protocol",
+    "port_range_min",
+    "port_range_max",
+    "remote_group_id",
+    "remote_ip_prefix",
+    "remote_address_group_id",
+    "used_in_default_sg",
+    "used_in_non_default_sg",
+    tagged=False,
 )
 RBAC_POLICY = _noun(
     "rbac_policy",
@@ -159,6 +180,8 @@ NOUNS = (
     PORT_FORWARDING,
     SECURITY_GROUP,
     RULE,
+    ADDRESS_GROUP,
+    DEFAULT_RULE,
     RBAC_POLICY,
 )
 BY_PATH = {noun.path: noun for noun in NOUNS if noun.path}

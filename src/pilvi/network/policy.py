@@ -7,6 +7,7 @@ from pilvi.policy import ADMIN, ANYONE, MEMBER, READER, Rule
 RULES: dict[str, Rule] = {
     "read": READER,
     "write": MEMBER,
+    "write_default_rule": ADMIN,
     "get_extension": ANYONE,
     "get_availability_zone": READER,
     "list_agents": READER,  # ... who finds none but for an administrator

@@ -6,7 +6,7 @@ from typing import Any
 
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Route
-from pilvi.network import handlers, handlers_forwardings, nouns, wire, wire_sharing
+from pilvi.network import handlers, handlers_forwardings, nouns, wire, wire_groups, wire_sharing
 from pilvi.network.policy import RULES
 
 V2 = "/v2.0"
@@ -16,23 +16,26 @@ def fault(problem: Fault) -> dict[str, Any]:
     return {"NeutronError": {"type": problem.kind, "message": problem.message, "detail": ""}}
 
 
-def _object(noun: nouns.Noun, verbs: str, verb: str, new: type, change: type | None) -> tuple[Route, ...]:
+def _object(
+    noun: nouns.Noun, verbs: str, verb: str, new: type, change: type | None, writes: str = "write"
+) -> tuple[Route, ...]:
     """The routes of one noun; `verb` and `verbs` end the service's verbs for one and for many."""
     collection, item = f"{V2}/{noun.path}", f"{V2}/{noun.path}/{{object_id}}"
     routes = (
         Route("GET", collection, handlers.lister(noun), "read"),
-        Route("POST", collection, handlers.creator(noun, new, f"create_{verbs}"), "write"),
+        Route("POST", collection, handlers.creator(noun, new, f"create_{verbs}"), writes),
         Route("GET", item, handlers.shower(noun), "read"),
-        Route("DELETE", item, handlers.deleter(f"delete_{verb}"), "write"),
+        Route("DELETE", item, handlers.deleter(f"delete_{verb}"), writes),
     )
     if change is None:
         return routes
-    return (*routes, Route("PUT", item, handlers.updater(noun, change, f"update_{verb}"), "write"))
+    return (*routes, Route("PUT", item, handlers.updater(noun, change, f"update_{verb}"), writes))
 
 
 _TAGS = V2 + "/{collection}/{object_id}/tags"
 _ROUTER = V2 + "/routers/{object_id}"
 _FORWARDINGS = V2 + "/floatingips/{object_id}/port_forwardings"
+_ADDRESSES = V2 + "/address-groups/{object_id}"
 _QUOTA = V2 + "/quotas/{project_id}"
 
 ROUTES = (
@@ -57,6 +60,18 @@ ROUTES = (
         wire.SecurityGroupChange,
     ),
     *_object(nouns.RULE, "security_group_rules", "security_group_rule", wire.RuleNew, None),
+    *_object(
+        nouns.ADDRESS_GROUP,
+        "address_groups",
+        "address_group",
+        wire_groups.AddressGroupNew,
+        wire_groups.AddressGroupChange,
+    ),
+    Route("PUT", _ADDRESSES + "/add_addresses", handlers.add_addresses, "write"),
+    Route("PUT", _ADDRESSES + "/remove_addresses", handlers.remove_addresses, "write"),
+    *_object(
+        nouns.DEFAULT_RULE, "default_rules", "default_rule", wire_groups.DefaultRuleNew, None, "write_default_rule"
+    ),
     *_object(
         nouns.RBAC_POLICY,
         "rbac_policies",

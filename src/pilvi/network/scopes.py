@@ -10,28 +10,36 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.drivers.fabric.base import Scope
 from pilvi.network import store
-from pilvi.network.nouns import Noun
+from pilvi.network.nouns import PORT_FORWARDING, Noun
 from pilvi.network.tables import floatingips, port_groups, ports, rules, subnets
 
 MOST = 1000  # objects; for more, all of them are read just as fast
 
 # The nouns that are in a topology as they are, and those that are there as a part of another one.
-KINDS = {"network": "networks", "port": "ports", "router": "routers", "security_group": "security_groups"}
+KINDS = {"network": "networks", "port": "ports", "router": "routers", "security_group": "security_groups",
+         "address_group": "address_groups"}
 PARTS = {
     "subnet": ("networks", subnets.c.network_id),
     "floatingip": ("routers", floatingips.c.router_id),
+    "port_forwarding": ("routers", floatingips.c.router_id),
     "security_group_rule": ("security_groups", rules.c.security_group_id),
 }
+NOWHERE = frozenset({"rbac_policy", "subnetpool", "default_security_group_rule"})  # in no topology
 
 
 def affected(tx: Tx, noun: Noun, ids: Collection[str]) -> tuple[str, list[str]] | None:
     """The objects of a topology (their kind, their ids) that say what these do; None where it may be any."""
     if noun.name in KINDS:
         return KINDS[noun.name], list(ids)
+    if noun.name in NOWHERE:
+        return "networks", []
     if noun.name not in PARTS:
         return None
     kind, column = PARTS[noun.name]
-    found = _all(tx, sa.select(column).distinct().where(column.is_not(None)), noun.table.c.id, ids)
+    query = sa.select(column).distinct().where(column.is_not(None))
+    if noun is PORT_FORWARDING:
+        query = query.join(noun.table, noun.table.c.floatingip_id == floatingips.c.id)
+    found = _all(tx, query, noun.table.c.id, ids)
     return kind, [row[0] for row in found]
 
 
@@ -79,6 +87,7 @@ def part(tx: Tx, scope: Scope) -> Part:
         ports=scope.ports | {port.id for port in changed},
         routers=routers,
         security_groups=scope.security_groups,
+        address_groups=scope.address_groups,
     )
     return Part(wider, networks, frozenset(port.id for port in (*changed, *told, *metadata)))
 

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, NotFound
 from pilvi.network import addresses, store, store_sharing, wire
-from pilvi.network.nouns import RULE, SECURITY_GROUP
+from pilvi.network.nouns import ADDRESS_GROUP, RULE, SECURITY_GROUP
 from pilvi.network.sharing import SharingVerbs
-from pilvi.network.tables import port_groups, rules
+from pilvi.network.tables import default_rules, port_groups, rules
 from pilvi.policy import Context
 
 # The names that rules may use, by IANA's protocol numbers.
@@ -44,7 +44,18 @@ PROTOCOLS = {
 }
 ONLY_IPV6 = frozenset({41, 43, 44, 58, 59, 60})
 WITH_PORTS, ICMP = frozenset({6, 17, 132}), frozenset({1, 58})
+PARENT = "PARENT"  # as a remote group of what new groups begin with: the new group itself
 ETHERTYPES = {"ipv4": "IPv4", "ipv6": "IPv6"}
+MATCHED = (
+    "direction",
+    "ethertype",
+    "protocol",
+    "port_range_min",
+    "port_range_max",
+    "remote_group_id",
+    "remote_ip_prefix",
+    "remote_address_group_id",
+)
 
 
 class SecurityGroupVerbs(SharingVerbs):
@@ -73,30 +84,19 @@ class SecurityGroupVerbs(SharingVerbs):
                     "default_of": project_id,
                 },
             )
-            for ethertype in ETHERTYPES.values():
-                self._insert_rule(
-                    tx,
-                    project_id,
-                    {
-                        "security_group_id": found,
-                        "direction": "ingress",
-                        "ethertype": ethertype,
-                        "remote_group_id": found,
-                    },
-                )
             self._changed(tx, SECURITY_GROUP, found)
         return found
 
     def _insert_group(self, tx: Tx, values: dict[str, Any]) -> str:
-        """A group whose members may send whatever they like."""
+        """A group with the rules that new groups begin with."""
         group_id = self._ids.uuid()
         store.insert(tx, SECURITY_GROUP, {**values, "id": group_id})
-        for ethertype in ETHERTYPES.values():
-            self._insert_rule(
-                tx,
-                values["project_id"],
-                {"security_group_id": group_id, "direction": "egress", "ethertype": ethertype},
-            )
+        used = default_rules.c.used_in_default_sg if "default_of" in values else default_rules.c.used_in_non_default_sg
+        for row in tx.all(sa.select(default_rules).where(used).order_by(default_rules.c.meaning)):
+            rule = {name: getattr(row, name) for name in ("description", *MATCHED)}
+            if row.remote_group_id == PARENT:
+                rule["remote_group_id"] = group_id
+            self._insert_rule(tx, values["project_id"], {**rule, "security_group_id": group_id})
         return group_id
 
     def create_security_groups(self, context: Context, wanted: Sequence[wire.SecurityGroupNew]) -> list[dict[str, Any]]:
@@ -147,6 +147,7 @@ class SecurityGroupVerbs(SharingVerbs):
             self._changed(tx, RULE, *(rule.id for rule in gone))
             self._changed(tx, SECURITY_GROUP, group_id)
             store.delete(tx, RULE, *(rule.id for rule in gone))
+            tx.execute(default_rules.delete().where(default_rules.c.remote_group_id == group_id))
             store.delete(tx, SECURITY_GROUP, group_id)
 
     def _unused(self, tx: Tx, group_id: str) -> None:
@@ -168,6 +169,10 @@ class SecurityGroupVerbs(SharingVerbs):
         check_rule(values)
         if wanted.remote_group_id is not None:
             self._get(tx, SECURITY_GROUP, context, wanted.remote_group_id)
+        if wanted.remote_address_group_id is not None:
+            self._get(tx, ADDRESS_GROUP, context, wanted.remote_address_group_id)
+            tx.lock("address group", wanted.remote_address_group_id)
+            self._get(tx, ADDRESS_GROUP, context, wanted.remote_address_group_id)
         self._take_quota(tx, RULE, project)
         tx.lock("security group", group.id)
         same = tx.one(
@@ -224,7 +229,7 @@ class SecurityGroupVerbs(SharingVerbs):
 def meaning(values: dict[str, Any]) -> str:
     """What a rule matches, in one word: rules of one meaning are the same rule."""
     protocol = values.get("protocol")
-    return "|".join(
+    parts = "|".join(
         "" if part is None else str(part)
         for part in (
             values["direction"],
@@ -236,6 +241,9 @@ def meaning(values: dict[str, Any]) -> str:
             values.get("remote_ip_prefix"),
         )
     )
+    # Rules from before there were address groups say nothing of them.
+    group = values.get("remote_address_group_id")
+    return parts if group is None else f"{parts}|{group}"
 
 
 def check_rule(values: dict[str, Any]) -> None:
@@ -255,9 +263,10 @@ def check_rule(values: dict[str, Any]) -> None:
             f"Invalid ethertype IPv4 for protocol {values['protocol']}.",
             kind="SecurityGroupEthertypeConflictWithProtocol",
         )
-    if values["remote_group_id"] is not None and values["remote_ip_prefix"] is not None:
+    remotes = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
+    if sum(values[name] is not None for name in remotes) > 1:
         raise BadRequest(
-            "Only remote_ip_prefix or remote_group_id may be provided.",
+            "Only one of remote_ip_prefix, remote_group_id and remote_address_group_id may be provided.",
             kind="SecurityGroupRemoteGroupAndRemoteIpPrefix",
         )
     if values["remote_ip_prefix"] is not None:

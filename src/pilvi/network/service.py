@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from pilvi.engine.engine import Engine
+from pilvi.network.addressgroups import AddressGroupVerbs
 from pilvi.network.cards import CardVerbs
 from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
@@ -20,7 +21,16 @@ from pilvi.tenancy import Owned
 __all__ = ["Networks", "NicRequest", "ServerPort"]
 
 
-class Networks(CardVerbs, ForwardingVerbs, FoundingVerbs, ProxiedVerbs, QuotaVerbs, TagVerbs, AvailabilityVerbs):
+class Networks(
+    CardVerbs,
+    ForwardingVerbs,
+    FoundingVerbs,
+    AddressGroupVerbs,
+    ProxiedVerbs,
+    QuotaVerbs,
+    TagVerbs,
+    AvailabilityVerbs,
+):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *dependencies: Any, **named: Any):

@@ -157,6 +157,15 @@ security_groups = sa.Table(
     sa.Column("default_of", sa.String(255), unique=True),  # the project whose default group it is
 )
 
+address_groups = sa.Table("address_groups", metadata, *_standard())
+
+address_group_addresses = sa.Table(
+    "address_group_addresses",
+    metadata,
+    sa.Column("address_group_id", sa.ForeignKey("address_groups.id"), primary_key=True),
+    sa.Column("cidr", sa.String(64), primary_key=True),
+)
+
 rules = sa.Table(
     "security_group_rules",
     metadata,
@@ -169,8 +178,27 @@ rules = sa.Table(
     sa.Column("port_range_max", sa.Integer),
     sa.Column("remote_group_id", sa.ForeignKey("security_groups.id"), index=True),
     sa.Column("remote_ip_prefix", sa.String(64)),
+    sa.Column("remote_address_group_id", sa.ForeignKey("address_groups.id"), index=True),
     sa.Column("meaning", sa.String(255), nullable=False),  # what it matches, in one word: NULLs would not be unique
     sa.UniqueConstraint("security_group_id", "meaning"),
+)
+
+# What new groups begin with.
+default_rules = sa.Table(
+    "default_security_group_rules",
+    metadata,
+    *_standard(),
+    sa.Column("direction", sa.String(16), nullable=False),
+    sa.Column("ethertype", sa.String(8), nullable=False),
+    sa.Column("protocol", sa.String(40)),
+    sa.Column("port_range_min", sa.Integer),
+    sa.Column("port_range_max", sa.Integer),
+    sa.Column("remote_group_id", sa.String(36)),  # "PARENT": the new group itself
+    sa.Column("remote_ip_prefix", sa.String(64)),
+    sa.Column("remote_address_group_id", sa.ForeignKey("address_groups.id")),
+    sa.Column("used_in_default_sg", sa.Boolean, nullable=False),
+    sa.Column("used_in_non_default_sg", sa.Boolean, nullable=False),
+    sa.Column("meaning", sa.String(255), nullable=False, unique=True),
 )
 
 rbac_policies = sa.Table(

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.drivers.fabric.base import (
+    AddressGroup,
     FixedIp,
     FloatingIp,
     Gateway,
@@ -63,6 +64,7 @@ _RULES = sa.select(tables.rules).order_by(tables.rules.c.id)
 _SECURITY_GROUPS = sa.select(tables.security_groups.c.id, tables.security_groups.c.stateful).order_by(
     tables.security_groups.c.id
 )
+_ADDRESS_GROUPS = sa.select(tables.address_groups.c.id).order_by(tables.address_groups.c.id)
 
 
 class World(NamedTuple):
@@ -85,12 +87,14 @@ def read(tx: Tx, scope: Scope | None = None) -> World:
     rows = [_Port(*row) for row in _some(tx, _PORTS, tables.ports.c.id, port_ids)]
     floating = _some(tx, _FLOATING, tables.floatingips.c.router_id, router_ids)
     group_ids = part and part.scope.security_groups.union(*groups.values())
+    security_groups = _security_groups(tx, group_ids)
     return World(
         Topology(
             _networks(tx, network_ids, rows, fixed),
             _ports(rows, fixed, groups),
             _routers(tx, router_ids, rows, fixed, floating),
-            _security_groups(tx, group_ids),
+            security_groups,
+            _address_groups(tx, part and part.scope.address_groups, security_groups),
         ),
         part and part.scope,
         {row.id: row.status for row in rows if not row.device_owner.startswith("network:")},
@@ -242,6 +246,7 @@ def _security_groups(tx: Tx, ids: Collection[str] | None) -> tuple[SecurityGroup
                 row.port_range_max,
                 row.remote_ip_prefix,
                 row.remote_group_id,
+                row.remote_address_group_id,
             )
         )
     if ids is not None:
@@ -249,3 +254,15 @@ def _security_groups(tx: Tx, ids: Collection[str] | None) -> tuple[SecurityGroup
         ids = {*ids, *(group for group in named if group is not None)}
     groups = _some(tx, _SECURITY_GROUPS, tables.security_groups.c.id, ids)
     return tuple(SecurityGroup(row.id, tuple(rules[row.id]), row.stateful) for row in groups)
+
+
+def _address_groups(
+    tx: Tx, ids: Collection[str] | None, security_groups: Sequence[SecurityGroup]
+) -> tuple[AddressGroup, ...]:
+    """With those that the security groups name in their rules."""
+    if ids is not None:
+        named = (rule.remote_address_group_id for group in security_groups for rule in group.rules)
+        ids = {*ids, *(group for group in named if group is not None)}
+    found = [row.id for row in _some(tx, _ADDRESS_GROUPS, tables.address_groups.c.id, ids)]
+    cidrs = store.addresses_of_groups(tx, found)
+    return tuple(AddressGroup(group_id, tuple(cidrs.get(group_id, ()))) for group_id in found)

@@ -13,6 +13,8 @@ from pilvi.db import Tx
 from pilvi.engine.clock import seconds_text
 from pilvi.network import store, store_addresses, store_forwardings, store_sharing
 from pilvi.network.nouns import (
+    ADDRESS_GROUP,
+    DEFAULT_RULE,
     FLOATING_IP,
     NETWORK,
     NOUNS,
@@ -295,7 +297,8 @@ def _security_groups(
 
 
 @shows(RULE)
-def _rules(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
+def _rules(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
+    defaults = store.default_groups(tx, {row.security_group_id for row in rows})
     found = []
     for row in rows:
         view = standard(row, labels)
@@ -311,11 +314,37 @@ def _rules(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str,
                 "port_range_max": row.port_range_max,
                 "remote_group_id": row.remote_group_id,
                 "remote_ip_prefix": row.remote_ip_prefix,
-                "remote_address_group_id": None,
+                "normalized_cidr": row.remote_ip_prefix,
+                "remote_address_group_id": row.remote_address_group_id,
+                "belongs_to_default_sg": row.security_group_id in defaults,
             }
         )
     return found
 
+
+
+@shows(ADDRESS_GROUP)
+def _address_groups(
+    tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    ids = [row.id for row in rows]
+    cidrs, shared = store.addresses_of_groups(tx, ids), _shared(tx, ADDRESS_GROUP, context, ids)
+    found = []
+    for row in rows:
+        view = standard(row, labels)
+        del view["tags"]
+        found.append({**view, "addresses": cidrs.get(row.id, []), "shared": row.id in shared})
+    return found
+
+
+@shows(DEFAULT_RULE)
+def _default_rules(
+    _tx: Tx, _context: Context, rows: Sequence[sa.Row], _labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    shown = ("id", "description", "direction", "ethertype", "protocol", "port_range_min", "port_range_max",
+             "remote_group_id", "remote_ip_prefix", "remote_address_group_id", "used_in_default_sg",
+             "used_in_non_default_sg")  # fmt: skip
+    return [{name: getattr(row, name) for name in shown} for row in rows]
 
 
 @shows(RBAC_POLICY)

@@ -237,8 +237,7 @@ class SecurityGroupChange(_Named, kw_only=True):
     stateful: bool | UnsetType = UNSET
 
 
-class RuleNew(Struct, kw_only=True):
-    security_group_id: Uuid
+class RuleFields(Struct, kw_only=True):
     direction: Annotated[str, Meta(pattern=r"^(ingress|egress)\Z")]
     ethertype: str | None = "IPv4"
     protocol: str | int | None = None
@@ -246,9 +245,14 @@ class RuleNew(Struct, kw_only=True):
     port_range_max: int | None = None
     remote_group_id: Text | None = None
     remote_ip_prefix: Ip | None = None
+    remote_address_group_id: Text | None = None
     description: Text = ""
     project_id: Text | UnsetType = UNSET
     tenant_id: Text | UnsetType = UNSET
+
+
+class RuleNew(RuleFields, kw_only=True):
+    security_group_id: Uuid
 
 
 class TagsRequest(Struct, forbid_unknown_fields=True):

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pilvi.drivers.fabric.words import (
+    AddressGroup,
     Counters,
     FabricError,
     FixedIp,
@@ -31,6 +32,7 @@ from pilvi.drivers.fabric.words import (
 )
 
 __all__ = [
+    "AddressGroup",
     "Counters",
     "FabricError",
     "FixedIp",

@@ -16,6 +16,7 @@ def check(topology: Topology) -> None:
 def _problems(topology: Topology) -> Iterator[str]:
     subnets = {network.id: {subnet.id for subnet in network.subnets} for network in topology.networks}
     groups = {group.id for group in topology.security_groups}
+    address_groups = {group.id for group in topology.address_groups}
     for port in topology.ports:
         yield from _leg(f"port {port.id}", port.network_id, port.fixed_ips, subnets)
         for group in port.security_group_ids:
@@ -25,6 +26,8 @@ def _problems(topology: Topology) -> Iterator[str]:
         yield from _router(router, subnets)
     for group in topology.security_groups:
         for rule in group.rules:
+            if rule.remote_address_group_id is not None and rule.remote_address_group_id not in address_groups:
+                yield f"security group rule {rule.id} has remote address group {rule.remote_address_group_id}"
             if rule.remote_group_id is not None and rule.remote_group_id not in groups:
                 yield f"security group rule {rule.id} has remote group {rule.remote_group_id}"
 

@@ -65,6 +65,7 @@ def owners(scope: Scope) -> frozenset[str]:
         "port": scope.ports,
         "router": scope.routers,
         "group": scope.security_groups,
+        "addresses": scope.address_groups,
     }
     return frozenset(f"{kind} {one}" for kind, ids in kinds.items() for one in ids)
 
@@ -324,6 +325,12 @@ class _Compiler:
     # Security groups
 
     def _security_groups(self) -> None:
+        for group in self.topology.address_groups:
+            self.owner = f"addresses {group.id}"
+            for version in "46":
+                inside = [one for one in group.addresses if (":" in one) == (version == "6")]
+                name = matches.address_set(group.id, version)
+                self._put("Address_Set", name, name=name, addresses=inside)
         members: dict[str, list[Ref]] = defaultdict(list)
         secured = [port for port in self.topology.ports if port.port_security]
         for port in secured:

@@ -25,6 +25,11 @@ def port_group(security_group_id: str) -> str:
     return "pg_" + re.sub(r"\W", "_", security_group_id)
 
 
+def address_set(address_group_id: str, version: str) -> str:
+    """The name of the set of an address group's addresses of one IP version."""
+    return "ag_" + re.sub(r"\W", "_", f"{address_group_id}_ip{version}")
+
+
 def rule_match(security_group_id: str, rule: Rule) -> str:
     """Raises FabricError for a rule that says nothing OVN can match."""
     ingress = rule.direction == "ingress"
@@ -35,6 +40,8 @@ def rule_match(security_group_id: str, rule: Rule) -> str:
         terms.append(f"{peer} == {rule.remote_ip_prefix}")
     if rule.remote_group_id is not None:
         terms.append(f"{peer} == ${port_group(rule.remote_group_id)}_{family}")
+    if rule.remote_address_group_id is not None:
+        terms.append(f"{peer} == ${address_set(rule.remote_address_group_id, rule.ethertype[-1])}")
     return " && ".join([*terms, *_protocol(rule)])
 
 

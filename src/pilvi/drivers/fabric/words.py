@@ -126,12 +126,20 @@ class Rule(msgspec.Struct, frozen=True):
     port_range_max: int | None = None  # the ICMP code where the protocol is icmp
     remote_ip_prefix: str | None = None
     remote_group_id: str | None = None
+    remote_address_group_id: str | None = None
 
 
 class SecurityGroup(msgspec.Struct, frozen=True):
     id: str
     rules: tuple[Rule, ...] = ()
     stateful: bool = True  # else answers are let through by rules alone, and nothing tracks connections
+
+
+class AddressGroup(msgspec.Struct, frozen=True):
+    """What security group rules name together, of both IP versions."""
+
+    id: str
+    addresses: tuple[str, ...] = ()  # CIDRs
 
 
 class Topology(msgspec.Struct, frozen=True):
@@ -141,6 +149,7 @@ class Topology(msgspec.Struct, frozen=True):
     ports: tuple[Port, ...] = ()
     routers: tuple[Router, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
+    address_groups: tuple[AddressGroup, ...] = ()
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -154,6 +163,7 @@ class Scope(msgspec.Struct, frozen=True):
     ports: frozenset[str] = frozenset()
     routers: frozenset[str] = frozenset()
     security_groups: frozenset[str] = frozenset()
+    address_groups: frozenset[str] = frozenset()
 
 
 class Counters(msgspec.Struct, frozen=True):
