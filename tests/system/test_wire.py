@@ -142,7 +142,7 @@ def test_a_floating_ip_is_the_guest_in_both_directions(lab: Lab):
         assert neighbour.asks(WORLD, 8080) == "172.24.4.10"
         assert neighbour.asks("172.24.4.100", 22) is not None
     lab.sync(Topology(nets, (one, other), (router(1),), (OPEN,)))
-    assert not world.pings("172.24.4.100", tries=3)
+    wait_for(lambda: not world.pings("172.24.4.100", tries=3), "the floating IP to lead nowhere")
 
 
 def test_connections_do_not_stay_with_the_guest_that_a_floating_ip_has_left(lab: Lab):
