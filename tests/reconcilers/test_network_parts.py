@@ -12,9 +12,21 @@ from pilvi.drivers.fabric.simulated import SimulatedNorthbound
 from pilvi.engine.clock import Ids, ManualClock
 from pilvi.faults import Fault
 from pilvi.network import store_changes, topology, wire
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, RULE, SECURITY_GROUP, SUBNET
+from pilvi.network.nouns import (
+    ADDRESS_GROUP,
+    FLOATING_IP,
+    NETWORK,
+    PORT,
+    PORT_FORWARDING,
+    ROUTER,
+    RULE,
+    SECURITY_GROUP,
+    SUBNET,
+)
 from pilvi.network.reconcilers import NetworkReconciler
 from pilvi.network.service import Networks, NicRequest
+from pilvi.network.wire_forwardings import PortForwardingChange, PortForwardingNew
+from pilvi.network.wire_groups import AddressGroupNew
 from pilvi.policy import Context, with_implied
 from tests.support import ovsdb
 from tests.support.faces import SmallCloud
@@ -182,6 +194,36 @@ class World:
 
     def do_delete_floating(self):
         self.networks.delete_floating_ip(ADMIN, self.any(FLOATING_IP).id)
+
+    def do_forward(self):
+        external, internal = (f"{first}:{first + 1}" for first in self.random.sample(range(1, 60000), 2))
+        wanted = PortForwardingNew(protocol="tcp", internal_port_id=self.any(PORT, device_owner="").id,
+                                   external_port_range=external, internal_port_range=internal)
+        self.networks.create_port_forwardings(ADMIN, self.any(FLOATING_IP).id, [wanted])
+
+    def do_forward_elsewhere(self):
+        forwarding = self.any(PORT_FORWARDING)
+        change = PortForwardingChange(internal_port_id=self.any(PORT, device_owner="").id)
+        self.networks.update_port_forwarding(ADMIN, forwarding.floatingip_id, forwarding.id, change)
+
+    def do_delete_forwarding(self):
+        forwarding = self.any(PORT_FORWARDING)
+        self.networks.delete_port_forwarding(ADMIN, forwarding.floatingip_id, forwarding.id)
+
+    def do_address_group(self):
+        self.networks.create_address_groups(ADMIN, [AddressGroupNew(addresses=["192.0.2.0/24", "fd00::1"])])
+
+    def do_change_addresses(self):
+        addresses = [f"192.0.2.{self.random.randrange(4)}"]
+        self.networks.change_addresses(ADMIN, self.any(ADDRESS_GROUP).id, addresses, self.flag())
+
+    def do_delete_address_group(self):
+        self.networks.delete_address_group(ADMIN, self.any(ADDRESS_GROUP).id)
+
+    def do_rule_of_addresses(self):
+        rule = wire.RuleNew(security_group_id=self.any(SECURITY_GROUP).id, direction="ingress",
+                            remote_address_group_id=self.any(ADDRESS_GROUP).id)
+        self.networks.create_security_group_rules(ADMIN, [rule])
 
     def do_group(self):
         self.networks.create_security_groups(ADMIN, [wire.SecurityGroupNew(name="g", stateful=self.flag())])
