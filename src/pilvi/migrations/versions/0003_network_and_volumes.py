@@ -10,6 +10,19 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table('address_groups',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_address_groups'))
+    )
+    with op.batch_alter_table('address_groups', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_address_groups_project_id'), ['project_id'], unique=False)
+
     op.create_table('network_foundations',
     sa.Column('name', sa.String(length=64), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_network_foundations'))
@@ -32,6 +45,38 @@ def upgrade() -> None:
     with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_network_rbac_policies_project_id'), ['project_id'], unique=False)
         batch_op.create_index('ix_network_rbac_policies_target', ['target', 'object_type'], unique=False)
+
+    op.create_table('address_group_addresses',
+    sa.Column('address_group_id', sa.String(length=36), nullable=False),
+    sa.Column('cidr', sa.String(length=64), nullable=False),
+    sa.ForeignKeyConstraint(['address_group_id'], ['address_groups.id'], name=op.f('fk_address_group_addresses_address_group_id')),
+    sa.PrimaryKeyConstraint('address_group_id', 'cidr', name=op.f('pk_address_group_addresses'))
+    )
+    op.create_table('default_security_group_rules',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('direction', sa.String(length=16), nullable=False),
+    sa.Column('ethertype', sa.String(length=8), nullable=False),
+    sa.Column('protocol', sa.String(length=40), nullable=True),
+    sa.Column('port_range_min', sa.Integer(), nullable=True),
+    sa.Column('port_range_max', sa.Integer(), nullable=True),
+    sa.Column('remote_group_id', sa.String(length=36), nullable=True),
+    sa.Column('remote_ip_prefix', sa.String(length=64), nullable=True),
+    sa.Column('remote_address_group_id', sa.String(length=36), nullable=True),
+    sa.Column('used_in_default_sg', sa.Boolean(), nullable=False),
+    sa.Column('used_in_non_default_sg', sa.Boolean(), nullable=False),
+    sa.Column('meaning', sa.String(length=255), nullable=False),
+    sa.ForeignKeyConstraint(['remote_address_group_id'], ['address_groups.id'], name=op.f('fk_default_security_group_rules_remote_address_group_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_default_security_group_rules')),
+    sa.UniqueConstraint('meaning', name=op.f('uq_default_security_group_rules_meaning'))
+    )
+    with op.batch_alter_table('default_security_group_rules', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_default_security_group_rules_project_id'), ['project_id'], unique=False)
 
     op.create_table('port_forwardings',
     sa.Column('id', sa.String(length=36), nullable=False),
@@ -62,9 +107,19 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('kind', sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column('object_id', sa.String(length=36), nullable=True))
 
+    with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('remote_address_group_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_security_group_rules_remote_address_group_id'), ['remote_address_group_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_security_group_rules_remote_address_group_id'), 'address_groups', ['remote_address_group_id'], ['id'])
+
 
 
 def downgrade() -> None:
+    with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_security_group_rules_remote_address_group_id'), type_='foreignkey')
+        batch_op.drop_index(batch_op.f('ix_security_group_rules_remote_address_group_id'))
+        batch_op.drop_column('remote_address_group_id')
+
     with op.batch_alter_table('network_changes', schema=None) as batch_op:
         batch_op.drop_column('object_id')
         batch_op.drop_column('kind')
@@ -74,9 +129,18 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_port_forwardings_internal_port_id'))
 
     op.drop_table('port_forwardings')
+    with op.batch_alter_table('default_security_group_rules', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_default_security_group_rules_project_id'))
+
+    op.drop_table('default_security_group_rules')
+    op.drop_table('address_group_addresses')
     with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
         batch_op.drop_index('ix_network_rbac_policies_target')
         batch_op.drop_index(batch_op.f('ix_network_rbac_policies_project_id'))
 
     op.drop_table('network_rbac_policies')
     op.drop_table('network_foundations')
+    with op.batch_alter_table('address_groups', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_address_groups_project_id'))
+
+    op.drop_table('address_groups')
