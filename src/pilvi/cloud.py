@@ -21,6 +21,7 @@ from pilvi.identity import routes as identity_routes
 from pilvi.identity.service import Identity
 from pilvi.image import routes as image_routes
 from pilvi.image.service import Images
+from pilvi.keys import Keys
 from pilvi.metadata.server import MetadataServer
 from pilvi.metadata.service import Metadata
 from pilvi.network import routes as network_routes
@@ -48,6 +49,7 @@ class Cloud:
         self.engine = Engine(self.db, self.clock, self.ids, workers=settings.workers, alone=not self.db.postgresql)
         self.bus = LocalBus()
         self.identity = Identity(self.db, self.clock, self.ids, settings, keys=place / "identity")
+        self.volume_keys = Keys(place / "volume-keys")  # never rotated: what they seal is kept
         self.placement = Placement(self.db)
         self.image = Images(self.db, self.clock, self.ids, self.engine, settings, root=place.images,
                             identity=self.identity)
@@ -55,7 +57,7 @@ class Cloud:
         self.network = Networks(self.db, self.clock, self.ids, self.engine, settings, northbound=self.site.northbound)
         self.volume = Volumes(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
                               image=self.image, hosts=lambda: [agent.name for agent in self.site.agents],
-                              folder=place / "volumes")
+                              folder=place / "volumes", keys=self.volume_keys)
         self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
                                image=self.image, network=self.network, placement=self.placement, volume=self.volume)
         self.auditors = (self.compute, self.volume, self.image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pilvi.drivers.fabric.base import Northbound
@@ -135,15 +136,18 @@ class RealSite:
         from pilvi.drivers.disk.file import FileDisks
         from pilvi.drivers.fabric.ovs import OvsFabric
         from pilvi.drivers.volume.file import FileVolumes
+        from pilvi.drivers.volume.luks import Luks
 
         uid, root = cloud.settings.host.guest_uid, cloud.place.node
         self.agents.append(Agent(
             cloud.settings.host.name or socket.gethostname(), root, cloud.bus, clock=cloud.clock,
             settings=cloud.settings,
-            hypervisor=build_hypervisor(cloud.place, cloud.settings, userspace=self.stack.userspace),
+            hypervisor=build_hypervisor(cloud.place, cloud.settings, userspace=self.stack.userspace,
+                                        unseal=cloud.volume_keys.decrypt),
             disks=FileDisks(root / "disks", uid=uid, gid=uid),
             fabric=OvsFabric(self.stack.sockets.ovsdb, self.names.namespace, userspace=self.stack.userspace),
             volumes=FileVolumes(cloud.place / "volumes", uid=uid, gid=uid),
+            luks=Luks(cloud.place / "volumes" / "luks", cloud.volume_keys.decrypt),
         ))
         cloud.engine.add_reconciler(EngineDaemons(self))
         start_agents(cloud, self.agents)
@@ -157,12 +161,14 @@ class RealSite:
         self.northbound.close()
 
 
-def build_hypervisor(place: Place, settings: Settings, *, userspace: bool) -> Any:
+def build_hypervisor(place: Place, settings: Settings, *, userspace: bool,
+                     unseal: Callable[[str], bytes] = str.encode) -> Any:
+    """`unseal`: the key of an encrypted disk -> its passphrase; who starts no guests needs none."""
     from pilvi.drivers.hypervisor.qemu import QemuHypervisor
 
     uid = settings.host.guest_uid
     return QemuHypervisor(place.node / "guests", namespace=Names(place).namespace, uid=uid, gid=uid,
-                          userspace_datapath=userspace)
+                          userspace_datapath=userspace, unseal=unseal)
 
 
 def guests_have_kvm(uid: int) -> bool:

@@ -217,3 +217,105 @@ def test_a_guest_that_cannot_write_elsewhere_has_no_snapshot(cloud, member, serv
     snapshot = make(cloud, member, "/snapshots", "snapshot", volume_id=volume)
     assert show(member, f"/snapshots/{snapshot}")["status"] == "error"
     assert (status(member, volume), cloud.cloud.site.volumes.snapshot(snapshot)) == ("in-use", None)
+
+
+def volume_type(cloud, name, specs=None, qos=None):
+    admin = cloud.login("admin")
+    made = call(admin, "POST", "/types", {"volume_type": {"name": name, "extra_specs": specs or {}}}).json()["volume_type"]
+    if qos is not None:
+        limits = call(admin, "POST", "/qos-specs", {"qos_specs": {"name": name, **qos}}).json()["qos_specs"]["id"]
+        assert call(admin, "GET", f"/qos-specs/{limits}/associate?vol_type_id={made['id']}").status == 202
+    return name
+
+
+def disk(hypervisor, server, volume):
+    return next(each for each in hypervisor._alive(server).guest.disks if each.name == f"vol-{volume}")
+
+
+def another_server(cloud, member):
+    flavor = member.get("/compute/v2.1/flavors")["flavors"][0]["id"]
+    network = member.get("/network/v2.0/networks?router:external=false")["networks"][0]["id"]
+    made = member.post(SERVERS, {"server": {"name": "t", "imageRef": cloud.image_id, "flavorRef": flavor,
+                                            "networks": [{"uuid": network}]}})["server"]["id"]
+    cloud.settle()
+    return made
+
+
+def test_servers_share_what_is_to_be_shared(cloud, member, server, hypervisor):
+    other, volume = another_server(cloud, member), make(cloud, member, size=1, volume_type=volume_type(
+        cloud, "shared", {"multiattach": "<is> True"}))
+    attached = {"volumeAttachment": {"volumeId": volume}}
+    old = member.request("POST", f"{SERVERS}/{server}/os-volume_attachments", attached,
+                         {"OpenStack-API-Version": "compute 2.59"})
+    assert (old.status, "2.60" in old.json()["badRequest"]["message"]) == (400, True)
+    for each in (server, other):
+        assert attach(cloud, member, each, volume).status == 200
+        assert (disk(hypervisor, each, volume).shared, disk(hypervisor, each, volume).format) == (True, "raw")
+    assert {each["server_id"] for each in show(member, f"/volumes/{volume}")["attachments"]} == {server, other}
+    # What several write to is at no moment whole, so it is not copied.
+    for path, body in (("/snapshots", {"snapshot": {"volume_id": volume, "force": True}}),
+                       ("/volumes", {"volume": {"source_volid": volume}}),
+                       ("/backups", {"backup": {"volume_id": volume, "force": True}})):
+        assert call(member, "POST", path, body, "3.50").status == 400, path
+    member.request("DELETE", f"{SERVERS}/{server}/os-volume_attachments/{volume}")
+    cloud.settle()
+    assert status(member, volume) == "in-use"
+    member.request("DELETE", f"{SERVERS}/{other}/os-volume_attachments/{volume}")
+    cloud.settle()
+    assert status(member, volume) == "available"
+    snapshot = make(cloud, member, "/snapshots", "snapshot", volume_id=volume)
+    assert show(member, f"/snapshots/{snapshot}")["status"] == "available"
+    act(cloud, member, other, "shelve")
+    assert attach(cloud, member, other, volume).status == 400
+    assert attach(cloud, member, server, volume).status == 200
+    assert disk(hypervisor, server, volume).format == "raw"
+
+
+def test_an_ordinary_volume_is_one_server_s(cloud, member, server):
+    other, volume = another_server(cloud, member), make(cloud, member, size=1)
+    assert attach(cloud, member, server, volume).status == 200
+    assert attach(cloud, member, other, volume).status == 400
+    assert attach(cloud, member, server, volume).status == 400
+
+
+def test_limits_are_kept_where_the_guest_runs(cloud, member, server, hypervisor):
+    slow = volume_type(cloud, "slow", qos={"consumer": "front-end", "total_iops_sec": "100", "read_bytes_sec_per_gb": "7"})
+    slower = volume_type(cloud, "slower", qos={"consumer": "both", "total_iops_sec": "50"})
+    theirs = volume_type(cloud, "backend's", qos={"consumer": "back-end", "total_iops_sec": "1"})
+    volume = make(cloud, member, size=2, volume_type=slow)
+    attach(cloud, member, server, volume)
+    assert disk(hypervisor, server, volume).limits == {"total_iops_sec": 100, "read_bytes_sec": 14}
+    for kind, limits in ((slower, {"total_iops_sec": 50}), (theirs, {}),
+                         (slow, {"total_iops_sec": 100, "read_bytes_sec": 14})):
+        assert call(member, "POST", f"/volumes/{volume}/action", {"os-retype": {"new_type": kind}}).status == 202
+        cloud.settle()
+        assert (show(member, f"/volumes/{volume}")["volume_type"], status(member, volume)) == (kind, "in-use")
+        assert disk(hypervisor, server, volume).limits == limits
+    act(cloud, member, server, "os-stop")
+    act(cloud, member, server, "os-start")
+    assert disk(hypervisor, server, volume).limits == {"total_iops_sec": 100, "read_bytes_sec": 14}
+
+
+def test_a_retype_that_fails_changes_nothing(cloud, member, server, hypervisor):
+    volume = make(cloud, member, size=1)
+    attach(cloud, member, server, volume)
+    kind = volume_type(cloud, "slowest", qos={"consumer": "front-end", "total_iops_sec": "1"})
+    hypervisor.fail("limit_disk", "no", 1)
+    assert call(member, "POST", f"/volumes/{volume}/action", {"os-retype": {"new_type": kind}}).status == 202
+    cloud.settle()
+    assert (show(member, f"/volumes/{volume}")["volume_type"], status(member, volume)) == ("__DEFAULT__", "in-use")
+    assert disk(hypervisor, server, volume).limits == {}
+
+
+def test_the_key_of_an_encrypted_volume_is_sealed_on_its_way(cloud, member, server, hypervisor):
+    kind, admin = volume_type(cloud, "secret"), cloud.login("admin")
+    key = next(each["id"] for each in show(admin, "/types") if each["name"] == kind)
+    body = {"encryption": {"provider": "luks2", "control_location": "front-end"}}
+    assert call(admin, "POST", f"/types/{key}/encryption", body).status == 200
+    volume = make(cloud, member, size=1, volume_type=kind)
+    assert attach(cloud, member, server, volume).status == 200
+    sealed = disk(hypervisor, server, volume).key
+    assert len(cloud.cloud.volume_keys.decrypt(sealed)) == 64
+    call(member, "POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": 2}})
+    cloud.settle()
+    assert (status(member, volume), cloud.cloud.site.volumes.info(volume).size_bytes) == ("in-use", (2 << 30) + (2 << 20))

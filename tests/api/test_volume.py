@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pilvi.drivers.volume.simulated import SimulatedVolumes
+from pilvi.volume import tables
 from tests.support.cloud import Session, simulated_cloud
 from tests.support.wait import eventually
 
@@ -215,6 +216,7 @@ def test_retyping(cloud, member):
     volume = make(cloud, member, size=1)
     assert act(member, volume, "os-retype", {"new_type": "elsewhere"}).status == 400
     assert act(member, volume, "os-retype", {"new_type": "fits"}).status == 202
+    cloud.settle()
     found = show(member, f"/volumes/{volume}")
     assert (found["volume_type"], found["multiattach"]) == ("fits", True)
 
@@ -492,13 +494,106 @@ def test_a_disabled_service_gets_no_new_volumes(cloud, member):
     assert status(member, make(cloud, member, size=1)) == "available"
 
 
-def test_an_encrypted_type_makes_no_volume_in_the_clear(cloud, member):
+@pytest.fixture(scope="module")
+def encrypted(cloud):
+    """The name of a type."""
     admin = cloud.login("admin")
     kind = call(admin, "POST", "/types", {"volume_type": {"name": "secret"}}).json()["volume_type"]["id"]
-    body = {"encryption": {"provider": "luks", "control_location": "front-end", "cipher": "aes-xts-plain64"}}
+    body = {"encryption": {"provider": "luks", "control_location": "front-end", "cipher": "aes-xts-plain64",
+                           "key_size": 256}}
     assert call(admin, "POST", f"/types/{kind}/encryption", body).status == 200
-    answer = call(member, "POST", "/volumes", {"volume": {"size": 1, "volume_type": "secret"}})
-    assert (answer.status, "encryption" in answer.json()["badRequest"]["message"]) == (400, True)
+    return "secret"
+
+
+def test_what_is_made_of_an_encrypted_volume_has_its_key(cloud, member, encrypted, volumes):
+    volume = make(cloud, member, size=1, volume_type=encrypted)
+    shown = show(member, f"/volumes/{volume}", "3.64")
+    assert (shown["status"], shown["encrypted"]) == ("available", True)
+    found = call(member, "GET", f"/volumes/{volume}/encryption").json()
+    assert found == {"encryption_key_id": shown["encryption_key_id"], "provider": "luks", "cipher": "aes-xts-plain64",
+                     "key_size": 256, "control_location": "front-end"}
+    assert call(member, "GET", f"/volumes/{volume}/encryption/cipher").json() == {"cipher": "aes-xts-plain64"}
+    assert call(member, "GET", f"/volumes/{volume}/encryption/passphrase").status == 404
+    assert volumes.info(volume).size_bytes == (1 << 30) + (2 << 20)  # the container's head takes none of the guest's
+    snapshot = make(cloud, member, "/snapshots", "snapshot", volume_id=volume)
+    backup = make(cloud, member, "/backups", "backup", volume_id=volume)
+    copies = [make(cloud, member, source_volid=volume), make(cloud, member, snapshot_id=snapshot),
+              make(cloud, member, version="3.47", backup_id=backup)]
+    for copy in copies:
+        assert show(member, f"/volumes/{copy}", "3.64")["encryption_key_id"] == shown["encryption_key_id"]
+        assert (status(member, copy), volumes.info(copy).size_bytes) == ("available", (1 << 30) + (2 << 20))
+    assert show(member, f"/backups/{backup}", "3.64")["encryption_key_id"] == shown["encryption_key_id"]
+    assert call(member, "POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": 2}}).status == 202
+    cloud.settle()
+    assert volumes.info(volume).size_bytes == (2 << 30) + (2 << 20)
+
+
+def test_nothing_is_encrypted_or_decrypted_on_the_way(cloud, member, encrypted):
+    secret, plain = make(cloud, member, size=1, volume_type=encrypted), make(cloud, member, size=1)
+    for body in ({"source_volid": secret, "volume_type": "__DEFAULT__"}, {"source_volid": plain, "volume_type": encrypted},
+                 {"size": 1, "volume_type": encrypted, "multiattach": True}):
+        assert call(member, "POST", "/volumes", {"volume": body}).status == 400, body
+    for volume, kind in ((secret, "__DEFAULT__"), (plain, encrypted)):
+        assert act(member, volume, "os-retype", {"new_type": kind}).status == 400
+    body = {"volume_id": secret, "name": "gift"}
+    assert call(member, "POST", "/volume-transfers", {"transfer": body}, "3.69").status == 400
+    assert call(member, "POST", "/volume-transfers", {"transfer": body}, "3.70").status == 202
+
+
+def test_an_image_of_an_encrypted_volume_is_worth_as_much_as_its_key(cloud, member, encrypted):
+    volume = make(cloud, member, size=1, volume_type=encrypted)
+    order = {"image_name": "of a secret", "container_format": "bare"}
+    assert act(member, volume, "os-volume_upload_image", {**order, "disk_format": "qcow2"}).status == 400
+    answer = act(member, volume, "os-volume_upload_image", {**order, "disk_format": "raw"})
+    image = answer.json()["os-volume_upload_image"]["image_id"]
+    cloud.settle()
+    key = show(member, f"/volumes/{volume}", "3.64")["encryption_key_id"]
+    assert member.get(f"/image/v2/images/{image}")["cinder_encryption_key_id"] == key
+    assert call(member, "DELETE", f"/volumes/{volume}").status == 202
+    cloud.settle()
+    made = make(cloud, member, imageRef=image, size=1, volume_type=encrypted)
+    shown = show(member, f"/volumes/{made}", "3.64")
+    assert (shown["status"], shown["encryption_key_id"]) == ("available", key)
+    assert call(member, "POST", "/volumes", {"volume": {"imageRef": image, "size": 1}}).status == 400
+    other = cloud.new_user("who-has-no-key")
+    admin = cloud.login("admin")
+    admin.request("PATCH", f"/image/v2/images/{image}", b'[{"op": "replace", "path": "/visibility", "value": "public"}]',
+                  {"Content-Type": "application/openstack-images-v2.1-json-patch"})
+    body = {"volume": {"imageRef": image, "size": 1, "volume_type": encrypted}}
+    assert call(other, "POST", "/volumes", body).status == 400
+
+
+def test_a_key_goes_with_the_last_that_needs_it(cloud, member, encrypted):
+    def keys():
+        with cloud.cloud.db.read() as tx:
+            return {row.id: row.sealed for row in tx.all(tables.keys.select())}
+
+    before = set(keys())
+    volume = make(cloud, member, size=1, volume_type=encrypted)
+    copy = make(cloud, member, source_volid=volume)
+    (made,) = set(keys()) - before
+    assert len(cloud.cloud.volume_keys.decrypt(keys()[made])) == 64
+    for each, left in ((volume, True), (copy, False)):
+        assert call(member, "DELETE", f"/volumes/{each}").status == 202
+        cloud.settle()
+        assert (made in keys()) is left
+
+
+def test_limits_that_no_host_can_keep_are_refused(cloud):
+    admin = cloud.login("admin")
+
+    def qos(name, consumer="front-end", **specs):
+        return call(admin, "POST", "/qos-specs", {"qos_specs": {"name": name, "consumer": consumer, **specs}})
+
+    assert qos("good", total_iops_sec="100", total_iops_sec_max="200", read_bytes_sec_per_gb="1000").status == 200
+    assert qos("backend's", "back-end", total_iops_sec="many").status == 200
+    for number, specs in enumerate((
+            {"total_iops_sec": "many"}, {"total_iops_sec": "0"}, {"total_iops_sec": "1", "read_iops_sec": "1"},
+            {"read_bytes_sec_max": "5"}, {"read_bytes_sec": "5", "read_bytes_sec_max": "5"},
+            {"write_iops_sec_max_length": "3"})):
+        assert qos(f"bad-{number}", "both", **specs).status == 400, specs
+    good = next(each["id"] for each in show(admin, "/qos-specs") if each["name"] == "good")
+    assert call(admin, "PUT", f"/qos-specs/{good}", {"qos_specs": {"write_iops_sec": "7"}}).status == 400
 
 
 def test_deleted_by_force_while_it_is_made(cloud, member, volumes):

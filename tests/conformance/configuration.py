@@ -24,6 +24,7 @@ def prepare(target: Target, workspace: Path, image: Path, web: str) -> Path:
     parser = configparser.RawConfigParser()
     parser.read_dict(options(target, workspace, images, flavors, public, extensions(client), web))
     parser["service_available"].update(services(client))
+    parser["volume"]["volume_type_multiattach"] = volume_type(client, "multiattach", {"multiattach": "<is> True"})
     path = workspace / "tempest.conf"
     with path.open("w") as file:
         parser.write(file)
@@ -45,6 +46,11 @@ def environment(place: Place) -> dict[str, str]:
 def flavor(client: Any, name: str, vcpus: int, ram: int, disk: int) -> str:
     body = {"flavor": {"name": name, "vcpus": vcpus, "ram": ram, "disk": disk}}
     return client.post("/compute/v2.1/flavors", body)["flavor"]["id"]
+
+
+def volume_type(client: Any, name: str, specs: dict[str, str]) -> str:
+    """Its name."""
+    return client.post("/volume/v3/types", {"volume_type": {"name": name, "extra_specs": specs}})["volume_type"]["name"]
 
 
 def services(client: Any) -> dict[str, str]:

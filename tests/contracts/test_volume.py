@@ -121,6 +121,21 @@ def test_a_volume_of_a_snapshot_outlives_it_and_its_volume(rig):
     assert rig.store.info("b").size_bytes == 2 * MIB
 
 
+def test_what_several_guests_may_open_is_raw_until_something_is_done_to_it(rig):
+    rig.store.ensure_blank("a", MIB)
+    for shared, kind in ((True, "raw"), (True, "raw"), (False, "qcow2"), (False, "qcow2"), (True, "raw")):
+        assert rig.store.share("a", shared) == rig.store.info("a")
+        assert (rig.store.info("a").format, rig.store.info("a").size_bytes) == (kind, MIB)
+    assert rig.store.extend("a", 2 * MIB).format == "raw"
+    rig.snapshot("a", "s")
+    assert (rig.store.info("a").format, rig.store.share("a", True).format) == ("qcow2", "raw")
+    assert rig.store.snapshot("s").size_bytes == 2 * MIB
+    rig.store.absent("a")
+    rig.store.absent_snapshot("s")
+    with pytest.raises(VolumeError, match="a"):
+        rig.store.share("a", True)
+
+
 def test_extended_it_is_larger_and_never_smaller(rig):
     rig.store.ensure_blank("a", MIB)
     rig.snapshot("a", "s")
@@ -316,3 +331,20 @@ def test_guests_own_what_they_write(files):
 def test_names_are_names(files, name):
     with pytest.raises(VolumeError):
         files.store.ensure_blank(name, MIB)
+
+
+@QEMU_IMG
+def test_what_becomes_shared_keeps_its_content(files):
+    files.store.ensure_blank("a", MIB)
+    files.write("a", "one")
+    files.snapshot("a", "s")
+    files.write("a", "two", 4096)
+    files.store.share("a", True)
+    files.write("a", "three", 8192)
+    files.store.share("a", False)
+    files.write("a", "four", 12288)
+    assert [files.read(files.store.info("a"), at) for at in (0, 4096, 8192, 12288)] == ["one", "two", "three", "four"]
+    assert [files.read(files.store.snapshot("s"), at) for at in (0, 4096)] == ["one", ""]
+    files.store.absent("a")
+    files.store.absent_snapshot("s")
+    assert list((files.folder / "volumes" / "data").iterdir()) == []

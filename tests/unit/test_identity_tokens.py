@@ -12,7 +12,7 @@ from cryptography.fernet import InvalidToken
 
 from pilvi.cli.main import main
 from pilvi.identity import passwords, tokens
-from pilvi.identity.keys import KEPT, Keys
+from pilvi.keys import KEPT, Keys
 
 
 def token(**changes):

@@ -22,7 +22,7 @@ def rotate(force: bool, state: Path | None) -> None:
     """Take a new key into use; a running cloud does at once. Tokens outlive two rotations, not three."""
     import time
 
-    from pilvi.identity.keys import Keys
+    from pilvi.keys import Keys
 
     place = Place(state or default_place())
     folder = place / "identity"

@@ -61,7 +61,8 @@ def attach(request: Request) -> Response:
     device = None if wanted.device in (UNSET, None) else "/dev/" + wanted.device.removeprefix("/dev/")
     entry = request.cloud.compute.attach_volume(
         request.context, request.params["server_id"], wanted.volumeId, device=device,
-        tag=None if wanted.tag is UNSET else wanted.tag, delete_on_termination=wanted.delete_on_termination is True)
+        tag=None if wanted.tag is UNSET else wanted.tag, delete_on_termination=wanted.delete_on_termination is True,
+        multiattach=request.at_least(2, 60))
     return Response(200, {"volumeAttachment": view(request, entry, listed=False)})
 
 

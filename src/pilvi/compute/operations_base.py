@@ -17,19 +17,13 @@ from pilvi.engine.operations import Operation, Progress, Retry
 from pilvi.faults import Fault
 from pilvi.images import configdrive
 from pilvi.metadata import tree
-from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec, Question, VolumeSpec
+from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec, Question
 
 if TYPE_CHECKING:
     from pilvi.compute.service import Compute
 
 GIB = 1 << 30
 RUNNING, PAUSED, SHUT_DOWN = 1, 3, 4  # power_state
-
-
-def volume_spec(entry: Mapping[str, Any]) -> VolumeSpec:
-    """A volume of a server's row as a disk of its guest."""
-    return VolumeSpec(entry["volume_id"], entry.get("readonly", False), entry.get("bus", "virtio"),
-                      entry.get("boot_index") == 0)
 
 
 class ServerOperation(Operation):
@@ -90,6 +84,7 @@ class ServerOperation(Operation):
             if row is None:
                 raise Fault("the server was deleted")
             cards = compute.network.cards_of(tx, row.id)
+            volumes = compute.volume_specs(tx, row.volumes or [])
             told = self._told(tx, row.id) if row.config_drive else None
         config = None if told is None else self._config_drive(progress, *told)
         flavor = flavor or row.flavor
@@ -103,7 +98,7 @@ class ServerOperation(Operation):
             flavor["disk"] * GIB,
             tuple(PortSpec(*card) for card in cards),
             config,
-            volumes=tuple(volume_spec(each) for each in row.volumes or []),
+            volumes=volumes,
             agent=(row.image_properties or {}).get("hw_qemu_guest_agent", "").lower() in ("yes", "true", "1"),
         )
 

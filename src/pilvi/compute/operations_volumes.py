@@ -6,7 +6,6 @@ from pilvi.compute.operations_base import ServerOperation
 from pilvi.db import Tx
 from pilvi.engine.operations import Progress, Step
 from pilvi.faults import Fault
-from pilvi.node.messages import VolumeSpec
 from pilvi.node.messages_volumes import Resized, VolumeOrder
 
 DETACH_SECONDS = 60  # how long a guest may take to let go of a volume
@@ -26,8 +25,9 @@ class ServerVolumeOperation(ServerOperation):
 
     def _order(self, progress: Progress, force: bool = False) -> VolumeOrder:
         memory = progress.memory
-        return VolumeOrder(progress.object_id, memory["generation"], VolumeSpec(memory["volume"], memory["readonly"]),
-                           force)
+        with self.compute.db.read() as tx:
+            (spec,) = self.compute.volume_specs(tx, [{"volume_id": memory["volume"], **memory}])
+        return VolumeOrder(progress.object_id, memory["generation"], spec, force)
 
 
 class AttachVolume(ServerVolumeOperation):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from pilvi.compute.interfaces import Interfaces
 from pilvi.compute.states import ACTIVE, PAUSED, RESIZED, SHELVED, SHELVED_OFFLOADED, STOPPED
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
+from pilvi.node.messages import VolumeSpec
 from pilvi.policy import Context
 
 # Not a suspended server: its memory at rest knows which disks it has.
@@ -28,20 +30,29 @@ class ServerVolumes(Interfaces):
         return entry_of(self.server(context, server_id), volume_id)
 
     def attach_volume(self, context: Context, server_id: str, volume_id: str, *, device: str | None, tag: str | None,
-                      delete_on_termination: bool) -> dict[str, Any]:
-        """The guest has it in a moment. Raises NotFound, BadRequest for a volume or a device that is not free,
-        Conflict where the server is busy."""
+                      delete_on_termination: bool, multiattach: bool = True) -> dict[str, Any]:
+        """The guest has it in a moment. Raises NotFound, BadRequest for a volume or a device that is not free, or a
+        multiattach volume where that is not wanted, Conflict where the server is busy."""
         with self._ready(context, server_id, "attach_volume", STATES) as (tx, row):
             tx.lock("server volumes", server_id)
             held = row.volumes or []
             entry = {"volume_id": volume_id, "device": self._device(held, device), "tag": tag,
                      "delete_on_termination": delete_on_termination}
+            if self.volume.volume(tx, context, volume_id).multiattach:
+                self._check_multiattach(row, volume_id, multiattach)
             made = self.volume.reserve(tx, context, volume_id, server_id, mountpoint=entry["device"])
             self.volume.connect(tx, made.id, {"host": row.host, "mountpoint": entry["device"]})
             entry |= {"id": made.id, "readonly": made.mode == "ro"}
             store.update_server(tx, server_id, volumes=[*held, entry])
             self._begin_volume(tx, context, row, "server.attach_volume", entry)
             return entry
+
+    def _check_multiattach(self, row: sa.Row, volume_id: str, wanted: bool) -> None:
+        if not wanted:
+            raise BadRequest(f"Volume {volume_id} has 'multiattach' set, which is not supported for this instance: it "
+                             "takes microversion 2.60.")
+        if row.vm_state == SHELVED_OFFLOADED:
+            raise BadRequest(f"Attaching multiattach volumes is not supported for shelved-offloaded instances: {row.id}.")
 
     def _device(self, held: list[dict[str, Any]], wanted: str | None) -> str:
         taken = {each["device"] for each in held}
@@ -97,6 +108,12 @@ class ServerVolumes(Interfaces):
 
     # -- within others' transactions
 
+    def volume_specs(self, tx: Tx, entries: Sequence[dict[str, Any]]) -> tuple[VolumeSpec, ...]:
+        """The volumes of a server's row, as the disks of its guest that they are now."""
+        wired = self.volume.wiring(tx, [entry["volume_id"] for entry in entries])
+        return tuple(VolumeSpec(entry["volume_id"], entry.get("readonly", False), entry.get("bus", "virtio"),
+                                entry.get("boot_index") == 0, **wired.get(entry["volume_id"], {})) for entry in entries)
+
     def drop_volume(self, tx: Tx, server_id: str, attachment_id: str) -> None:
         """The server has it no more."""
         tx.lock("server volumes", server_id)
@@ -131,7 +148,7 @@ class ServerVolumes(Interfaces):
     def _begin_volume(self, tx: Tx, context: Any, row: sa.Row, kind: str, entry: dict[str, Any]) -> None:
         self.engine.begin(tx, kind, row.id, context=context, memory={
             "generation": row.generation, "host": row.host, "attachment": entry["id"], "volume": entry["volume_id"],
-            "readonly": entry.get("readonly", False)})
+            "readonly": entry.get("readonly", False), "bus": entry.get("bus", "virtio")})
 
 
 def entry_of(row: sa.Row, volume_id: str) -> dict[str, Any]:

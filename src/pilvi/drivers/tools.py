@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 COMMAND_SECONDS = 120
 
 
-def run(*command: str, seconds: int = COMMAND_SECONDS) -> str:
-    """What the program said on standard output. Raises subprocess's errors: call it inside `told`."""
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True).stdout
+def run(*command: str, seconds: int = COMMAND_SECONDS, files: Sequence[int] = ()) -> str:
+    """What the program said on standard output; it has these files open as well.
+
+    Raises subprocess's errors: call it inside `told`."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True, pass_fds=files).stdout
 
 
 @contextmanager

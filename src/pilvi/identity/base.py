@@ -13,7 +13,7 @@ from pilvi.db import Database, Tx
 from pilvi.engine.clock import Clock, Ids, parse_time
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
 from pilvi.identity import store, wire
-from pilvi.identity.keys import Keys
+from pilvi.keys import Keys
 from pilvi.policy import Context
 from pilvi.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 from cryptography.fernet import InvalidToken
 
-from pilvi.identity.keys import Keys
+from pilvi.keys import Keys
 
 T = TypeVar("T")
 UNSCOPED, PROJECT, DOMAIN, SYSTEM = range(4)

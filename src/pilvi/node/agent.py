@@ -21,7 +21,7 @@ from pilvi.bus.base import Bus
 from pilvi.drivers.disk.base import DiskStore, Image
 from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
-from pilvi.drivers.volume.base import VolumeStore
+from pilvi.drivers.volume.base import Containers, VolumeStore
 from pilvi.engine.clock import Clock
 from pilvi.node import audit, cards, copies, moving, plugging, rest, transfers, volumes
 from pilvi.node.journal import Journal
@@ -61,8 +61,10 @@ class Agent:
         clock: Clock,
         settings: Settings,
         volumes: VolumeStore,
+        luks: Containers | None = None,
     ):
-        self.volumes = volumes
+        """`luks` is None where the content of volumes is only pretended."""
+        self.volumes, self.luks = volumes, luks
         self.name, self.hypervisor, self.disks, self.fabric = name, hypervisor, disks, fabric
         self.bus, self.settings, self._clock = bus, settings, clock
         self.journal = Journal(root / "journal", clock, durable=not settings.simulated)

@@ -40,6 +40,9 @@ class VolumeSpec(msgspec.Struct, frozen=True):
     readonly: bool = False
     bus: str = "virtio"  # as a hypervisor's Disk has it
     root: bool = False  # what the guest boots from
+    shared: bool = False  # other guests write to it as well
+    limits: dict[str, int] = {}  # of its throughput, as a hypervisor's Disk has them
+    key: str = ""  # the sealed passphrase, where it is encrypted
 
 
 class Rescue(msgspec.Struct, frozen=True):

@@ -8,6 +8,14 @@ from pilvi.drivers.volume.base import VolumeInfo
 from pilvi.node.messages import ImageSource, VolumeSpec
 
 
+class Encryption(msgspec.Struct, frozen=True):
+    """How what is new of a volume is encrypted."""
+
+    key: str  # the sealed passphrase
+    cipher: str = ""  # as cryptsetup calls it ("aes-xts-plain64"); "": what LUKS takes by itself
+    key_bits: int = 0
+
+
 class VolumeNew(msgspec.Struct, frozen=True):
     """A volume to be made: from an image or a snapshot, or of zeros."""
 
@@ -15,6 +23,14 @@ class VolumeNew(msgspec.Struct, frozen=True):
     size_bytes: int
     image: ImageSource | None = None
     snapshot_id: str | None = None
+    encryption: Encryption | None = None
+
+
+class Sharing(msgspec.Struct, frozen=True):
+    """Whether several guests may have a volume open at a time."""
+
+    volume_id: str
+    shared: bool
 
 
 class VolumeSize(msgspec.Struct, frozen=True):
@@ -57,6 +73,14 @@ class Kept(msgspec.Struct, frozen=True):
 class Inventory(msgspec.Struct, frozen=True):
     volumes: tuple[Kept, ...]
     snapshots: tuple[Kept, ...]
+
+
+class Limiting(msgspec.Struct, frozen=True):
+    """The limits that a volume of a guest has from now on."""
+
+    server_id: str
+    volume_id: str
+    limits: dict[str, int]
 
 
 class VolumeOrder(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from pilvi.drivers.hypervisor.base import Disk, HypervisorError, PowerState
 from pilvi.node.messages import GuestSpec, VolumeSpec, disk_name, disk_serial
-from pilvi.node.messages_volumes import Redirect, Resized, VolumeOrder
+from pilvi.node.messages_volumes import Limiting, Redirect, Resized, VolumeOrder
 
 if TYPE_CHECKING:
     from pilvi.node.agent import Agent
@@ -21,7 +21,8 @@ def disk_of(agent: Agent, volume: VolumeSpec) -> Disk:
     if found is None:
         raise HypervisorError(f"volume {volume.volume_id} is not there")
     return Disk(disk_name(volume.volume_id), found.path, found.format, serial=disk_serial(volume.volume_id),
-                readonly=volume.readonly, bus=volume.bus)
+                readonly=volume.readonly, bus=volume.bus, shared=volume.shared,
+                limits=volume.limits, key=volume.key)
 
 
 def root_volume(agent: Agent, spec: GuestSpec) -> Disk | None:
@@ -70,6 +71,18 @@ def resize(agent: Agent, order: Resized) -> None:
         agent.volumes.extend(order.volume_id, order.size_bytes)  # which a guest that runs has done by now
 
 
+def limit(agent: Agent, order: Limiting) -> None:
+    with agent.locks.hold(order.server_id):
+        entry = agent.journal.get(order.server_id)
+        if entry is None or entry.spec is None:
+            return
+        volumes = tuple(msgspec.structs.replace(each, limits=order.limits) if each.volume_id == order.volume_id else each
+                        for each in entry.spec.volumes)
+        agent.journal.write(msgspec.structs.replace(entry.spec, generation=entry.generation, volumes=volumes))
+        if agent.hypervisor.state(order.server_id) in ALIVE:
+            agent.hypervisor.limit_disk(order.server_id, disk_name(order.volume_id), order.limits)
+
+
 def _others(spec: GuestSpec, order: VolumeOrder) -> tuple[VolumeSpec, ...]:
     return tuple(each for each in spec.volumes if each.volume_id != order.volume.volume_id)
 
@@ -83,4 +96,5 @@ VERBS = {
     "detach_volume": (detach, VolumeOrder),
     "redirect_volume": (redirect, Redirect),
     "resize_volume": (resize, Resized),
+    "limit_volume": (limit, Limiting),
 }

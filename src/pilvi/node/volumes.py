@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilvi.drivers.disk.base import Image
-from pilvi.drivers.volume.base import Capacity, VolumeInfo
+from pilvi.drivers.volume.base import Capacity, Containers, VolumeInfo
 from pilvi.node.messages_volumes import (
     CopyIn,
     CopyOut,
+    Encryption,
     Inventory,
     Kept,
     NewName,
+    Sharing,
     SnapshotOrder,
     VolumeNew,
     VolumeSize,
@@ -23,12 +25,26 @@ if TYPE_CHECKING:
 
 
 def create(agent: Agent, wanted: VolumeNew) -> VolumeInfo:
+    if wanted.encryption is not None and agent.luks is not None:
+        return _create_encrypted(agent, agent.luks, wanted, wanted.encryption)
     if wanted.image is not None:
         image = Image(wanted.image.id, wanted.image.path, wanted.image.format)
         return agent.volumes.ensure_from_image(wanted.volume_id, image, wanted.size_bytes)
     if wanted.snapshot_id is not None:
         return agent.volumes.ensure_from_snapshot(wanted.volume_id, wanted.snapshot_id, wanted.size_bytes)
     return agent.volumes.ensure_blank(wanted.volume_id, wanted.size_bytes)
+
+
+def _create_encrypted(agent: Agent, luks: Containers, wanted: VolumeNew, encryption: Encryption) -> VolumeInfo:
+    """The container first, and the volume of it: so volumes of every kind can be encrypted."""
+    if (found := agent.volumes.info(wanted.volume_id)) is not None:
+        return found
+    with luks.container(wanted.volume_id, encryption, wanted.image) as container:
+        return agent.volumes.copy_in(wanted.volume_id, container, "raw", wanted.size_bytes)
+
+
+def share(agent: Agent, order: Sharing) -> None:
+    agent.volumes.share(order.volume_id, order.shared)
 
 
 def absent(agent: Agent, volume_id: str) -> None:
@@ -96,6 +112,7 @@ VERBS = {
     "volume_extend": (extend, VolumeSize),
     "volume_copy_out": (copy_out, CopyOut),
     "volume_copy_in": (copy_in, CopyIn),
+    "volume_share": (share, Sharing),
     "volume_rename": (rename, NewName),
     "volume_inventory": (inventory, type(None)),
     "volume_capacity": (capacity, type(None)),

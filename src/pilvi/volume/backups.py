@@ -15,10 +15,11 @@ from pilvi.faults import BadRequest, NotFound
 from pilvi.policy import Context
 from pilvi.volume import store
 from pilvi.volume.base import ZONE
+from pilvi.volume.encrypting import stored_bytes
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.tables import backups, snapshots, types
 from pilvi.volume.transfers import Transfers
-from pilvi.volume.volumes import GIB, READY, VolumeCreate
+from pilvi.volume.volumes import READY, VolumeCreate
 
 SERVICE = "cinder.backup.drivers.posix.PosixBackupDriver"  # the kind of backup that this is to Cinder's clients
 RECORD = ("id", "volume_id", "snapshot_id", "parent_id", "file", "name", "description", "container", "size",
@@ -57,11 +58,15 @@ class Backups(Transfers):
             size = snapshot.size if snapshot is not None else volume.size
             self.grow(tx, volume.project_id, None, backups=1, backup_gigabytes=size)
             parent = self._parent(tx, volume_id) if incremental else None
+            self.check_copyable(tx, volume)
             if snapshot is None:
                 self.busy(tx, volume, READY if force else ("available",), "backing-up")
             kind = store.get(tx, types, volume.type_id)
             facts = {"name": volume.name, "description": volume.description, "bootable": volume.bootable,
-                     "image_metadata": volume.image_metadata, "metadata": volume.metadata, "type": kind and kind.name}
+                     "image_metadata": volume.image_metadata, "metadata": volume.metadata, "type": kind and kind.name,
+                     "encryption_key_id": volume.encryption_key_id}
+            if volume.encryption_key_id is not None:
+                self.export_key(tx, volume.encryption_key_id)
             values = self.fresh(tx, context, volume_id=volume_id, snapshot_id=snapshot_id, parent_id=parent and parent.id,
                                 name=name, description=description, container=container or "backups",
                                 availability_zone=ZONE, size=size, status="creating", fail_reason=None, object_count=0,
@@ -71,7 +76,7 @@ class Backups(Transfers):
             self.engine.begin(tx, "backup.create", volume_id, context=context, memory={
                 "host": volume.host, "volume": volume_id, "snapshot": snapshot_id or f"backup-{row.id}",
                 "status": None if snapshot is not None else volume.status, "backup": row.id, "file": row.file,
-                "parent_file": parent and parent.file})
+                "parent_file": parent and parent.file, "shared": volume.multiattach})
             return row
 
     def _parent(self, tx: Tx, volume_id: str) -> sa.Row:
@@ -117,11 +122,15 @@ class Backups(Transfers):
             if volume.size < row.size:
                 raise BadRequest(f"Invalid volume: volume size {volume.size} is too small to restore backup of size "
                                  f"{row.size}.")
+            if facts.get("encryption_key_id") != volume.encryption_key_id:
+                raise BadRequest("Invalid volume: what is encrypted is restored to the volume that it was made of, or to a "
+                                 "new one.")
             self.busy(tx, volume, ("available",), "restoring-backup")
             store.update(tx, backups, backup_id, status="restoring")
             self.engine.begin(tx, "backup.restore", volume_id, context=context, memory={
                 "host": volume.host, "volume": volume_id, "backup": backup_id, "file": row.file,
-                "size": volume.size * GIB, "values": values})
+                "size": stored_bytes(volume.size, volume.encryption_key_id), "values": values,
+                "shared": volume.multiattach})
             return volume_id, volume.name or ""
 
     # -- records, which know a backup when the database does not

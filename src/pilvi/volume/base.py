@@ -12,6 +12,7 @@ from pilvi.db import Database, Tx
 from pilvi.engine.clock import Clock, Ids
 from pilvi.engine.engine import Engine
 from pilvi.faults import NotFound
+from pilvi.keys import Keys
 from pilvi.policy import Context
 from pilvi.settings import Settings
 from pilvi.volume import store
@@ -30,8 +31,11 @@ class Base:
     """The service's dependencies, for its operations as well."""
 
     def __init__(self, db: Database, clock: Clock, ids: Ids, engine: Engine, bus: Bus, settings: Settings, *,
-                 identity: Identity, image: Images, hosts: Callable[[], Sequence[str]]):
-        """`hosts`: the agents that reach the place where volumes are kept; the first one looks after it."""
+                 identity: Identity, image: Images, hosts: Callable[[], Sequence[str]], keys: Keys):
+        """`hosts`: the agents that reach the place where volumes are kept; the first one looks after it.
+
+        `keys` seal the passphrases of volumes."""
+        self.keys = keys
         self.db, self.clock, self.ids = db, clock, ids
         self.engine, self.bus, self.settings = engine, bus, settings
         self.identity, self.image, self.hosts = identity, image, hosts

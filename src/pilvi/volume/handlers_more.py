@@ -137,7 +137,8 @@ def create_transfer(request: Request) -> Response:
     if body.no_snapshots is not UNSET and not request.at_least(3, 55):
         raise wire.unexpected("no_snapshots")
     row, key = request.cloud.volume.create_transfer(request.context, body.volume_id, body.name,
-                                                    wire.flag(body.no_snapshots, "no_snapshots"))
+                                                    wire.flag(body.no_snapshots, "no_snapshots"),
+                                                    encrypted=request.at_least(3, 70))
     return Response(202, {"transfer": views.transfer(request, row, key=key)})
 
 

@@ -80,6 +80,17 @@ def show(request: Request) -> Response:
     return Response(200, views.one(request, found))
 
 
+def show_encryption(request: Request) -> Response:
+    return Response(200, request.cloud.volume.show_volume_encryption(request.context, request.params["volume_id"]))
+
+
+def show_encryption_item(request: Request) -> Response:
+    shown = request.cloud.volume.show_volume_encryption(request.context, request.params["volume_id"])
+    if (key := request.params["key"]) not in shown:
+        raise NotFound(f"Volume {request.params['volume_id']} has no encryption metadata {key}.")
+    return Response(200, {key: shown[key]})
+
+
 def update(request: Request) -> Response:
     body = request.decode(wire.ChangedVolumeRequest).volume
     values = wire.renamed(body) | wire.set_fields(body, "metadata")
@@ -250,7 +261,8 @@ def initialize(request: Request, key: str, value: Any) -> Response:
     row = request.cloud.volume.show_volume(request.context, key).rows[0]
     if row.status not in (*READY, "attaching"):
         raise BadRequest(f"Invalid volume: its status is {row.status}.")
-    data = {"volume_id": row.id, "access_mode": "ro" if row.readonly else "rw", "encrypted": False}
+    data = {"volume_id": row.id, "access_mode": "ro" if row.readonly else "rw",
+            "encrypted": row.encryption_key_id is not None}
     return Response(200, {"connection_info": {"driver_volume_type": "local", "data": data}})
 
 

@@ -14,9 +14,9 @@ from pilvi.volume import store
 from pilvi.volume.backends import Backends
 from pilvi.volume.backups import Backups
 from pilvi.volume.base import ZONE
-from pilvi.volume.tables import snapshots, volumes
+from pilvi.volume.encrypting import GIB
+from pilvi.volume.tables import encryptions, snapshots, volumes
 from pilvi.volume.types import multiattach, unfit
-from pilvi.volume.volumes import GIB
 
 PREFIXES = ("volume-", "snapshot-", "_snapshot-")
 
@@ -63,14 +63,17 @@ class Managing(Backups, Backends):
             kind = self.wanted_type(tx, context, volume_type)
             if (lacking := unfit(kind.extra_specs)) is not None:
                 raise BadRequest(f"Manage existing volume failed due to volume type mismatch: {lacking}.")
+            if store.find(tx, encryptions, type_id=kind.id) is not None:
+                raise BadRequest("Manage existing volume failed due to volume type mismatch: what is kept is not encrypted "
+                                 "with a key that is known here.")
             size = -(-kept.size_bytes // GIB)
             self.grow(tx, context.project_id or "", kind.name, volumes=1, gigabytes=size)
             row = store.insert(tx, volumes, self.fresh(
                 tx, context, size=size, status="managing", type_id=kind.id, availability_zone=ZONE, host=self.keeper,
-                readonly=None, multiattach=multiattach(kind.extra_specs), image_metadata=None, snapshot_id=None,
-                source_volid=None, group_id=None, attach_status="detached", **values))
+                readonly=None, multiattach=multiattach(kind.extra_specs), encryption_key_id=None, image_metadata=None,
+                snapshot_id=None, source_volid=None, group_id=None, attach_status="detached", **values))
             self.engine.begin(tx, "volume.manage", row.id, context=context, memory={
-                "host": row.host, "name": kept.name, "new_name": row.id})
+                "host": row.host, "name": kept.name, "new_name": row.id, "shared": row.multiattach})
             return row
 
     def unmanage_volume(self, context: Context, volume_id: str) -> None:
@@ -78,6 +81,8 @@ class Managing(Backups, Backends):
         with self.db.transaction() as tx:
             row = self.volume(tx, context, volume_id)
             self.check_deletable(tx, row)
+            if row.encryption_key_id is not None:
+                raise BadRequest(f"Unable to unmanage volume {volume_id}: it is encrypted, and its key would be lost.")
             if store.count(tx, snapshots, snapshots.c.volume_id == volume_id):
                 raise BadRequest(f"Invalid volume: volume {volume_id} has snapshots.")
             self.forget_volume(tx, volume_id)

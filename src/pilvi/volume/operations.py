@@ -14,9 +14,12 @@ from pilvi.node.messages import ImageSource
 from pilvi.node.messages_volumes import (
     CopyIn,
     CopyOut,
+    Encryption,
+    Limiting,
     NewName,
     Redirect,
     Resized,
+    Sharing,
     SnapshotOrder,
     VolumeNew,
     VolumeSize,
@@ -27,7 +30,6 @@ from pilvi.volume.tables import backups, snapshots, volumes
 if TYPE_CHECKING:
     from pilvi.volume.service import Volumes
 
-GIB = 1 << 30
 COPY_SECONDS = 3600
 
 
@@ -64,6 +66,12 @@ class VolumeOperation(Operation):
         for host, server in self.users(progress, order.volume_id):
             self.call(progress, "redirect_volume", Redirect(server, order.volume_id, target), host=host)
         self.call(progress, "volume_end_snapshot", order)
+        self.share(progress, order.volume_id)
+
+    def share(self, progress: Progress, volume_id: str) -> None:
+        """What several guests may open stays that: how it is kept has just changed."""
+        if progress.memory.get("shared"):
+            self.call(progress, "volume_share", Sharing(volume_id, True), timeout=COPY_SECONDS)
 
     def unfreeze(self, progress: Progress) -> None:
         self.call(progress, "volume_absent_snapshot", self.snapshot_order(progress).snapshot_id)
@@ -84,10 +92,12 @@ class Create(VolumeOperation):
             path = self.service.backup_file(memory["file"])
             self.call(progress, "volume_copy_in", CopyIn(memory["volume"], str(path), "qcow2", memory["size"]),
                       timeout=COPY_SECONDS)
-            return
+            return self.share(progress, memory["volume"])
         image = ImageSource(**memory["image"]) if "image" in memory else None
-        self.call(progress, "volume_create", VolumeNew(memory["volume"], memory["size"], image, memory.get("snapshot")),
+        way = Encryption(**memory["encryption"]) if "encryption" in memory else None
+        self.call(progress, "volume_create", VolumeNew(memory["volume"], memory["size"], image, memory.get("snapshot"), way),
                   timeout=COPY_SECONDS)
+        self.share(progress, memory["volume"])
 
     def unmake(self, progress: Progress) -> None:
         self.call(progress, "volume_absent", progress.memory["volume"])
@@ -129,6 +139,7 @@ class Clone(Create):
         memory = progress.memory
         order = VolumeNew(memory["volume"], memory["size"], snapshot_id="of-" + memory["volume"])
         self.call(progress, "volume_create", order)
+        self.share(progress, memory["volume"])
 
 
 class Delete(VolumeOperation):
@@ -189,9 +200,9 @@ class Extend(VolumeOperation):
         memory = progress.memory
         users = self.users(progress, memory["volume"])
         if not users:
-            self.call(progress, "volume_extend", VolumeSize(memory["volume"], memory["gib"] * GIB))
+            self.call(progress, "volume_extend", VolumeSize(memory["volume"], memory["size"]))
         for host, server in users:
-            self.call(progress, "resize_volume", Resized(server, memory["volume"], memory["gib"] * GIB), host=host)
+            self.call(progress, "resize_volume", Resized(server, memory["volume"], memory["size"]), host=host)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         self.back(tx, progress, size=progress.memory["gib"])
@@ -203,6 +214,50 @@ class Extend(VolumeOperation):
         memory = progress.memory
         store.update(tx, volumes, memory["volume"], status="in-use" if memory["status"] == "in-use" else "error_extending")
         self.tell(tx, progress, ("VOLUME", memory["volume"]), "VOLUME_VOLUME_004_001", f"extend volume: {reason}")
+
+
+class Retype(VolumeOperation):
+    kind, action = "volume.retype", "retype"
+
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("convert volume", self.convert, self.convert_back),
+            Step("limit guests", self.limit, self.limit_as_before),
+        )
+
+    def convert(self, progress: Progress) -> None:
+        self._share(progress, progress.memory["shared"])
+
+    def convert_back(self, progress: Progress) -> None:
+        self._share(progress, progress.memory["old_shared"])
+
+    def _share(self, progress: Progress, shared: bool) -> None:
+        memory = progress.memory
+        if memory["shared"] != memory["old_shared"]:
+            self.call(progress, "volume_share", Sharing(memory["volume"], shared), timeout=COPY_SECONDS)
+
+    def limit(self, progress: Progress) -> None:
+        self._limit(progress, progress.memory["type"])
+
+    def limit_as_before(self, progress: Progress) -> None:
+        self._limit(progress, progress.memory["old_type"])
+
+    def _limit(self, progress: Progress, type_id: str) -> None:
+        volume_id = progress.memory["volume"]
+        with self.service.db.read() as tx:
+            row = store.get(tx, volumes, volume_id)
+            limits = self.service.limits(tx, type_id, row.size) if row is not None else {}
+            users = self.service.users(tx, volume_id)
+        for host, server in users:
+            self.call(progress, "limit_volume", Limiting(server, volume_id, limits), host=host)
+
+    def finish(self, tx: Tx, progress: Progress) -> None:
+        memory = progress.memory
+        self.back(tx, progress, type_id=memory["type"], multiattach=memory["shared"])
+
+    def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
+        self.back(tx, progress)
+        self.tell(tx, progress, ("VOLUME", progress.memory["volume"]), "VOLUME_VOLUME_003_001", f"retype volume: {reason}")
 
 
 class Upload(VolumeOperation):
@@ -250,6 +305,7 @@ class Revert(VolumeOperation):
 
     def revert(self, progress: Progress) -> None:
         self.call(progress, "volume_revert", self.snapshot_order(progress))
+        self.share(progress, progress.memory["volume"])
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         self.back(tx, progress)
@@ -319,6 +375,7 @@ class Restore(VolumeOperation):
             raise Fault(f"the file of backup {memory['backup']} is gone: {path}")
         self.call(progress, "volume_copy_in", CopyIn(memory["volume"], str(path), "qcow2", memory["size"]),
                   timeout=COPY_SECONDS)
+        self.share(progress, memory["volume"])
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         store.switch(tx, backups, progress.memory["backup"], ("restoring",), "available")
@@ -355,6 +412,7 @@ class Manage(VolumeOperation):
 
     def take(self, progress: Progress) -> None:
         self.call(progress, "volume_rename", NewName(progress.memory["name"], progress.memory["new_name"]))
+        self.share(progress, progress.memory["new_name"])
 
     def leave(self, progress: Progress) -> None:
         self.call(progress, "volume_rename", NewName(progress.memory["new_name"], progress.memory["name"]))
@@ -381,5 +439,5 @@ class ManageSnapshot(Manage):
 
 def operations(service: Volumes) -> tuple[Operation, ...]:
     return tuple(kind(service) for kind in (
-        Create, Clone, Delete, CreateSnapshot, DeleteSnapshot, Extend, Upload, Revert, Backup, Restore, DeleteBackup, Manage,
-        ManageSnapshot))
+        Create, Clone, Delete, CreateSnapshot, DeleteSnapshot, Extend, Retype, Upload, Revert, Backup, Restore, DeleteBackup,
+        Manage, ManageSnapshot))

@@ -11,6 +11,7 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, NotFound
 from pilvi.policy import Context
 from pilvi.volume import store
+from pilvi.volume.limits import check_limits
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.tables import encryptions, qos_specs, types, volumes
 from pilvi.volume.types import Types
@@ -32,6 +33,7 @@ class Qos(Types):
         return row
 
     def create_qos(self, name: str, consumer: str, specs: Mapping[str, str]) -> sa.Row:
+        check_limits(consumer, specs)
         with self.db.transaction() as tx:
             tx.lock("volume qos")
             if store.find(tx, qos_specs, name=name) is not None:
@@ -41,7 +43,9 @@ class Qos(Types):
 
     def change_qos(self, qos_id: str, specs: Mapping[str, str], gone: Sequence[str] = (),
                    consumer: str | None = None) -> None:
-        """Raises NotFound for a key that is to go and is not there."""
+        """Volumes that are in use have the new limits when they are attached next, or their servers started anew.
+
+        Raises NotFound for a key that is to go and is not there, BadRequest for limits that cannot be kept."""
         with self.db.transaction() as tx:
             tx.lock("volume qos")
             row = self._qos(tx, qos_id)
@@ -49,6 +53,7 @@ class Qos(Types):
             for key in gone:
                 if known.pop(key, None) is None:
                     raise NotFound(f"QoS spec {qos_id} has no spec with key {key}.")
+            check_limits(consumer or row.consumer, known)
             store.update(tx, qos_specs, qos_id, specs=known, consumer=consumer or row.consumer)
 
     def delete_qos(self, qos_id: str, *, force: bool) -> None:

@@ -59,6 +59,8 @@ BELOW = (
         ("GET", "/volumes/detail", volumes.list_detail, READ),
         ("GET", _V, volumes.show, READ), ("PUT", _V, volumes.update, WRITE), ("DELETE", _V, volumes.delete, WRITE),
         ("POST", _V + "/action", volumes.act, READ),
+        ("GET", _V + "/encryption", volumes.show_encryption, READ),
+        ("GET", _V + "/encryption/{key}", volumes.show_encryption_item, READ),
         ("GET", "/snapshots", snapshots.list_snapshots, READ), ("POST", "/snapshots", snapshots.create, WRITE),
         ("GET", "/snapshots/detail", snapshots.list_detail, READ),
         ("GET", _S, snapshots.show, READ), ("PUT", _S, snapshots.update, WRITE),

@@ -38,9 +38,11 @@ class Volumes(ForServers, Qos, Auditing, Groups):
         self.bootstrap_groups()
 
     def forget_volume(self, tx: Tx, volume_id: str) -> None:
+        row = store.get(tx, volumes, volume_id)
         for table in (attachments, transfers, snapshots):
             tx.execute(sa.delete(table).where(table.c.volume_id == volume_id))
         store.delete(tx, volumes, volume_id)
+        self.drop_key(tx, row and row.encryption_key_id)
 
     def poke_waiting(self, tx: Tx) -> None:
         """Operations of others may wait for a volume."""

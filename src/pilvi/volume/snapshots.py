@@ -11,9 +11,10 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest
 from pilvi.policy import Context
 from pilvi.volume import store
+from pilvi.volume.encrypting import stored_bytes
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.tables import snapshots, types, volumes
-from pilvi.volume.volumes import GIB, READY, Volumes
+from pilvi.volume.volumes import READY, Volumes
 
 DELETABLE = ("available", "error")
 
@@ -35,6 +36,7 @@ class Snapshots(Volumes):
             if volume.status not in (READY if force else ("available",)):
                 raise BadRequest(f"Invalid volume: Volume {volume_id} status must be available, but current status is: "
                                  f"{volume.status}.")
+            self.check_copyable(tx, volume)
             return self.new_snapshot(tx, context, volume, name=name, description=description, metadata=dict(metadata),
                                      group_snapshot_id=None)
 
@@ -45,7 +47,7 @@ class Snapshots(Volumes):
             tx, context, volume_id=volume.id, type_id=volume.type_id, size=volume.size, status="creating",
             progress="0%", **values) | {"project_id": volume.project_id})
         self.engine.begin(tx, "snapshot.create", volume.id, context=context, memory={
-            "host": volume.host, "volume": volume.id, "snapshot": row.id})
+            "host": volume.host, "volume": volume.id, "snapshot": row.id, "shared": volume.multiattach})
         return row
 
     def users(self, tx: Tx, volume_id: str) -> list[tuple[str, str]]:
@@ -55,9 +57,9 @@ class Snapshots(Volumes):
         return [(host, server_id) for host, server_id in hosts if host is not None]
 
     def size_of(self, tx: Tx, volume_id: str) -> int | None:
-        """Bytes; None for one that is gone."""
+        """Bytes that are kept of it; None for one that is gone."""
         row = store.get(tx, volumes, volume_id)
-        return row and row.size * GIB
+        return row and stored_bytes(row.size, row.encryption_key_id)
 
     ask_host: Callable[[Tx, str], str | None] | None = None  # the host of a server, None where it runs nowhere
     # The guest of this server is to see how large this volume is now, for whom that was asked.

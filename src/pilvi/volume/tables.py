@@ -32,6 +32,7 @@ volumes = sa.Table(
     sa.Column("snapshot_id", ID),
     sa.Column("source_volid", ID),
     sa.Column("group_id", ID),
+    sa.Column("encryption_key_id", ID),  # of `keys`; None: it is not encrypted
     sa.Column("attach_status", sa.String(16), nullable=False),
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time),
@@ -107,6 +108,20 @@ encryptions = sa.Table(
     sa.Column("control_location", sa.String(16), nullable=False),  # front-end back-end
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time),
+)
+
+keys = sa.Table(  # what volumes are encrypted with; a copy of a volume has its key
+    "volume_keys",
+    metadata,
+    sa.Column("id", ID, primary_key=True),
+    sa.Column("project_id", sa.String(64), nullable=False),
+    sa.Column("sealed", sa.Text, nullable=False),  # the passphrase, encrypted
+    sa.Column("provider", NAME, nullable=False),
+    sa.Column("cipher", NAME),
+    sa.Column("key_size", sa.Integer),
+    sa.Column("control_location", sa.String(16), nullable=False),
+    sa.Column("exported", sa.Boolean, nullable=False),  # an image or a backup is encrypted with it as well
+    sa.Column("created_at", Time, nullable=False),
 )
 
 type_access = sa.Table(

@@ -36,10 +36,14 @@ class Transfers(Attachments):
         with self.db.read() as tx:
             return self._transfer(tx, transfer_id, self._visible(context))
 
-    def create_transfer(self, context: Context, volume_id: str, name: str | None, no_snapshots: bool) -> tuple[sa.Row, str]:
-        """(the transfer, the key that is told only now). Raises BadRequest for a volume that is not available."""
+    def create_transfer(self, context: Context, volume_id: str, name: str | None, no_snapshots: bool, *,
+                        encrypted: bool) -> tuple[sa.Row, str]:
+        """(the transfer, the key that is told only now). Raises BadRequest for a volume that is not available, or is
+        encrypted and may not be."""
         with self.db.transaction() as tx:
             volume = self.volume(tx, context, volume_id)
+            if volume.encryption_key_id is not None and not encrypted:
+                raise BadRequest("Invalid volume: transferring encrypted volumes takes microversion 3.70.")
             held = store.listing(tx, snapshots, snapshots.c.volume_id == volume_id)
             if any(each.status != "available" for each in held) and not no_snapshots:
                 raise BadRequest("Invalid snapshot: snapshots of a volume that is transferred must be available.")

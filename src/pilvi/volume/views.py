@@ -48,7 +48,7 @@ def volume(request: Request, found: Found, row: sa.Row, *, full: bool = True) ->
         "created_at": moment(row.created_at), "updated_at": moment(row.updated_at), "name": row.name,
         "description": row.description, "volume_type": kind and kind.name, "snapshot_id": row.snapshot_id,
         "source_volid": row.source_volid, "metadata": metadata, "user_id": row.user_id,
-        "bootable": str(row.bootable).lower(), "encrypted": False, "replication_status": None,
+        "bootable": str(row.bootable).lower(), "encrypted": row.encryption_key_id is not None, "replication_status": None,
         "consistencygroup_id": None, "multiattach": row.multiattach, "links": links(request, "volumes", row.id),
         "attachments": [_used(request, each) for each in held],
     }
@@ -71,6 +71,8 @@ def _later(request: Request, row: sa.Row, shown: dict[str, Any]) -> None:
         shown["cluster_name"] = None
     if request.at_least(3, 63):
         shown["volume_type_id"] = row.type_id
+    if request.at_least(3, 64) and row.encryption_key_id is not None:
+        shown["encryption_key_id"] = row.encryption_key_id
     if request.at_least(3, 65):
         shown["consumes_quota"] = True
 
@@ -140,8 +142,8 @@ def backup(request: Request, row: sa.Row, based_on: bool) -> dict[str, Any]:
         shown["metadata"] = row.metadata
     if request.at_least(3, 56):
         shown["user_id"] = row.user_id
-    if request.at_least(3, 64):
-        shown["encryption_key_id"] = None
+    if request.at_least(3, 64) and row.volume_facts.get("encryption_key_id"):
+        shown["encryption_key_id"] = row.volume_facts["encryption_key_id"]
     return shown
 
 

@@ -13,12 +13,12 @@ from pilvi.faults import BadRequest, Forbidden, NotFound, TooLarge
 from pilvi.policy import Context
 from pilvi.volume import store
 from pilvi.volume.base import BACKEND, ZONE
+from pilvi.volume.encrypting import GIB, IN_IMAGE, Encrypting, stored_bytes
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.quotas import Quotas
 from pilvi.volume.tables import attachments, backups, encryptions, groups, snapshots, types, volumes
 from pilvi.volume.types import Types, multiattach, unfit
 
-GIB = 1 << 30
 DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_managing")
 SETTLED = ("available", "in-use", "error", "maintenance")
 READY = ("available", "in-use")
@@ -58,9 +58,10 @@ class Source(NamedTuple):
     size: int = 0  # GiB at least
     values: dict[str, Any] = {}
     type_id: str | None = None
+    key_id: str | None = None  # what it is encrypted with
 
 
-class Volumes(Types, Quotas):
+class Volumes(Types, Quotas, Encrypting):
     # -- looking
 
     def found(self, tx: Tx, rows: Sequence[sa.Row], count: int = 0) -> Found:
@@ -108,15 +109,15 @@ class Volumes(Types, Quotas):
             raise BadRequest(f"Availability zone '{wanted.availability_zone}' is invalid.")
         if wanted.group_id is not None:
             self.check_group(tx, context, wanted.group_id, kind.id)
-        if store.find(tx, encryptions, type_id=kind.id) is not None:
-            raise BadRequest(f"Invalid volume type: {kind.name} asks for encryption, which the backend {BACKEND} does not "
-                             "have.")
+        many = wanted.multiattach or multiattach(kind.extra_specs)
+        key_id = self.key_for(tx, context, kind, source.key_id, multiattach=many,
+                              content=bool(wanted.snapshot_id or wanted.source_volid or wanted.backup_id))
         self.check_volume_size(tx, context.project_id, size)
         self.grow(tx, context.project_id, kind.name, volumes=1, gigabytes=size)
         values = self.fresh(
             tx, context, name=wanted.name, description=wanted.description, size=size, status="creating",
             type_id=kind.id, availability_zone=ZONE, host=self.keeper, bootable=False, readonly=None,
-            multiattach=wanted.multiattach or multiattach(kind.extra_specs), metadata=wanted.metadata,
+            multiattach=many, encryption_key_id=key_id, metadata=wanted.metadata,
             image_metadata=None, snapshot_id=wanted.snapshot_id, source_volid=wanted.source_volid,
             group_id=wanted.group_id, attach_status="detached", **extra) | source.values
         return self._place(tx, context, values, kind, source)
@@ -130,7 +131,10 @@ class Volumes(Types, Quotas):
             self.tell(tx, context.project_id, context.request_id, ("VOLUME", row.id), "VOLUME_VOLUME_001_002",
                       f"schedule allocate volume: Could not find any available weighted backend: {lacking}.")
             return store.update(tx, volumes, row.id, status="error", host=None)
-        memory = {**source.memory, "volume": row.id, "size": row.size * GIB, "host": row.host}
+        memory = {**source.memory, "volume": row.id, "size": stored_bytes(row.size, row.encryption_key_id),
+                  "host": row.host, "shared": row.multiattach}
+        if row.encryption_key_id is not None and source.key_id is None:
+            memory["encryption"] = self.way(tx, row.encryption_key_id)
         kind_of = "volume.clone" if "source" in source.memory else "volume.create"
         self.engine.begin(tx, kind_of, source.memory.get("source", row.id), context=context, memory=memory)
         return row
@@ -154,25 +158,28 @@ class Volumes(Types, Quotas):
             image = self.image.for_boot(tx, context, image_id)
         except NotFound as fault:
             raise BadRequest(f"Invalid image identifier or unable to access requested image: {fault.message}") from None
-        size = max(image.min_disk_gib, -(-image.virtual_size_bytes // GIB))
+        key_id = image.properties.get(IN_IMAGE)
+        key_id = key_id and self.key_in_image(tx, context, key_id)
+        size = max(image.min_disk_gib, -(-(image.virtual_size_bytes - stored_bytes(0, key_id)) // GIB))
         facts = {**image.properties, "image_id": image.id, "image_name": image.name or "", "disk_format": image.disk_format,
                  "container_format": "bare", "min_disk": str(image.min_disk_gib), "min_ram": str(image.min_ram_mib),
                  "size": str(image.size_bytes)}
         memory = {"image": {"id": image.id, "path": str(image.path), "format": image.disk_format}}
-        return Source(memory, size, {"bootable": True, "image_metadata": facts})
+        return Source(memory, size, {"bootable": True, "image_metadata": facts}, key_id=key_id)
 
     def _from_snapshot(self, tx: Tx, context: Context, snapshot_id: str) -> Source:
         row = self.get(tx, context, snapshots, snapshot_id, "Snapshot")
         if row.status != "available":
             raise BadRequest(f"Originating snapshot status must be one of 'available' values; it is {row.status}.")
         volume = store.get(tx, volumes, row.volume_id)
-        return Source({"snapshot": row.id}, row.size, _inherited(volume), row.type_id)
+        return Source({"snapshot": row.id}, row.size, _inherited(volume), row.type_id, volume.encryption_key_id)
 
     def _from_volume(self, tx: Tx, context: Context, volume_id: str) -> Source:
         row = self.volume(tx, context, volume_id)
         if row.status not in READY:
             raise BadRequest(f"Invalid volume: the source volume's status must be available or in-use; it is {row.status}.")
-        return Source({"source": row.id}, row.size, _inherited(row), row.type_id)
+        self.check_copyable(tx, row)
+        return Source({"source": row.id}, row.size, _inherited(row), row.type_id, row.encryption_key_id)
 
     def _from_backup(self, tx: Tx, context: Context, backup_id: str) -> Source:
         row = self.get(tx, context, backups, backup_id, "Backup")
@@ -180,7 +187,18 @@ class Volumes(Types, Quotas):
             raise BadRequest(f"Invalid backup: its status must be available; it is {row.status}.")
         facts = row.volume_facts
         return Source({"backup": row.id, "file": row.file}, row.size,
-                      {name: facts[name] for name in ("bootable", "image_metadata")})
+                      {name: facts[name] for name in ("bootable", "image_metadata")}, self._type_named(tx, facts),
+                      facts.get("encryption_key_id"))
+
+    def _type_named(self, tx: Tx, facts: Mapping[str, Any]) -> str | None:
+        """An encrypted backup is restored to a volume of the type that it was of."""
+        kind = store.find(tx, types, name=facts.get("type")) if facts.get("encryption_key_id") else None
+        return kind and kind.id
+
+    def check_copyable(self, tx: Tx, row: sa.Row) -> None:
+        """Raises BadRequest for a volume that several guests may be writing to: it has no moment to be copied at."""
+        if row.multiattach and store.count(tx, attachments, attachments.c.volume_id == row.id):
+            raise BadRequest(f"Invalid volume: Volume {row.id} is multiattach: it is copied only while no server has it.")
 
     def _size(self, wanted: VolumeCreate, source: Source) -> int:
         size = wanted.size if wanted.size is not None else source.size
@@ -281,7 +299,8 @@ class Volumes(Types, Quotas):
             self.grow(tx, row.project_id, store.get(tx, types, row.type_id).name, gigabytes=size - row.size)
             self.busy(tx, row, READY if attached else ("available",), "extending")
             self.engine.begin(tx, "volume.extend", volume_id, context=context, memory={
-                "host": row.host, "volume": volume_id, "status": row.status, "gib": size})
+                "host": row.host, "volume": volume_id, "status": row.status, "gib": size,
+                "size": stored_bytes(size, row.encryption_key_id)})
 
     def set_bootable(self, context: Context, volume_id: str, bootable: bool) -> None:
         self.update_volume(context, volume_id, bootable=bootable)
@@ -299,6 +318,10 @@ class Volumes(Types, Quotas):
             self.volume(tx, context, volume_id)
             store.update(tx, volumes, volume_id, **values)
 
+    def show_volume_encryption(self, context: Context, volume_id: str) -> dict[str, Any]:
+        with self.db.read() as tx:
+            return self.encryption_shown(tx, self.volume(tx, context, volume_id))
+
     def retype(self, context: Context, volume_id: str, new_type: str) -> None:
         """Raises BadRequest where the volume's backend is not what the type asks for: it cannot move."""
         with self.db.transaction() as tx:
@@ -311,11 +334,19 @@ class Volumes(Types, Quotas):
                 raise BadRequest(f"Invalid input received: Volume {volume_id} is of the type {new.name} already.")
             if (lacking := unfit(new.extra_specs)) is not None:
                 raise BadRequest(f"Invalid volume: it cannot be retyped: {lacking}.")
-            many = multiattach(new.extra_specs)
+            many, encrypted = multiattach(new.extra_specs), store.find(tx, encryptions, type_id=new.id) is not None
             if many != row.multiattach and row.status == "in-use":
                 raise BadRequest("Invalid volume: a volume that is in use cannot change its multiattach.")
+            if encrypted != (row.encryption_key_id is not None):
+                raise BadRequest("Invalid volume: a retype neither encrypts nor decrypts a volume: copy its content to a "
+                                 "new one.")
+            if encrypted and many:
+                raise BadRequest("Invalid volume: encrypted volumes cannot be multiattach.")
             self.grow(tx, row.project_id, None, **{f"volumes_{new.name}": 1, f"gigabytes_{new.name}": row.size})
-            store.update(tx, volumes, volume_id, type_id=new.id, multiattach=many)
+            self.busy(tx, row, READY, "retyping")
+            self.engine.begin(tx, "volume.retype", volume_id, context=context, memory={
+                "host": row.host, "volume": volume_id, "status": row.status, "type": new.id, "old_type": row.type_id,
+                "shared": many, "old_shared": row.multiattach})
 
     def upload(self, context: Context, volume_id: str, *, force: bool, name: str, disk_format: str,
                container_format: str, visibility: str, protected: bool) -> tuple[Found, str]:
@@ -324,8 +355,11 @@ class Volumes(Types, Quotas):
             raise Forbidden("Policy doesn't allow volume_extension:volume_actions:upload_public to be performed.")
         with self.db.transaction() as tx:
             row = self.volume(tx, context, volume_id)
+            self.check_copyable(tx, row)
             self.busy(tx, row, READY if force else ("available",), "uploading")
             facts = {key: value for key, value in (row.image_metadata or {}).items() if key not in IMAGE_OWN}
+            if row.encryption_key_id is not None:
+                facts |= self._encrypted_image(tx, row, disk_format)
             image_id = self.image.create_snapshot(
                 tx, context, name=name, properties=facts, min_disk_gib=0, disk_format=disk_format,
                 container_format=container_format, visibility=visibility, protected=protected)
@@ -333,6 +367,13 @@ class Volumes(Types, Quotas):
                 "host": row.host, "volume": volume_id, "status": row.status, "image": image_id,
                 "format": disk_format})
             return self.found(tx, [store.get(tx, volumes, volume_id)]), image_id
+
+    def _encrypted_image(self, tx: Tx, row: sa.Row, disk_format: str) -> dict[str, str]:
+        """It stays encrypted: who makes a volume of the image needs the key, which is kept for that."""
+        if disk_format != "raw":
+            raise BadRequest(f"Invalid volume: Volume {row.id} is encrypted: it can be uploaded only as raw.")
+        self.export_key(tx, row.encryption_key_id)
+        return {IN_IMAGE: row.encryption_key_id}
 
     def revert(self, context: Context, volume_id: str, snapshot_id: str) -> None:
         """Back to the last snapshot. Raises BadRequest for another, and for a volume that is not available."""
@@ -347,7 +388,8 @@ class Volumes(Types, Quotas):
                 raise BadRequest("Invalid volume: it was extended after the snapshot was taken.")
             self.busy(tx, row, ("available",), "reverting")
             self.engine.begin(tx, "volume.revert", volume_id, context=context, memory={
-                "host": row.host, "volume": volume_id, "status": row.status, "snapshot": snapshot_id})
+                "host": row.host, "volume": volume_id, "status": row.status, "snapshot": snapshot_id,
+                "shared": row.multiattach})
 
 
 IMAGE_OWN = frozenset({"image_id", "image_name", "disk_format", "container_format", "min_disk", "min_ram", "size",

@@ -38,6 +38,11 @@ class Attached(Protocol):
         Done already is fine. Raises UnknownGuest, HypervisorError when it is off or has no such disk."""
 
     def resize_disk(self, guest_id: str, name: str, size_bytes: int) -> None:
-        """The disk, which is no larger, is this large and the guest sees it.
+        """What keeps the disk, and is no larger, is this large and the guest sees it.
+
+        Raises UnknownGuest, HypervisorError when it is off or has no such disk."""
+
+    def limit_disk(self, guest_id: str, name: str, limits: dict[str, int]) -> None:
+        """From now on its throughput has these limits and no others.
 
         Raises UnknownGuest, HypervisorError when it is off or has no such disk."""

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pilvi.drivers.hypervisor.attached import Attached
 from pilvi.drivers.hypervisor.words import (
+    LIMITS,
     Capabilities,
     Disk,
     DiskUse,
@@ -26,8 +27,8 @@ from pilvi.drivers.hypervisor.words import (
     Use,
 )
 
-__all__ = ["Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic", "Places", "PowerState",
-           "Transfer", "UnknownGuest", "Use"]
+__all__ = ["LIMITS", "Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic", "Places",
+           "PowerState", "Transfer", "UnknownGuest", "Use"]
 
 
 class Hypervisor(Attached, Protocol):

@@ -58,7 +58,10 @@ _NEVER_RAN = ("prelaunch", "inmigrate")
 class QemuHypervisor:
     """Guests below `root`, run as `uid` and `gid` with their taps in `namespace`."""
 
-    def __init__(self, root: Path, *, namespace: str | None, uid: int, gid: int, userspace_datapath: bool):
+    def __init__(self, root: Path, *, namespace: str | None, uid: int, gid: int, userspace_datapath: bool,
+                 unseal: Callable[[str], bytes] = str.encode):
+        """`unseal`: a disk's key -> the passphrase."""
+        self._unseal = unseal
         self._root, self._namespace, self._offloads = root, namespace, not userspace_datapath
         self._privileges, self._kvm = Privileges(uid, gid, namespace), qemu_command.accelerated(uid, gid)
         self._loop = Loop()
@@ -191,7 +194,7 @@ class QemuHypervisor:
 
     def attach_disk(self, guest_id: str, disk: Disk) -> None:
         with self._talking(guest_id) as monitor:
-            qemu_volumes.plug(monitor, disk)
+            qemu_volumes.plug(monitor, disk, self._unseal(disk.key).decode() if disk.key else "")
 
     def detach_disk(self, guest_id: str, name: str) -> bool:
         with self._talking(guest_id) as monitor:
@@ -204,6 +207,10 @@ class QemuHypervisor:
     def resize_disk(self, guest_id: str, name: str, size_bytes: int) -> None:
         with self._talking(guest_id) as monitor:
             qemu_volumes.resize(monitor, name, size_bytes)
+
+    def limit_disk(self, guest_id: str, name: str, limits: dict[str, int]) -> None:
+        with self._talking(guest_id) as monitor:
+            qemu_volumes.limit(monitor, qemu_command.volume_device(name), limits)
 
     def layout(self, cards: int) -> list[str]:
         return qemu_command.layout(cards)
@@ -336,6 +343,7 @@ class QemuHypervisor:
             folder.define(guest, self._privileges)
             process = self._spawn(folder, guest, expected=expected, restored=restored)
             self._await_monitor(folder, process)
+            qemu_volumes.limit_all(self._monitors[folder.id], guest.disks)
             if restored:
                 self._await_memory(folder, process)
                 qemu_memory.forget(folder.path)  # before it runs: nobody may go back to this moment any more
@@ -366,6 +374,10 @@ class QemuHypervisor:
                 opened.callback(os.close, files[-1])
             if guest.agent:
                 files.append(opened.enter_context(folder.listen("agent")).fileno())
+            for disk in guest.disks:
+                if disk.key:
+                    files.append(_passphrase(self._unseal(disk.key)))
+                    opened.callback(os.close, files[-1])
             if restored:
                 files.append(os.open(folder.path / "memory", os.O_RDONLY | os.O_CLOEXEC))
                 opened.callback(os.close, files[-1])
@@ -535,6 +547,13 @@ class QemuHypervisor:
 
     def _defined_ids(self) -> list[str]:
         return [entry.name for entry in os.scandir(self._root) if entry.is_dir()]
+
+
+def _passphrase(text: bytes) -> int:
+    """An open file that is in memory only, from which a process reads it once: it is on no command line."""
+    file = os.memfd_create("passphrase", os.MFD_CLOEXEC)
+    os.write(file, text)
+    return file
 
 
 def _version() -> int:

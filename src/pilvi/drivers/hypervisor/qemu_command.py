@@ -44,8 +44,13 @@ class Files(msgspec.Struct, frozen=True):
     def agent(self, guest: Guest) -> int:
         return self.tap(len(guest.nics))
 
+    def keys(self, guest: Guest) -> list[int]:
+        """Of the disks that have one, in their order."""
+        first = self.agent(guest) + guest.agent
+        return list(range(first, first + sum(bool(disk.key) for disk in guest.disks)))
+
     def memory(self, guest: Guest) -> int:
-        return self.agent(guest) + guest.agent
+        return self.agent(guest) + guest.agent + len(self.keys(guest))
 
 
 class Privileges(msgspec.Struct, frozen=True):
@@ -96,7 +101,7 @@ def arguments(guest: Guest, files: Files, *, kvm: bool, offloads: bool, layout: 
     meanwhile: which of them are behind which of so many root ports."""
     slots = _Slots(layout, ports)
     # Cards come first: where they are hangs on no other device (`layout`).
-    devices = [*_nics(guest.nics, files, slots, offloads), *_display(slots), *_disks(guest.disks, slots),
+    devices = [*_nics(guest.nics, files, slots, offloads), *_display(slots), *_disks(guest, files, slots),
                *_agent(guest, files, slots)]
     return [
         PROGRAM, "-S", "-nodefaults", "-no-user-config", "-display", "none", "-no-shutdown",
@@ -155,17 +160,21 @@ def _display(slots: _Slots) -> Iterator[str]:
     yield from ("-device", "VGA,vgamem_mb=2", "-device", f"virtio-rng-pci,id=rng,bus={slots.take('rng')}")
 
 
-def _disks(disks: Sequence[Disk], slots: _Slots) -> Iterator[str]:
+def _disks(guest: Guest, files: Files, slots: _Slots) -> Iterator[str]:
+    disks, keys = guest.disks, files.keys(guest)
     buses = {disk.bus for disk in disks}
     if buses & {"cdrom", "scsi"}:
         yield from ("-device", f"virtio-scsi-pci,id=scsi,bus={slots.take('scsi')}")
     if "usb" in buses:
         yield from ("-device", f"qemu-xhci,id=usb,bus={slots.take('usb')}")
     for number, disk in enumerate(disks):
-        node, device = (volume_node(disk.name), volume_device(disk.name)) if disk.name.startswith(VOLUME) else (
-            f"d{number}", f"disk-{number}")
+        node, device = volume_node(disk.name) if disk.name.startswith(VOLUME) else f"d{number}", device_of(number, disk)
         yield from ("-blockdev", json.dumps(blocks(node, disk)))
-        more = f"drive={node},id={device},bootindex={0 if disk.first else number + 1}"
+        if disk.key:
+            yield from ("-object", f"secret,id={secret_id(disk.name)},file=/dev/fd/{keys.pop(0)}")
+            yield from ("-blockdev", json.dumps(opened(node, disk)))
+            node = opened_node(disk.name)
+        more = f"drive={node},id={device},bootindex={0 if disk.first else number + 1}{',share-rw=on' * disk.shared}"
         if disk.serial:
             more += f",serial={_escaped(disk.serial)}"
         place = _PLACES.get(disk.bus) or f"virtio-blk-pci,bus={slots.take(device)}"
@@ -193,11 +202,30 @@ def volume_device(name: str) -> str:
     return f"disk-{name}"
 
 
+def device_of(number: int, disk: Disk) -> str:
+    return volume_device(disk.name) if disk.name.startswith(VOLUME) else f"disk-{number}"
+
+
+def opened_node(name: str) -> str:
+    """What QEMU calls the decrypted content of an encrypted disk: over all that keeps it."""
+    return "t" + volume_node(name).removesuffix("-0")[1:]
+
+
+def secret_id(name: str) -> str:
+    return f"key-{name}"
+
+
 def blocks(node: str, disk: Disk) -> dict[str, Any]:
     """The content of a disk as `-blockdev` and `blockdev-add` take it."""
     readonly = disk.readonly or disk.bus.endswith("cdrom")
     file = {"driver": "file", "filename": disk.path, "discard": "unmap", "read-only": readonly}
     return {"node-name": node, "driver": disk.format, "discard": "unmap", "read-only": readonly, "file": file}
+
+
+def opened(node: str, disk: Disk) -> dict[str, Any]:
+    """The decrypted content of a disk that is a LUKS container."""
+    return {"node-name": opened_node(disk.name), "driver": "luks", "key-secret": secret_id(disk.name),
+            "read-only": disk.readonly, "discard": "unmap", "file": node}
 
 
 def _nics(nics: Sequence[Nic], files: Files, slots: _Slots, offloads: bool) -> Iterator[str]:

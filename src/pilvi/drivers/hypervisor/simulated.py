@@ -210,6 +210,13 @@ class SimulatedHypervisor(Faults):
         self._has_disk(self._alive(guest_id).guest, name)
         self._do("resize_disk", guest_id)
 
+    def limit_disk(self, guest_id: str, name: str, limits: dict[str, int]) -> None:
+        guest = self._alive(guest_id).guest
+        self._has_disk(guest, name)
+        self._do("limit_disk", guest_id)
+        self._change(guest_id, disks=tuple(
+            msgspec.structs.replace(each, limits=limits) if each.name == name else each for each in guest.disks))
+
     def _has_disk(self, guest: Guest, name: str) -> None:
         if all(each.name != name for each in guest.disks):
             raise HypervisorError(f"guest {guest.id} has no disk {name}")

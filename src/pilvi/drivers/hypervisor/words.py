@@ -18,6 +18,12 @@ class PowerState(enum.StrEnum):
     ABSENT = "absent"  # the driver does not know it
 
 
+# What a disk's throughput may be limited by, as Nova calls the limits of front ends: bytes and requests per second,
+# for how much more than that in a burst, of how many seconds; and the bytes beyond which a request counts as several.
+LIMITS = (*(f"{what}_{unit}_sec{more}" for unit in ("bytes", "iops") for what in ("total", "read", "write")
+            for more in ("", "_max", "_max_length")), "size_iops_sec")
+
+
 class Disk(msgspec.Struct, frozen=True):
     """One disk of a guest; `path` is on this host."""
 
@@ -28,6 +34,9 @@ class Disk(msgspec.Struct, frozen=True):
     serial: str = ""  # at most 20 characters, shown to the guest
     readonly: bool = False
     first: bool = False  # booted before those that come before it
+    shared: bool = False  # other guests write to it as well
+    limits: dict[str, int] = {}  # of its throughput: LIMITS, per second
+    key: str = ""  # the sealed passphrase of the LUKS container that it is
 
 
 class Nic(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ guest writes to is taken in two halves, between which the guest is made to write
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +31,24 @@ class VolumeInfo(msgspec.Struct, frozen=True):
 class Capacity(msgspec.Struct, frozen=True):
     total_bytes: int
     free_bytes: int
+
+
+LUKS_ROOM = 2 << 20  # bytes by which an encrypted volume is larger, for its container's head, which takes no more
+
+
+class Way(Protocol):
+    """How a volume is encrypted."""
+
+    key: str  # the sealed passphrase
+    cipher: str  # as cryptsetup calls it; "": what LUKS takes by itself
+    key_bits: int
+
+
+class Containers(Protocol):
+    """Encrypted content on its way into a volume."""
+
+    def container(self, name: str, way: Way, image: Image | None) -> AbstractContextManager[Path]:
+        """A file with the image's content encrypted, or with a container's head alone. Raises VolumeError."""
 
 
 class VolumeStore(Protocol):
@@ -67,6 +86,11 @@ class VolumeStore(Protocol):
 
     def copy_in(self, volume_id: str, source: Path, disk_format: str, size_bytes: int) -> VolumeInfo:
         """The volume, new or one that nobody has open, has the content of the file. Raises VolumeError."""
+
+    def share(self, volume_id: str, shared: bool) -> VolumeInfo:
+        """The volume, which nobody has open, may be opened by several guests at a time, or by no more than one.
+
+        What has been done to it since ends that: a snapshot, a copy into it, going back. Raises VolumeError."""
 
     def rename(self, name: str, new_name: str) -> None:
         """Of a volume or a snapshot; one that is called the new name already is fine. Raises VolumeError."""

@@ -57,6 +57,15 @@ class FileVolumes:
         return self._ensure(volume_id, lambda file: self._overlay(
             file, self._file(self._snapshots, snapshot_id), size_bytes), f"made from snapshot {snapshot_id}")
 
+    def share(self, volume_id: str, shared: bool) -> VolumeInfo:
+        """What several QEMUs write to is one raw file: none of them keeps in its memory what another changes."""
+        with told(VolumeError, f"volume {volume_id} cannot be made {'several' if shared else 'one'} guest's"):
+            with self._kept(self._volumes, volume_id) as file:
+                if (_format(file) == "raw") is not shared:
+                    self._put(volume_id, self._fresh(volume_id, "shared" if shared else "own", shared), lambda new: (
+                        _convert(file, "qcow2", new, "raw") if shared else self._overlay(new, file, 0)))
+            return self._known(volume_id)
+
     def rename(self, name: str, new_name: str) -> None:
         with self._guard, told(VolumeError, f"{name} cannot be renamed to {new_name}"):
             for folder in (self._volumes, self._snapshots):
@@ -69,15 +78,13 @@ class FileVolumes:
     def copy_in(self, volume_id: str, source: Path, disk_format: str, size_bytes: int) -> VolumeInfo:
         with told(VolumeError, f"volume {volume_id} cannot be written"):
             file = self._fresh(volume_id, "copy")
-            if not file.exists():
-                def make(unfinished: Path) -> None:
-                    _convert(source, disk_format, unfinished, "qcow2")
-                    if _described(unfinished, "qcow2")["virtual-size"] < size_bytes:
-                        run("qemu-img", "resize", "-q", "-f", "qcow2", str(unfinished), str(size_bytes))
-                self._whole(file, 0o600, make)
-            with self._guard:
-                self._name(self._volumes, volume_id, file)
-                self._sweep()
+
+            def make(unfinished: Path) -> None:
+                _convert(source, disk_format, unfinished, "qcow2")
+                if _described(unfinished, "qcow2")["virtual-size"] < size_bytes:
+                    run("qemu-img", "resize", "-q", "-f", "qcow2", str(unfinished), str(size_bytes))
+
+            self._put(volume_id, file, make)
             return self._known(volume_id)
 
     # -- snapshots
@@ -124,7 +131,7 @@ class FileVolumes:
         with self._guard, told(VolumeError, f"volume {volume_id} cannot be extended"):
             if self._known(volume_id).size_bytes < size_bytes:
                 file = self._file(self._volumes, volume_id)
-                run("qemu-img", "resize", "-q", "-f", "qcow2", str(file), str(size_bytes))
+                run("qemu-img", "resize", "-q", "-f", _format(file), str(file), str(size_bytes))
             return self._known(volume_id)
 
     def copy_out(self, volume_id: str, snapshot_id: str | None, target: Path, disk_format: str,
@@ -171,10 +178,11 @@ class FileVolumes:
             self._name(self._volumes, volume_id, file)
             return self._known(volume_id)
 
-    def _fresh(self, volume_id: str, why: str) -> Path:
+    def _fresh(self, volume_id: str, why: str, raw: bool = False) -> Path:
         """A name that no file of this volume has, or had while somebody may still have it open."""
         numbers = (n for n in range(1, 1 << 30))
-        return next(file for n in numbers if not (file := self._data / f"{_safe(volume_id)}-{why}-{n}.qcow2").exists())
+        return next(file for n in numbers if not (
+            file := self._data / f"{_safe(volume_id)}-{why}-{n}.{'raw' if raw else 'qcow2'}").exists())
 
     def _create(self, file: Path, size_bytes: int) -> None:
         run("qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes))
@@ -209,6 +217,19 @@ class FileVolumes:
         with self._guard, told(VolumeError, f"{link.name} cannot be deleted"):
             if link.is_symlink():
                 link.unlink()
+                self._sweep()
+
+    def _put(self, volume_id: str, file: Path, make: Callable[[Path], None]) -> None:
+        """The volume is another file from now on; others are not held up while that is made."""
+        with self._guard:
+            self._busy.add(file)
+        try:
+            self._whole(file, 0o600, make)
+            with self._guard:
+                self._name(self._volumes, volume_id, file)
+        finally:
+            with self._guard:
+                self._busy.discard(file)
                 self._sweep()
 
     @contextmanager

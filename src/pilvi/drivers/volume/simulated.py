@@ -43,6 +43,7 @@ class SimulatedVolumes(Faults):
     def end_snapshot(self, volume_id: str, snapshot_id: str) -> None:
         self.strike("end_snapshot", f"volume {volume_id}")
         if SNAPSHOT + snapshot_id not in self._notes.values:
+            self._notes.put(VOLUME + volume_id, str(self._known(volume_id).size_bytes))
             self._notes.put(SNAPSHOT + snapshot_id, str(self._known(volume_id).size_bytes))
 
     def absent_snapshot(self, snapshot_id: str) -> None:
@@ -56,7 +57,8 @@ class SimulatedVolumes(Faults):
 
     def extend(self, volume_id: str, size_bytes: int) -> VolumeInfo:
         self.strike("extend", f"volume {volume_id}")
-        self._notes.put(VOLUME + volume_id, str(max(self._known(volume_id).size_bytes, size_bytes)))
+        found = self._known(volume_id)
+        self._notes.put(VOLUME + volume_id, f"{max(found.size_bytes, size_bytes)}{' raw' * (found.format == 'raw')}")
         return self._known(volume_id)
 
     def copy_out(self, volume_id: str, snapshot_id: str | None, target: Path, disk_format: str,
@@ -72,6 +74,11 @@ class SimulatedVolumes(Faults):
         if not source.exists():
             raise VolumeError(f"volume {volume_id} cannot be written: there is no {source}")
         self._notes.put(VOLUME + volume_id, str(size_bytes))
+        return self._known(volume_id)
+
+    def share(self, volume_id: str, shared: bool) -> VolumeInfo:
+        self.strike("share", f"volume {volume_id}")
+        self._notes.put(VOLUME + volume_id, f"{self._known(volume_id).size_bytes}{' raw' * shared}")
         return self._known(volume_id)
 
     def rename(self, name: str, new_name: str) -> None:
@@ -119,7 +126,10 @@ class SimulatedVolumes(Faults):
 
     def _found(self, name: str) -> VolumeInfo | None:
         text = self._notes.values.get(name)
-        return None if text is None else VolumeInfo(str(self._root / name.partition(" ")[2]), "qcow2", int(text))
+        if text is None:
+            return None
+        size, _, disk_format = text.partition(" ")
+        return VolumeInfo(str(self._root / name.partition(" ")[2]), disk_format or "qcow2", int(size))
 
     def _names(self, kind: str) -> list[str]:
         return sorted(name.removeprefix(kind) for name in self._notes.values if name.startswith(kind))

@@ -1,4 +1,4 @@
-"""The keys that tokens are encrypted and signed with: numbered files, of which the highest is the one in use.
+"""Keys that tokens and secrets are encrypted and signed with: numbered files, of which the highest is the one in use.
 
 Older keys still read what was made with them. Controllers of one cluster share what is in the folder; a key
 that another put there is found when a token cannot be read.
