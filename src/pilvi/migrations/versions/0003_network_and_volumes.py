@@ -46,6 +46,18 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_network_rbac_policies_project_id'), ['project_id'], unique=False)
         batch_op.create_index('ix_network_rbac_policies_target', ['target', 'object_type'], unique=False)
 
+    op.create_table('volume_keys',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=64), nullable=False),
+    sa.Column('sealed', sa.Text(), nullable=False),
+    sa.Column('provider', sa.String(length=255), nullable=False),
+    sa.Column('cipher', sa.String(length=255), nullable=True),
+    sa.Column('key_size', sa.Integer(), nullable=True),
+    sa.Column('control_location', sa.String(length=16), nullable=False),
+    sa.Column('exported', sa.Boolean(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_volume_keys'))
+    )
     op.create_table('address_group_addresses',
     sa.Column('address_group_id', sa.String(length=36), nullable=False),
     sa.Column('cidr', sa.String(length=64), nullable=False),
@@ -112,9 +124,15 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_security_group_rules_remote_address_group_id'), ['remote_address_group_id'], unique=False)
         batch_op.create_foreign_key(batch_op.f('fk_security_group_rules_remote_address_group_id'), 'address_groups', ['remote_address_group_id'], ['id'])
 
+    with op.batch_alter_table('volumes', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('encryption_key_id', sa.String(length=36), nullable=True))
+
 
 
 def downgrade() -> None:
+    with op.batch_alter_table('volumes', schema=None) as batch_op:
+        batch_op.drop_column('encryption_key_id')
+
     with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_security_group_rules_remote_address_group_id'), type_='foreignkey')
         batch_op.drop_index(batch_op.f('ix_security_group_rules_remote_address_group_id'))
@@ -134,6 +152,7 @@ def downgrade() -> None:
 
     op.drop_table('default_security_group_rules')
     op.drop_table('address_group_addresses')
+    op.drop_table('volume_keys')
     with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
         batch_op.drop_index('ix_network_rbac_policies_target')
         batch_op.drop_index(batch_op.f('ix_network_rbac_policies_project_id'))
