@@ -22,6 +22,7 @@ from pilvi.drivers.fabric.base import (
     Route,
     Rule,
     SecurityGroup,
+    Shaping,
     Topology,
 )
 from pilvi.drivers.fabric.ovn import OvnNorthbound
@@ -134,6 +135,21 @@ CHANGES = {
     "an address group's rule": msgspec.structs.replace(
         altered("security_groups", 1, rules=(Rule("80", "ingress", "IPv4", remote_address_group_id="lab"),)),
         address_groups=(AddressGroup("lab", ("10.9.0.0/24", "fd00::/64")),),
+    ),
+    "a network's VLAN transparency": altered("networks", 0, vlan_transparent=True),
+    "a network's key": altered("networks", 0, tunnel_key=70_000),
+    "a physical network's VLAN": altered("networks", 2, vlan=42),
+    "a port's trunk": altered("ports", 0, trunk=("p2-11", 100)),
+    "a port's shaping": altered("ports", 0, shaping=(Shaping("egress", 1000, 100, 26),)),
+    "a gateway's shaping": altered(
+        "routers",
+        0,
+        gateway=msgspec.structs.replace(WHOLE.routers[0].gateway, shaping=(Shaping("egress", 1000),)),
+    ),
+    "a floating IP's shaping": altered(
+        "routers",
+        0,
+        floating_ips=(FloatingIp("fip", "172.24.4.100", "10.0.1.11", "p1-11", (Shaping("ingress", 1000),)),),
     ),
     "a network less": Topology(
         WHOLE.networks[:1] + WHOLE.networks[2:], WHOLE.ports[:1], (router(1),), WHOLE.security_groups

@@ -11,13 +11,15 @@ import pytest
 from pilvi.drivers.fabric.simulated import SimulatedNorthbound
 from pilvi.engine.clock import Ids, ManualClock
 from pilvi.faults import Fault
-from pilvi.network import store_changes, topology, wire
+from pilvi.network import store_changes, topology, wire, wire_qos
 from pilvi.network.nouns import (
     ADDRESS_GROUP,
+    BANDWIDTH_LIMIT_RULE,
     FLOATING_IP,
     NETWORK,
     PORT,
     PORT_FORWARDING,
+    QOS_POLICY,
     ROUTER,
     RULE,
     SECURITY_GROUP,
@@ -133,6 +135,33 @@ class World:
         groups = [self.any(SECURITY_GROUP).id for _ in range(self.random.randrange(3))]
         change = wire.PortChange(security_groups=groups, dns_name=f"host-{self.random.randrange(4)}")
         self.networks.update_port(ADMIN, port, change)
+
+    def do_policy(self):
+        policy = self.networks.create_qos_policies(ADMIN, [wire_qos.PolicyNew(name="p")])[0]["id"]
+        self._limit(policy)
+
+    def do_limit(self):
+        self._limit(self.any(QOS_POLICY).id)
+
+    def _limit(self, policy):
+        direction = self.random.choice(["egress", "ingress"])
+        rule = wire_qos.BandwidthLimitNew(max_kbps=self.random.randrange(1, 9000), direction=direction)
+        self.networks.create_qos_rules(ADMIN, "bandwidth_limit", policy, [rule])
+
+    def do_no_limit(self):
+        rule = self.any(BANDWIDTH_LIMIT_RULE)
+        self.networks.delete_qos_rule(ADMIN, "bandwidth_limit", rule.policy_id, rule.id)
+
+    def do_shape_network(self):
+        change = wire.NetworkChange(qos_policy_id=self.any(QOS_POLICY).id)
+        self.networks.update_network(ADMIN, self.any(NETWORK).id, change)
+
+    def do_shape_port(self):
+        self.networks.update_port(ADMIN, self.any(PORT).id, wire.PortChange(qos_policy_id=self.any(QOS_POLICY).id))
+
+    def do_shape_floating_ip(self):
+        change = wire.FloatingIpChange(qos_policy_id=self.any(QOS_POLICY).id)
+        self.networks.update_floating_ip(ADMIN, self.any(FLOATING_IP).id, change)
 
     def do_readdress(self):
         port = self.any(PORT, device_owner="")

@@ -39,6 +39,7 @@ from pilvi.supervise.ovn import OvnStack, missing_programs
 PATIENCE = 15.0  # seconds after which a condition that should come has not come
 EXTERNAL = "172.24.4.0/24"
 WORLD = "172.24.4.1"
+SOL_PACKET, PACKET_AUXDATA, TAGGED = 263, 8, 16  # linux/if_packet.h: TP_STATUS_VLAN_VALID
 _labs = itertools.count()
 
 
@@ -259,6 +260,53 @@ class Guest:
     def addresses(self) -> set[str]:
         listed = host.ip(self.namespace, "-o", "address", "show", "dev", self.device)
         return {line.split()[3].partition("/")[0] for line in listed.splitlines()}
+
+
+class Vlan(Guest):
+    """A VLAN of a guest's card as an interface of its own: what the kernel's 8021q does, which not every kernel has."""
+
+    def __init__(self, guest: Guest, number: int, mac: str) -> None:
+        super().__init__(guest.namespace, mac, f"vlan{number}")
+        host.ip(self.namespace, "tuntap", "add", "dev", self.device, "mode", "tap")
+        host.ip(self.namespace, "link", "set", "dev", self.device, "address", mac, "mtu", "1400", "up")
+        self._number = number
+        self._inner = host.open_tap(self.namespace, self.device, offloads=False)
+        self._wire = guest.call(_packet_socket, guest.device)
+        self._wire.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
+        self._stop, self._stopped = os.pipe()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        os.close(self._stopped)
+        self._thread.join(5)
+        self._wire.close()
+        os.close(self._inner)
+        os.close(self._stop)
+        host.absent_link(self.namespace, self.device)
+
+    def _carry(self) -> None:
+        tag = struct.pack("!2H", 0x8100, self._number)
+        while True:
+            ready = select.select([self._stop, self._inner, self._wire], [], [])[0]
+            if self._stop in ready:
+                return
+            if self._inner in ready:
+                frame = os.read(self._inner, 2000)
+                self._wire.send(frame[:12] + tag + frame[12:])
+            if self._wire in ready:
+                frame, auxiliary, _, (_, _, kind, *_) = self._wire.recvmsg(2000, 100)
+                if kind != socket.PACKET_OUTGOING and _tag(auxiliary) == self._number:
+                    os.write(self._inner, frame)
+
+
+def _tag(auxiliary: list[tuple[int, int, bytes]]) -> int | None:
+    """The VLAN of a frame, which the kernel gives beside it (packet(7), PACKET_AUXDATA)."""
+    for level, kind, data in auxiliary:
+        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+            status, number = struct.unpack_from("I12xH", data)
+            return number & 0xFFF if status & TAGGED else None
+    return None
 
 
 class TapGuest:

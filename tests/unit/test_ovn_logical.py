@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from pilvi.drivers.fabric.base import (
     AddressGroup,
     FixedIp,
@@ -15,6 +17,7 @@ from pilvi.drivers.fabric.base import (
     RouterPort,
     Rule,
     SecurityGroup,
+    Shaping,
     Subnet,
     Topology,
 )
@@ -68,6 +71,56 @@ def test_an_address_group_is_a_set_for_each_ip_version():
     assert sets == {"ag_a_g_ip4": ["10.9.0.0/24", "192.0.2.7/32"], "ag_a_g_ip6": ["fd00::/64"]}
     assert found[Ref("ACL", "rIPv4")]["match"] == "outport == @pg_g && ip4 && ip4.src == $ag_a_g_ip4"
     assert found[Ref("ACL", "rIPv6")]["match"] == "outport == @pg_g && ip6 && ip6.src == $ag_a_g_ip6"
+
+
+class TestShaping:
+    def row(self, *shaping: Shaping) -> dict:
+        everything = rows(networks=(net(four()),), ports=(port("10.0.0.11", shaping=shaping),))
+        refs = everything[Ref("Logical_Switch", "n")]["qos_rules"]
+        assert len(refs) == len(shaping)
+        return everything[refs[0]]
+
+    def test_what_a_port_sends_is_limited_and_marked(self):
+        row = self.row(Shaping("egress", 1000, 100, 26))
+        assert (row["direction"], row["match"]) == ("from-lport", 'inport == "p"')
+        assert (row["bandwidth"], row["action"]) == ({"rate": 1000, "burst": 100}, {"dscp": 26})
+
+    def test_what_it_receives(self):
+        row = self.row(Shaping("ingress", 1000))
+        assert (row["direction"], row["match"]) == ("to-lport", 'outport == "p"')
+        assert (row["bandwidth"], row["action"]) == ({"rate": 1000}, {})
+
+    def test_a_mark_alone_limits_nothing(self):
+        row = self.row(Shaping("egress", dscp=0))
+        assert (row["bandwidth"], row["action"]) == ({}, {"dscp": 0})
+
+    def test_a_floating_address_goes_before_its_gateway(self):
+        both = Shaping("egress", 1000), Shaping("ingress", 1000)
+        gateway = msgspec.structs.replace(TestRouters.GATEWAY, shaping=both)
+        floating = FloatingIp("f", "192.0.2.50", "10.0.0.11", "p", both)
+        everything = TestRouters().rows(gateway=gateway, floating_ips=(floating,))
+        found = {row["match"]: row["priority"] for ref, row in everything.items() if ref.table == "QoS"}
+        assert found == {
+            'inport == "g"': 2001,
+            'outport == "g"': 2001,
+            'inport == "g" && ip4.src == 192.0.2.50': 2002,
+            'outport == "g" && ip4.dst == 192.0.2.50': 2002,
+        }
+        assert len(everything[Ref("Logical_Switch", "x")]["qos_rules"]) == 4
+
+
+def test_a_subport_is_a_vlan_of_its_parent():
+    ports = port(), Port("q", "n", MAC, (), trunk=("p", 100))
+    row = rows(networks=(net(),), ports=ports)[Ref("Logical_Switch_Port", "q")]
+    assert (row["parent_name"], row["tag"]) == (["p"], [100])
+    assert (switch_port()["parent_name"], switch_port()["tag"]) == ([], [])
+
+
+def test_a_networks_vlan_key_and_transparency():
+    found = rows(networks=(Network("n", "lan", 1500, (), "public", vlan=42, tunnel_key=70_000, vlan_transparent=True),))
+    assert found[Ref("Logical_Switch_Port", "localnet-n")]["tag"] == [42]
+    assert found[Ref("Logical_Switch", "n")]["other_config"] == {"requested-tnl-key": "70000", "vlan-passthru": "true"}
+    assert rows(networks=(net(),))[Ref("Logical_Switch", "n")]["other_config"] == {"vlan-passthru": "false"}
 
 
 class TestPorts:

@@ -67,6 +67,7 @@ def test_rows_of_others_are_left_alone(database: Database, northbound: OvnNorthb
     assert "guest-of-theirs" in database.ctl("lsp-list", "net1")
     assert "p1-12" not in database.ctl("lsp-list", "net1")
     assert database.ctl("get", "Logical_Switch", "net1", "external_ids:theirs") == '"1"'
+    assert database.ctl("get", "Logical_Switch", "net1", "other_config:mcast_snoop") == '"true"'
     northbound.sync(Topology())
     assert "theirs" in database.ctl("ls-list")
     assert "their-port" in database.ctl("lsp-list", "theirs")

@@ -14,7 +14,7 @@ from pilvi.engine.clock import Clock, Ids
 from pilvi.engine.engine import Engine
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
 from pilvi.network import listing, store, store_changes
-from pilvi.network.nouns import Noun
+from pilvi.network.nouns import QOS_POLICY, Noun
 from pilvi.network.policy import ADMIN_ATTRIBUTES
 from pilvi.network.scopes import affected
 from pilvi.network.views import ZONE, views
@@ -131,6 +131,23 @@ class Base:
             raise Conflict(
                 f"Quota exceeded for resources: ['{noun.name}']. The project's limit is {limit}.",
                 kind="OverQuota",
+            )
+
+    def _check_policy(
+        self, tx: Tx, context: Context, values: Mapping[str, Any], present: str | None = None
+    ) -> None:
+        """`values` may name a QoS policy, of those that the caller may use; one that somebody else gave it stays.
+
+        Raises NotFound, Forbidden."""
+        if "qos_policy_id" not in values or (wanted := values["qos_policy_id"]) == present:
+            return
+        if wanted is not None:
+            tx.lock("qos policy", wanted)
+            self._get(tx, QOS_POLICY, context, wanted)
+        if present is not None and store.find(tx, QOS_POLICY, context, present) is None:
+            raise Forbidden(
+                f"QoS policy {present} is not yours to remove: an administrator gave it.",
+                kind="PolicyRemoveAuthorizationError",
             )
 
     def _zones(self, values: Mapping[str, Any]) -> None:

@@ -24,6 +24,7 @@ class FloatingIpVerbs(RouterVerbs):
         project = self._project(context, values)
         self._permit(context, FLOATING_IP, values)
         self._take_quota(tx, FLOATING_IP, project)
+        self._check_policy(tx, context, values)
         store.lock_network(tx, wanted.floating_network_id)
         network = self._get(tx, NETWORK, context, wanted.floating_network_id)
         if not network.external:
@@ -43,6 +44,7 @@ class FloatingIpVerbs(RouterVerbs):
                 "floating_network_id": network.id,
                 "floating_ip_address": address,
                 "floating_port_id": holder,
+                "qos_policy_id": wanted.qos_policy_id,
                 **self._target(tx, context, network.id, wanted.port_id, wanted.fixed_ip_address),
             },
         )
@@ -176,6 +178,7 @@ class FloatingIpVerbs(RouterVerbs):
             external_id = self._own(tx, FLOATING_IP, context, floating_ip_id).floating_network_id
             store.lock_network(tx, external_id)
             row = self._own(tx, FLOATING_IP, context, floating_ip_id)
+            self._check_policy(tx, context, values, row.qos_policy_id)
             fixed_ip = values.pop("fixed_ip_address", None)
             if "port_id" in values or fixed_ip is not None:
                 port_id = values.pop("port_id", row.port_id)

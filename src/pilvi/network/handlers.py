@@ -10,7 +10,7 @@ from pilvi.faults import NotFound
 from pilvi.http.request import Request, Response
 from pilvi.network import wire, wire_groups
 from pilvi.network.extensions import EXTENSIONS
-from pilvi.network.nouns import BY_PATH, SECURITY_GROUP, Noun
+from pilvi.network.nouns import BY_PATH, SECURITY_GROUP, TAGGED, Noun
 from pilvi.network.views import ZONE
 
 PREFIX = "/network"
@@ -191,8 +191,8 @@ def _change_addresses(request: Request, add: bool) -> Response:
 
 
 def _tagged(request: Request) -> tuple[Noun, str]:
-    noun = BY_PATH.get(request.params["collection"])
-    if noun is None or not noun.tagged:
+    noun = TAGGED.get(request.params["collection"])
+    if noun is None:
         raise NotFound("The resource could not be found.", kind="HTTPNotFound")
     return noun, identifier(request)
 

@@ -11,8 +11,8 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest
 from pilvi.http.request import boolean, integer
 from pilvi.network import store, store_sharing
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, RULE, SECURITY_GROUP, Noun
-from pilvi.network.tables import addresses, port_groups, ports, security_groups, subnets, tags
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, RULE, SECURITY_GROUP, Noun
+from pilvi.network.tables import addresses, port_groups, ports, qos_policies, security_groups, subnets, tags
 from pilvi.policy import Context
 
 _PAGE = frozenset({"limit", "marker", "page_reverse", "sort_key", "sort_dir", "fields"})
@@ -175,5 +175,6 @@ _SPECIAL: dict[tuple[str, str], Any] = {
         ),
         "belongs_to_default_sg",
     ),
+    (QOS_POLICY.name, "is_default"): _flag(qos_policies.c.default_of.is_not(None), "is_default"),
     (FLOATING_IP.name, "floating_port_id"): lambda values: FLOATING_IP.table.c.floating_port_id.in_(values),
 }

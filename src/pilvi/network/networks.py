@@ -7,7 +7,7 @@ from typing import Any
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict
-from pilvi.network import store, store_addresses, store_sharing, wire
+from pilvi.network import store, store_addresses, store_qos, store_sharing, wire
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, SUBNET
 from pilvi.network.sharing import SharingVerbs
 from pilvi.network.store_sharing import SHARED
@@ -30,6 +30,10 @@ class NetworkVerbs(SharingVerbs):
         self._zones(values)
         self._take_quota(tx, NETWORK, project)
         self._default_group(tx, project)
+        if "qos_policy_id" in values:
+            self._check_policy(tx, context, values)
+        else:
+            values["qos_policy_id"] = store_qos.default_of(tx, project)
         return self._insert_network(tx, {**values, "project_id": project})
 
     def _insert_network(self, tx: Tx, values: dict[str, Any]) -> str:
@@ -96,6 +100,7 @@ class NetworkVerbs(SharingVerbs):
                 most = PHYSICAL_MTU if row.network_type == "flat" else self._settings.network.mtu
                 values["mtu"] = self._mtu(values["mtu"], most)
             self._still_used(tx, row, values)
+            self._check_policy(tx, context, values, row.qos_policy_id)
             store.update(tx, NETWORK, network_id, **values)
             self._share_with_all(tx, NETWORK, network_id, row.project_id, values)
             self._changed(tx, NETWORK, network_id)

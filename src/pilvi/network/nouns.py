@@ -28,6 +28,7 @@ def _noun(
     table: sa.Table,
     *columns: str,
     plural: str = "",
+    path: str = "",
     nested: bool = False,
     tagged: bool = True,
     shared_as: str = "",
@@ -40,7 +41,7 @@ def _noun(
     found |= {attribute: table.c[column] for attribute, column in renamed.items()}
     found["tenant_id"] = table.c.project_id
     sortable = {**found, "created_at": table.c.created_at, "updated_at": table.c.updated_at}
-    path = "" if nested else plural.replace("_", "-")
+    path = "" if nested else path or plural.replace("_", "-")
     return Noun(name, plural, path, title, table, found, sortable, tagged, shared_as)
 
 
@@ -52,6 +53,7 @@ NETWORK = _noun(
     "mtu",
     "port_security_enabled",
     "is_default",
+    "qos_policy_id",
     shared_as="network",
     **{
         "router:external": "external",
@@ -96,6 +98,7 @@ PORT = _noun(
     "device_owner",
     "port_security_enabled",
     "dns_name",
+    "qos_policy_id",
     **{"binding:host_id": "host", "binding:vnic_type": "vnic_type"},
 )
 ROUTER = _noun("router", "Router", tables.routers, "admin_state_up")
@@ -109,6 +112,7 @@ FLOATING_IP = _noun(
     "port_id",
     "fixed_ip_address",
     "router_id",
+    "qos_policy_id",
 )
 PORT_FORWARDING = _noun(
     "port_forwarding",
@@ -169,6 +173,29 @@ RBAC_POLICY = _noun(
     tagged=False,
     target_tenant="target",
 )
+QOS_POLICY = _noun(
+    "policy", "QosPolicy", tables.qos_policies, plural="policies", path="qos/policies", shared_as="qos_policy"
+)
+BANDWIDTH_LIMIT_RULE = _noun(
+    "bandwidth_limit_rule",
+    "QosRule",
+    tables.qos_bandwidth_limit_rules,
+    "policy_id",
+    "direction",
+    "max_kbps",
+    "max_burst_kbps",
+    nested=True,
+    tagged=False,
+)
+DSCP_MARKING_RULE = _noun(
+    "dscp_marking_rule",
+    "QosRule",
+    tables.qos_dscp_marking_rules,
+    "policy_id",
+    "dscp_mark",
+    nested=True,
+    tagged=False,
+)
 
 NOUNS = (
     NETWORK,
@@ -183,5 +210,9 @@ NOUNS = (
     ADDRESS_GROUP,
     DEFAULT_RULE,
     RBAC_POLICY,
+    QOS_POLICY,
+    BANDWIDTH_LIMIT_RULE,
+    DSCP_MARKING_RULE,
 )
 BY_PATH = {noun.path: noun for noun in NOUNS if noun.path}
+TAGGED = {noun.path.rpartition("/")[2]: noun for noun in NOUNS if noun.tagged}

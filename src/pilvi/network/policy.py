@@ -8,6 +8,7 @@ RULES: dict[str, Rule] = {
     "read": READER,
     "write": MEMBER,
     "write_default_rule": ADMIN,
+    "write_qos": ADMIN,
     "get_extension": ANYONE,
     "get_availability_zone": READER,
     "list_agents": READER,  # ... who finds none but for an administrator

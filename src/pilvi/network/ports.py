@@ -40,6 +40,7 @@ class PortVerbs(SubnetVerbs):
         self._permit(context, PORT, values, {"host": "", "profile": {}})
         self._permit_on(tx, context, network, values)
         groups = self._groups(tx, context, project, network, values)
+        self._check_policy(tx, context, values)
         return self._insert_port(tx, network, {**values, "project_id": project}, values.pop("fixed_ips", None), groups)
 
     def _permit_on(self, tx: Tx, context: Context, network: Any, values: dict[str, Any]) -> None:
@@ -141,6 +142,7 @@ class PortVerbs(SubnetVerbs):
             self._permit(context, PORT, values, {"host": row.host, "profile": row.profile})
             self._permit_change(tx, context, network, row, values)
             self._change_security(tx, context, row, values)
+            self._check_port_policy(tx, context, row, values)
             fixed_ips = values.pop("fixed_ips", ...)
             mac = values.get("mac_address", row.mac_address).lower()
             if mac != row.mac_address:
@@ -189,6 +191,15 @@ class PortVerbs(SubnetVerbs):
                 f"Unable to complete operation on port {row.id}, port is already bound, host: {row.host}.",
                 kind="PortBound",
             )
+
+    def _check_port_policy(self, tx: Tx, context: Context, row: Any, values: dict[str, Any]) -> None:
+        if values.get("qos_policy_id") is not None and row.device_owner in (store.ROUTER_GATEWAY, store.FLOATING_IP):
+            raise Conflict(
+                f"Port {row.id} belongs to the network itself ({row.device_owner}): give the policy to the router's "
+                "gateway, or to the floating IP.",
+                kind="ServicePortInUse",
+            )
+        self._check_policy(tx, context, values, row.qos_policy_id)
 
     def _change_security(self, tx: Tx, context: Context, row: Any, values: dict[str, Any]) -> None:
         wanted, pairs = (

@@ -128,7 +128,9 @@ class RouterVerbs(PortVerbs):
                         kind="BadRequest",
                     )
                 store.update(tx, ROUTER, router.id, gateway_port_id=port_id)
-        tx.execute(ROUTER.table.update().where(ROUTER.table.c.id == router.id).values(enable_snat=snat))
+        shaped = {} if wanted.qos_policy_id is UNSET else {"qos_policy_id": wanted.qos_policy_id}
+        self._check_policy(tx, context, shaped, router.qos_policy_id)
+        tx.execute(ROUTER.table.update().where(ROUTER.table.c.id == router.id).values(enable_snat=snat, **shaped))
         return None
 
     def _change_gateway_addresses(self, tx: Tx, port: Any, fixed_ips: Sequence[wire.FixedIp]) -> None:
@@ -146,7 +148,7 @@ class RouterVerbs(PortVerbs):
                 "required by one or more floating IPs.",
                 kind="RouterExternalGatewayInUseByFloatingIp",
             )
-        store.update(tx, ROUTER, router.id, gateway_port_id=None, enable_snat=True)
+        store.update(tx, ROUTER, router.id, gateway_port_id=None, enable_snat=True, qos_policy_id=None)
         store.delete_ports(tx, [router.gateway_port_id])
 
     def _check_clear_of(self, tx: Tx, router_id: str, external_id: str) -> None:

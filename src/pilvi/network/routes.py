@@ -6,7 +6,16 @@ from typing import Any
 
 from pilvi.faults import Fault
 from pilvi.http.routing import Api, Route
-from pilvi.network import handlers, handlers_forwardings, nouns, wire, wire_groups, wire_sharing
+from pilvi.network import (
+    handlers,
+    handlers_forwardings,
+    handlers_qos,
+    nouns,
+    wire,
+    wire_groups,
+    wire_qos,
+    wire_sharing,
+)
 from pilvi.network.policy import RULES
 
 V2 = "/v2.0"
@@ -59,6 +68,8 @@ ROUTES = (
         wire.SecurityGroupNew,
         wire.SecurityGroupChange,
     ),
+    *_object(nouns.QOS_POLICY, "qos_policies", "qos_policy", wire_qos.PolicyNew, wire_qos.PolicyChange, "write_qos"),
+    *handlers_qos.routes(V2 + "/qos"),
     *_object(nouns.RULE, "security_group_rules", "security_group_rule", wire.RuleNew, None),
     *_object(
         nouns.ADDRESS_GROUP,

@@ -24,7 +24,8 @@ PARTS = {
     "port_forwarding": ("routers", floatingips.c.router_id),
     "security_group_rule": ("security_groups", rules.c.security_group_id),
 }
-NOWHERE = frozenset({"rbac_policy", "subnetpool", "default_security_group_rule"})  # in no topology
+# Those that no topology tells of, but by what has them.
+NOWHERE = frozenset({"rbac_policy", "subnetpool", "default_security_group_rule", "policy", "trunk"})
 
 
 def affected(tx: Tx, noun: Noun, ids: Collection[str]) -> tuple[str, list[str]] | None:

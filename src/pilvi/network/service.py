@@ -11,8 +11,9 @@ from pilvi.network.cards import CardVerbs
 from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, ROUTER, SECURITY_GROUP, SUBNET_POOL
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, SECURITY_GROUP, SUBNET_POOL
 from pilvi.network.proxied import ProxiedVerbs
+from pilvi.network.qos import QosVerbs
 from pilvi.network.quotas import QuotaVerbs, TagVerbs
 from pilvi.network.reconcilers import NetworkReconciler
 from pilvi.network.servers import NicRequest, ServerPort
@@ -27,6 +28,7 @@ class Networks(
     FoundingVerbs,
     AddressGroupVerbs,
     ProxiedVerbs,
+    QosVerbs,
     QuotaVerbs,
     TagVerbs,
     AvailabilityVerbs,
@@ -51,6 +53,7 @@ class Networks(
     def kept_for_projects(self) -> list[Owned]:
         """But for the default security group that every project gets, and what goes with servers and routers."""
         plain = [Owned(noun.plural, noun.table.c.project_id) for noun in (NETWORK, SUBNET_POOL, ROUTER, FLOATING_IP)]
+        plain.append(Owned("qos_policies", QOS_POLICY.table.c.project_id))
         ports, groups = PORT.table.c, SECURITY_GROUP.table.c
         return [
             *plain,

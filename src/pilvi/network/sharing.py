@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Forbidden
-from pilvi.network import store, store_sharing, wire
+from pilvi.network import store, store_qos, store_sharing, wire
 from pilvi.network.base import Base
 from pilvi.network.nouns import NETWORK, NOUNS, RBAC_POLICY, Noun
 from pilvi.network.store_sharing import EVERYBODY, EXTERNAL, SHARED
@@ -35,6 +35,7 @@ USERS: dict[tuple[str, str], Users] = {
     ("subnetpool", SHARED): lambda object_id: sa.select(subnets.c.project_id).where(
         subnets.c.subnetpool_id == object_id
     ),
+    ("qos_policy", SHARED): store_qos.projects_using,
     ("security_group", SHARED): lambda object_id: sa.union(
         sa.select(ports.c.project_id)
         .join(port_groups, port_groups.c.port_id == ports.c.id)

@@ -20,6 +20,8 @@ from pilvi.network.tables import (
     port_forwardings,
     port_groups,
     ports,
+    qos_bandwidth_limit_rules,
+    qos_dscp_marking_rules,
     routers,
     rules,
     security_groups,
@@ -70,6 +72,8 @@ def visible(noun: Noun, context: Context) -> sa.ColumnElement[bool]:
         return sa.or_(own, table.c.id.in_(store_sharing.ids(noun.shared_as, project)))
     if table is subnets:
         return sa.or_(own, subnets.c.network_id.in_(_usable(networks, "network", project)))
+    if table in (qos_bandwidth_limit_rules, qos_dscp_marking_rules):
+        return sa.or_(own, table.c.policy_id.in_(store_sharing.ids("qos_policy", project)))
     if table is ports:
         return sa.or_(own, ports.c.network_id.in_(sa.select(networks.c.id).where(networks.c.project_id == project)))
     if table is rules:

@@ -20,6 +20,37 @@ def _standard() -> tuple[sa.Column, ...]:
     )
 
 
+def _policy() -> sa.Column:
+    return sa.Column("qos_policy_id", sa.ForeignKey("qos_policies.id"), index=True)
+
+
+qos_policies = sa.Table(
+    "qos_policies",
+    metadata,
+    *_standard(),
+    sa.Column("shared", sa.Boolean, nullable=False, default=False),
+    sa.Column("default_of", sa.String(255), unique=True),  # the project whose new networks get it
+)
+
+qos_bandwidth_limit_rules = sa.Table(
+    "qos_bandwidth_limit_rules",
+    metadata,
+    *_standard(),
+    sa.Column("policy_id", sa.ForeignKey("qos_policies.id"), nullable=False),
+    sa.Column("direction", sa.String(8), nullable=False),  # ingress | egress, as the port's owner sees it
+    sa.Column("max_kbps", sa.Integer, nullable=False),
+    sa.Column("max_burst_kbps", sa.Integer, nullable=False),  # in kilobits, in spite of its name; 0: the switch's choice
+    sa.UniqueConstraint("policy_id", "direction"),
+)
+
+qos_dscp_marking_rules = sa.Table(
+    "qos_dscp_marking_rules",
+    metadata,
+    *_standard(),
+    sa.Column("policy_id", sa.ForeignKey("qos_policies.id"), nullable=False, unique=True),
+    sa.Column("dscp_mark", sa.Integer, nullable=False),
+)
+
 networks = sa.Table(
     "networks",
     metadata,
@@ -33,6 +64,7 @@ networks = sa.Table(
     sa.Column("network_type", sa.String(32), nullable=False, default="geneve"),  # geneve | flat
     sa.Column("physical_network", sa.String(64), unique=True),  # of a flat network, which has it for itself
     sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
+    _policy(),
 )
 
 subnetpools = sa.Table(
@@ -88,6 +120,7 @@ ports = sa.Table(
     sa.Column("made_for_server", sa.Boolean, nullable=False, default=False),  # goes when the server goes
     sa.Column("nic", sa.Integer, nullable=False, default=0),  # its place among the server's
     sa.Column("nic_tag", sa.String(60)),
+    _policy(),
     sa.UniqueConstraint("network_id", "mac_address"),
     sa.Index("ix_ports_device_id", "device_id"),
 )
@@ -117,6 +150,7 @@ routers = sa.Table(
     sa.Column("enable_snat", sa.Boolean, nullable=False, default=True),
     sa.Column("routes", sa.JSON, nullable=False, default=list),  # [{"destination", "nexthop"}]
     sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
+    _policy(),  # of its gateway
 )
 
 floatingips = sa.Table(
@@ -130,6 +164,7 @@ floatingips = sa.Table(
     sa.Column("port_id", sa.ForeignKey("ports.id")),
     sa.Column("fixed_ip_address", sa.String(64)),
     sa.Column("router_id", sa.ForeignKey("routers.id"), index=True),
+    _policy(),
     sa.UniqueConstraint("floating_network_id", "floating_ip_address"),
     sa.UniqueConstraint("port_id", "fixed_ip_address", "floating_network_id"),
 )

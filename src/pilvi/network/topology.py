@@ -29,6 +29,7 @@ from pilvi.drivers.fabric.base import (
     Topology,
 )
 from pilvi.network import scopes, store, store_forwardings, tables
+from pilvi.network.shaping import Policies
 
 
 class _Port(msgspec.Struct, gc=False):
@@ -44,6 +45,7 @@ class _Port(msgspec.Struct, gc=False):
     admin_state_up: bool
     dns_name: str
     extra_dhcp_opts: list[dict[str, Any]]
+    qos_policy_id: str | None
     status: str
 
 
@@ -86,13 +88,15 @@ def read(tx: Tx, scope: Scope | None = None) -> World:
         groups[port_id].append(group_id)
     rows = [_Port(*row) for row in _some(tx, _PORTS, tables.ports.c.id, port_ids)]
     floating = _some(tx, _FLOATING, tables.floatingips.c.router_id, router_ids)
+    networks = _some(tx, _NETWORKS, tables.networks.c.id, network_ids)
+    policies = Policies(tx, networks)
     group_ids = part and part.scope.security_groups.union(*groups.values())
     security_groups = _security_groups(tx, group_ids)
     return World(
         Topology(
-            _networks(tx, network_ids, rows, fixed),
-            _ports(rows, fixed, groups),
-            _routers(tx, router_ids, rows, fixed, floating),
+            _networks(tx, networks, rows, fixed),
+            _ports(rows, fixed, groups, policies),
+            _routers(tx, router_ids, rows, fixed, floating, policies),
             security_groups,
             _address_groups(tx, part and part.scope.address_groups, security_groups),
         ),
@@ -110,14 +114,14 @@ def _some(tx: Tx, query: sa.Select, column: sa.Column, ids: Collection[str] | No
 
 
 def _networks(
-    tx: Tx, ids: Collection[str] | None, ports: Sequence[_Port], fixed: dict[str, list[FixedIp]]
+    tx: Tx, rows: Sequence[Any], ports: Sequence[_Port], fixed: dict[str, list[FixedIp]]
 ) -> tuple[Network, ...]:
     metadata = {port.network_id: port for port in ports if port.device_owner == store.METADATA}
     subnets: dict[str, list[Any]] = defaultdict(list)
-    for row in _some(tx, _SUBNETS, tables.subnets.c.network_id, ids):
+    for row in _some(tx, _SUBNETS, tables.subnets.c.network_id, [row.id for row in rows]):
         subnets[row.network_id].append(row)
     found = []
-    for row in _some(tx, _NETWORKS, tables.networks.c.id, ids):
+    for row in rows:
         port = metadata.get(row.id)
         address = {one.subnet_id: one.ip_address for one in fixed.get(port.id, ())} if port else {}
         found.append(
@@ -149,7 +153,9 @@ def _subnet(row: Any, metadata_ip: str | None) -> Subnet:
     )
 
 
-def _ports(rows: Sequence[_Port], fixed: dict[str, list[FixedIp]], groups: dict[str, list[str]]) -> tuple[Port, ...]:
+def _ports(
+    rows: Sequence[_Port], fixed: dict[str, list[FixedIp]], groups: dict[str, list[str]], policies: Policies
+) -> tuple[Port, ...]:
     return tuple(
         Port(
             row.id,
@@ -162,6 +168,8 @@ def _ports(rows: Sequence[_Port], fixed: dict[str, list[FixedIp]], groups: dict[
             row.admin_state_up,
             row.dns_name,
             tuple((one["ip_version"], one["opt_name"], one["opt_value"]) for one in row.extra_dhcp_opts),
+            None,
+            policies.shaping(row.qos_policy_id, row.network_id),
         )
         for row in rows
         if not row.device_owner.startswith("network:")
@@ -174,28 +182,41 @@ def _routers(
     ports: Sequence[_Port],
     fixed: dict[str, list[FixedIp]],
     floating: Sequence[Any],
+    policies: Policies,
 ) -> tuple[Router, ...]:
     legs: dict[str, list[RouterPort]] = defaultdict(list)
     gateways: dict[str, Any] = {}
     for port in ports:
         if port.device_owner == store.ROUTER_INTERFACE:
             legs[port.device_id].append(
-                RouterPort(port.id, port.network_id, port.mac_address, tuple(fixed.get(port.id, ())))
+                RouterPort(
+                    port.id,
+                    port.network_id,
+                    port.mac_address,
+                    tuple(fixed.get(port.id, ())),
+                    policies.shaping(port.qos_policy_id),
+                )
             )
         elif port.device_owner == store.ROUTER_GATEWAY:
             gateways[port.id] = port
     leading: dict[str, list[FloatingIp]] = defaultdict(list)
     for row in floating:
         if row.port_id is not None:
+            shaping = policies.shaping(row.qos_policy_id, row.floating_network_id)
             leading[row.router_id].append(
-                FloatingIp(row.id, row.floating_ip_address, row.fixed_ip_address, row.port_id)
+                FloatingIp(row.id, row.floating_ip_address, row.fixed_ip_address, row.port_id, shaping)
             )
     forwarded = _forwardings(tx, floating)
     found = []
     for row in _some(tx, _ROUTERS, tables.routers.c.id, ids):
         port = gateways.get(row.gateway_port_id)
         gateway = port and Gateway(
-            port.id, port.network_id, port.mac_address, tuple(fixed.get(port.id, ())), row.enable_snat
+            port.id,
+            port.network_id,
+            port.mac_address,
+            tuple(fixed.get(port.id, ())),
+            row.enable_snat,
+            policies.shaping(row.qos_policy_id, port.network_id),
         )
         routes = tuple(Route(route["destination"], route["nexthop"]) for route in row.routes)
         found.append(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.engine.clock import seconds_text
-from pilvi.network import store, store_addresses, store_forwardings, store_sharing
+from pilvi.network import store, store_addresses, store_forwardings, store_qos, store_sharing
 from pilvi.network.nouns import (
     ADDRESS_GROUP,
     DEFAULT_RULE,
@@ -63,7 +63,7 @@ def views(tx: Tx, noun: Noun, context: Context, rows: Sequence[sa.Row]) -> list[
     return _VIEWS[noun.name](tx, context, plain, store.tags_of(tx, [row.id for row in plain]))
 
 
-def _shared(tx: Tx, noun: Noun, context: Context, ids: Sequence[str]) -> set[str]:
+def shared_ones(tx: Tx, noun: Noun, context: Context, ids: Sequence[str]) -> set[str]:
     """Those of the objects that are shared with the caller's project."""
     return {
         found for part in store.chunks(ids)
@@ -88,7 +88,7 @@ def standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
 @shows(NETWORK)
 def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
-    subnets, shared = store.subnet_ids_of(tx, ids), _shared(tx, NETWORK, context, ids)
+    subnets, shared = store.subnet_ids_of(tx, ids), shared_ones(tx, NETWORK, context, ids)
     found = []
     for row in rows:
         view = {
@@ -100,6 +100,7 @@ def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str
             "router:external": row.external,
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
+            "qos_policy_id": row.qos_policy_id,
             "availability_zone_hints": row.availability_zone_hints,
             "availability_zones": [ZONE],
             "ipv4_address_scope": None,
@@ -142,7 +143,7 @@ def _subnets(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[st
 def _subnet_pools(
     tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
-    shared = _shared(tx, SUBNET_POOL, context, [row.id for row in rows])
+    shared = shared_ones(tx, SUBNET_POOL, context, [row.id for row in rows])
     return [
         {
             **standard(row, labels),
@@ -163,6 +164,7 @@ def _subnet_pools(
 def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
     fixed, groups = store_addresses.of_ports(tx, ids), store.security_groups_of(tx, ids)
+    policies = store_qos.policies_of_networks(tx, {row.network_id for row in rows})
     found = []
     for row in rows:
         pairs = fixed.get(row.id, ())
@@ -181,6 +183,8 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
             "allowed_address_pairs": row.allowed_address_pairs,
             "dns_name": row.dns_name,
             "extra_dhcp_opts": row.extra_dhcp_opts,
+            "qos_policy_id": row.qos_policy_id,
+            "qos_network_policy_id": policies.get(row.network_id),
             "dns_assignment": [_name(row.dns_name, address) for _, address in pairs],
         }
         if context.is_admin:
@@ -215,6 +219,7 @@ def _routers(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str
             and {
                 "network_id": gateways[row.gateway_port_id].network_id,
                 "enable_snat": row.enable_snat,
+                "qos_policy_id": row.qos_policy_id,
                 "external_fixed_ips": [
                     {"subnet_id": subnet_id, "ip_address": address}
                     for subnet_id, address in fixed.get(row.gateway_port_id, ())
@@ -231,6 +236,7 @@ def _routers(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str
 def _floating_ips(
     tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
+    policies = store_qos.policies_of_networks(tx, {row.floating_network_id for row in rows})
     ports = {row.id: row for row in store.by_ids(tx, PORT, {row.port_id for row in rows if row.port_id})}
     forwarded = store_forwardings.of_floating_ips(tx, [row.id for row in rows if row.router_id and not row.port_id])
     found = []
@@ -246,6 +252,8 @@ def _floating_ips(
                 "port_id": row.port_id,
                 "fixed_ip_address": row.fixed_ip_address,
                 "router_id": row.router_id,
+                "qos_policy_id": row.qos_policy_id,
+                "qos_network_policy_id": policies.get(row.floating_network_id),
                 "port_details": row.port_id and {name: getattr(ports[row.port_id], name) for name in PORT_DETAILS},
                 "port_forwardings": [forwarding(one) for one in forwarded.get(row.id, ())],
             }
@@ -280,7 +288,7 @@ def _security_groups(
     tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
-    rules, shared = store.rules_of(tx, ids), _shared(tx, SECURITY_GROUP, context, ids)
+    rules, shared = store.rules_of(tx, ids), shared_ones(tx, SECURITY_GROUP, context, ids)
     flat = [rule for row in rows for rule in rules.get(row.id, ())]
     shown: dict[str, list[dict[str, Any]]] = {}
     for view in views(tx, RULE, context, flat):
@@ -328,7 +336,7 @@ def _address_groups(
     tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]
 ) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
-    cidrs, shared = store.addresses_of_groups(tx, ids), _shared(tx, ADDRESS_GROUP, context, ids)
+    cidrs, shared = store.addresses_of_groups(tx, ids), shared_ones(tx, ADDRESS_GROUP, context, ids)
     found = []
     for row in rows:
         view = standard(row, labels)

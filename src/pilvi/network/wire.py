@@ -48,6 +48,8 @@ READ_ONLY = frozenset(
         "floating_ip_address",
         "subnet_id",
         "subnetpool_id",
+        "qos_network_policy_id",
+        "rules",
     }
 )
 
@@ -64,6 +66,7 @@ class _Network(_Named, kw_only=True):
     is_default: bool | UnsetType = UNSET
     mtu: Annotated[int, Meta(ge=0, le=65535)] | UnsetType = UNSET
     port_security_enabled: bool | UnsetType = UNSET
+    qos_policy_id: Uuid | UnsetType | None = UNSET
 
 
 class NetworkNew(_Network, kw_only=True):
@@ -160,6 +163,7 @@ class _Port(_Named, kw_only=True):
     allowed_address_pairs: Annotated[list[AddressPair], Meta(max_length=10)] | UnsetType | None = UNSET
     port_security_enabled: bool | UnsetType = UNSET
     dns_name: DnsName | UnsetType = UNSET
+    qos_policy_id: Uuid | UnsetType | None = UNSET
     extra_dhcp_opts: Annotated[list[DhcpOption], Meta(max_length=20)] | UnsetType | None = UNSET
     host: Text | UnsetType | None = field(name="binding:host_id", default=UNSET)
     vnic_type: Annotated[str, Meta(pattern=r"^normal\Z")] | UnsetType = field(name="binding:vnic_type", default=UNSET)
@@ -180,6 +184,7 @@ class Gateway(Struct, forbid_unknown_fields=True):
     network_id: Uuid | None = None
     enable_snat: bool | UnsetType = UNSET
     external_fixed_ips: Annotated[list[FixedIp], Meta(max_length=5)] | UnsetType = UNSET
+    qos_policy_id: Uuid | UnsetType | None = UNSET
 
 
 class _Router(_Named, kw_only=True):
@@ -219,12 +224,14 @@ class FloatingIpNew(Struct, kw_only=True):
     floating_ip_address: Ip | None = None
     port_id: Uuid | None = None
     fixed_ip_address: Ip | None = None
+    qos_policy_id: Uuid | None = None
 
 
 class FloatingIpChange(Struct, kw_only=True):
     description: Text | UnsetType = UNSET
     port_id: Uuid | UnsetType | None = UNSET
     fixed_ip_address: Ip | UnsetType | None = UNSET
+    qos_policy_id: Uuid | UnsetType | None = UNSET
 
 
 class SecurityGroupNew(_Named, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.conformance.commands.network_features import features
 from tests.conformance.commands.shell import Shell
 
 ALICE = "pilvi"
@@ -17,6 +18,7 @@ def network(run: Shell, _folder: Path) -> None:
     groups(run)
     routers(run)
     floating_ips(run)
+    features(run)
     for why, lines in ABSENT.items():
         for line in lines:
             run.refused(line, "found", why)
@@ -175,11 +177,6 @@ ABSENT = {
         "network meter rule show x", "network meter rule delete x"),
     "a subnet stays outside of pools when it was made so": (
         "network onboard subnet n.lab n.pool", "subnet pool add network n.lab n.pool"),
-    "there is no QoS": (
-        *_all("network qos policy", "x", "x"), "network qos rule create --type bandwidth-limit --max-kbps 100 x",
-        "network qos rule list x", "network qos rule show x y", "network qos rule delete x y",
-        "network qos rule set --max-kbps 100 x y", "network qos rule type list",
-        "network qos rule type show bandwidth_limit"),
     "OVN numbers the networks": (
         *_all("network segment", "x", "--network n.lab --network-type geneve x"),
         *_all("network segment range", "x", "--network-type geneve --minimum 5 --maximum 9 x")),

@@ -27,6 +27,7 @@ from pilvi.drivers.fabric.words import (
     Rule,
     Scope,
     SecurityGroup,
+    Shaping,
     Subnet,
     Topology,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Rule",
     "Scope",
     "SecurityGroup",
+    "Shaping",
     "Subnet",
     "Topology",
 ]

@@ -12,7 +12,18 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pilvi.drivers.fabric import consistency, matches
-from pilvi.drivers.fabric.base import FixedIp, Gateway, Network, Port, Router, RouterPort, Scope, Subnet, Topology
+from pilvi.drivers.fabric.base import (
+    FixedIp,
+    Gateway,
+    Network,
+    Port,
+    Router,
+    RouterPort,
+    Scope,
+    Shaping,
+    Subnet,
+    Topology,
+)
 from pilvi.supervise.namespace import lasting_mac
 
 OWNER = "pilvi:of"
@@ -80,6 +91,7 @@ class _Compiler:
         self.ports_of: dict[str, list[Ref]] = defaultdict(list)  # by network id
         self.names_of: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         self.forwardings_of: dict[str, dict[Ref, None]] = defaultdict(dict)
+        self.shaping_of: dict[str, list[Ref]] = defaultdict(list)  # by network id
         self.rows: Rows = {}
         self.owner = ""
 
@@ -114,16 +126,21 @@ class _Compiler:
                 type="localnet",
                 addresses=["unknown"],
                 options={"network_name": network.physical_network},
+                tag=_maybe(network.vlan),
             )
         for subnet in network.subnets:
             if subnet.enable_dhcp and network.admin_state_up:
                 self._dhcp(network, subnet)
+        passes = {"vlan-passthru": str(network.vlan_transparent).lower()}
+        key = {"requested-tnl-key": str(network.tunnel_key)} if network.tunnel_key is not None else {}
         self._put(
             "Logical_Switch",
             network.id,
             name=network.id,
             external_ids={"pilvi:name": network.name},
+            other_config={**passes, **key},
             ports=self.ports_of[network.id],
+            qos_rules=self.shaping_of[network.id],
             dns_records=[Ref("DNS", network.id)] if self.names_of[network.id] else [],
             load_balancer=list(self.forwardings_of[network.id]),
         )
@@ -156,12 +173,29 @@ class _Compiler:
             records.update((ipaddress.ip_address(one).reverse_pointer, full) for one in addresses)
         self._put("DNS", network.id, records=records)
 
+    def _shape(
+        self, network_id: str, port_id: str, wanted: Sequence[Shaping], address: str | None = None
+    ) -> None:
+        """`address`: of a router's gateway, only what has this floating address."""
+        for one in wanted:
+            limit = {"rate": one.max_kbps, "burst": one.max_burst_kbits}
+            ref = self._put(
+                "QoS",
+                " ".join((port_id, one.direction, *([address] if address else ()))),
+                direction="to-lport" if one.direction == "ingress" else "from-lport",
+                priority=matches.PORT_PRIORITY if address is None else matches.ADDRESS_PRIORITY,
+                match=matches.shaping_match(port_id, one.direction, address),
+                action={} if one.dscp is None else {"dscp": one.dscp},
+                bandwidth={name: value for name, value in limit.items() if one.max_kbps and value},
+            )
+            self.shaping_of[network_id].append(ref)
+
     # Ports
 
     def _switch_port(self, network_id: str, port_id: str, **columns: object) -> Ref:
         everything = {
             "name": port_id, "type": "", "addresses": [], "port_security": [], "options": {},
-            "enabled": [], "dhcpv4_options": [], "dhcpv6_options": [], **columns,
+            "enabled": [], "dhcpv4_options": [], "dhcpv6_options": [], "parent_name": [], "tag": [], **columns,
         }  # fmt: skip
         ref = self._put("Logical_Switch_Port", port_id, **everything)
         self.ports_of[network_id].append(ref)
@@ -188,7 +222,10 @@ class _Compiler:
             enabled=[port.admin_state_up and network.admin_state_up],
             dhcpv4_options=self._dhcp_row(network, port, 4),
             dhcpv6_options=self._dhcp_row(network, port, 6),
+            parent_name=[port.trunk[0]] if port.trunk else [],
+            tag=[port.trunk[1]] if port.trunk else [],
         )
+        self._shape(network.id, port.id, port.shaping)
 
     def _dhcp_row(self, network: Network, port: Port, version: int) -> list[Ref]:
         for fixed_ip in port.fixed_ips:
@@ -259,6 +296,7 @@ class _Compiler:
             options={"router-port": name, **({"nat-addresses": "router"} if outward else {})},
             enabled=[self.networks[port.network_id].admin_state_up],
         )
+        self._shape(port.network_id, port_id, port.shaping)
         return self._put(
             "Logical_Router_Port",
             port_id,
@@ -309,6 +347,7 @@ class _Compiler:
 
     def _nat(self, router: Router, gateway: Gateway) -> Iterator[Ref]:
         for one in router.floating_ips:
+            self._shape(gateway.network_id, gateway.port_id, one.shaping, one.floating_ip)
             yield self._put(
                 "NAT", one.id, type="dnat_and_snat", external_ip=one.floating_ip, logical_ip=one.fixed_ip
             )
@@ -365,6 +404,11 @@ class _Compiler:
             match=match,
             action=action,
         )
+
+
+def _maybe(value: int | None) -> list[int]:
+    """A column that may have no value."""
+    return [] if value is None else [value]
 
 
 def _own_option(name: str, value: str) -> tuple[str, str]:

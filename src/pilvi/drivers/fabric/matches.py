@@ -19,6 +19,15 @@ PROTOCOLS = {
 WITH_PORTS = {6: "tcp", 17: "udp", 132: "sctp"}
 ICMP = {1, 58}
 
+PORT_PRIORITY, ADDRESS_PRIORITY = 2001, 2002  # of shaping: a floating address goes before the gateway it goes through
+
+
+def shaping_match(port_id: str, direction: str, address: str | None) -> str:
+    """Which packets it is about, of those that pass through the port's switch."""
+    inward = direction == "ingress"
+    match = f'{"outport" if inward else "inport"} == "{port_id}"'
+    return match if address is None else f'{match} && ip4.{"dst" if inward else "src"} == {address}'
+
 
 def port_group(security_group_id: str) -> str:
     """The port group's name; OVN wants an identifier. Its address sets are `$<name>_ip4` and `..._ip6`."""

@@ -26,8 +26,11 @@ from pilvi.drivers.fabric.ovn_rows import MARK, MarkedRows
 
 TABLES = (
     "ACL", "Address_Set", "DHCP_Options", "DNS", "Gateway_Chassis", "Load_Balancer", "Logical_Router", "Logical_Router_Port",
-    "Logical_Router_Static_Route", "Logical_Switch", "Logical_Switch_Port", "NAT", "Port_Group",
+    "Logical_Router_Static_Route", "Logical_Switch", "Logical_Switch_Port", "NAT", "Port_Group", "QoS",
 )  # fmt: skip
+
+# Columns in which others may leave entries of their own; these are ours, there or not.
+SHARED = {"external_ids": frozenset(), "other_config": frozenset({"requested-tnl-key", "vlan-passthru"})}
 
 
 class OvnNorthbound:
@@ -198,12 +201,12 @@ def _write(ref: Ref, row_of: Callable[[Ref], Row], columns: dict[str, object], o
     """Writes the columns that differ; True where one did. Raises FabricError where the schema refuses it."""
     row = row_of(ref)
     committed = row._data  # not row.column: that converts each value twice, and there are many
-    marks = {**columns.get("external_ids", {}), MARK: ref.key}
-    if committed is not None:
-        # Others may leave marks of their own on our rows.
-        marks = {**dict(committed["external_ids"].as_list()), **marks}
+    columns = {**columns, "external_ids": {**columns.get("external_ids", {}), MARK: ref.key}}
     changed = committed is None
-    for name, value in {**columns, "external_ids": marks}.items():
+    for name, value in columns.items():
+        if committed is not None and name in SHARED:
+            others = {key: one for key, one in committed[name].as_list() if key not in SHARED[name]}
+            value = {**others, **value}
         kind = row._table.columns[name].type
         refers = kind.key.ref_table is not None
         wanted = [row_of(one).uuid for one in value] if refers else value

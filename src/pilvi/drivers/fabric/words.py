@@ -39,11 +39,23 @@ class Network(msgspec.Struct, frozen=True):
     metadata_port_id: str | None = None  # port id of the metadata localport
     metadata_mac: str | None = None
     admin_state_up: bool = True
+    vlan: int | None = None  # its id on the physical network; None: untagged there
+    tunnel_key: int | None = None  # its id between hosts (Geneve's VNI); None: the fabric chooses
+    vlan_transparent: bool = False  # guests' own VLAN tags pass
 
 
 class FixedIp(msgspec.Struct, frozen=True):
     subnet_id: str
     ip_address: str
+
+
+class Shaping(msgspec.Struct, frozen=True):
+    """What becomes of packets in one direction: a limit, a mark or both."""
+
+    direction: str  # ingress | egress, as the port's owner sees it
+    max_kbps: int | None = None  # what goes beyond is dropped
+    max_burst_kbits: int | None = None  # that may pass at once; None: the switch's choice
+    dscp: int | None = None  # the mark that packets get (RFC 2474)
 
 
 class Port(msgspec.Struct, frozen=True):
@@ -59,6 +71,8 @@ class Port(msgspec.Struct, frozen=True):
     admin_state_up: bool = True
     hostname: str = ""
     dhcp_options: tuple[tuple[int, str, str], ...] = ()  # (IP version, Neutron's name, value), over its subnet's
+    trunk: tuple[str, int] | None = None  # port id and VLAN: it is reached tagged, over that port's device
+    shaping: tuple[Shaping, ...] = ()  # at most one for each direction
 
 
 class RouterPort(msgspec.Struct, frozen=True):
@@ -68,6 +82,7 @@ class RouterPort(msgspec.Struct, frozen=True):
     network_id: str
     mac: str
     fixed_ips: tuple[FixedIp, ...]
+    shaping: tuple[Shaping, ...] = ()
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -78,6 +93,7 @@ class Gateway(msgspec.Struct, frozen=True):
     mac: str
     fixed_ips: tuple[FixedIp, ...]
     enable_snat: bool = True
+    shaping: tuple[Shaping, ...] = ()
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -92,6 +108,7 @@ class FloatingIp(msgspec.Struct, frozen=True):
     floating_ip: str
     fixed_ip: str
     port_id: str
+    shaping: tuple[Shaping, ...] = ()  # goes before its gateway's
 
 
 class PortForwarding(msgspec.Struct, frozen=True):

@@ -1,0 +1,37 @@
+"""Subcommands of `openstack` for what networks can do besides carrying packets; on the things of `network`."""
+
+from __future__ import annotations
+
+from tests.conformance.commands.shell import Shell
+
+ALICE = "pilvi"
+
+
+def features(run: Shell) -> None:
+    shaping(run)
+
+
+def shaping(run: Shell) -> None:
+    run("network qos policy create --share n.slow")
+    run("network qos policy set --description Slow n.slow")
+    rule = run.json("network qos rule create --type bandwidth-limit --max-kbps 1000 --max-burst-kbits 100 --egress n.slow")
+    run(f"network qos rule set --max-kbps 2000 n.slow {rule['id']}")
+    run("network qos rule create --type dscp-marking --dscp-mark 26 n.slow")
+    run.refused("network qos rule create --type minimum-bandwidth --min-kbps 1000 --egress n.slow", "guarantees", "")
+    run("network qos rule list n.slow", user=ALICE)
+    run(f"network qos rule show n.slow {rule['id']}", user=ALICE)
+    run("network qos policy list", user=ALICE)
+    run("network qos policy show n.slow", user=ALICE)
+    run("port set --qos-policy n.slow n.port", user=ALICE)
+    run("network set --qos-policy n.slow n.lab", user=ALICE)
+    run("router set --external-gateway public --qos-policy n.slow n.way", user=ALICE)
+    floating = run.json("floating ip create --qos-policy n.slow public", user=ALICE)["floating_ip_address"]
+    run(f"floating ip unset --qos-policy {floating}", user=ALICE)
+    run(f"floating ip delete {floating}", user=ALICE)
+    run("router unset --qos-policy n.way", user=ALICE)
+    run("port unset --qos-policy n.port", user=ALICE)
+    run("network set --no-qos-policy n.lab", user=ALICE)
+    run("network qos rule type list --all-rules", user=ALICE)
+    run("network qos rule type show bandwidth_limit", user=ALICE)
+    run(f"network qos rule delete n.slow {rule['id']}")
+    run("network qos policy delete n.slow")
