@@ -46,6 +46,22 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_network_rbac_policies_project_id'), ['project_id'], unique=False)
         batch_op.create_index('ix_network_rbac_policies_target', ['target', 'object_type'], unique=False)
 
+    op.create_table('qos_policies',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('shared', sa.Boolean(), nullable=False),
+    sa.Column('default_of', sa.String(length=255), nullable=True),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_qos_policies')),
+    sa.UniqueConstraint('default_of', name=op.f('uq_qos_policies_default_of'))
+    )
+    with op.batch_alter_table('qos_policies', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_qos_policies_project_id'), ['project_id'], unique=False)
+
     op.create_table('volume_keys',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('project_id', sa.String(length=64), nullable=False),
@@ -90,6 +106,42 @@ def upgrade() -> None:
     with op.batch_alter_table('default_security_group_rules', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_default_security_group_rules_project_id'), ['project_id'], unique=False)
 
+    op.create_table('qos_bandwidth_limit_rules',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('policy_id', sa.String(length=36), nullable=False),
+    sa.Column('direction', sa.String(length=8), nullable=False),
+    sa.Column('max_kbps', sa.Integer(), nullable=False),
+    sa.Column('max_burst_kbps', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['policy_id'], ['qos_policies.id'], name=op.f('fk_qos_bandwidth_limit_rules_policy_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_qos_bandwidth_limit_rules')),
+    sa.UniqueConstraint('policy_id', 'direction', name=op.f('uq_qos_bandwidth_limit_rules_policy_id_direction'))
+    )
+    with op.batch_alter_table('qos_bandwidth_limit_rules', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_qos_bandwidth_limit_rules_project_id'), ['project_id'], unique=False)
+
+    op.create_table('qos_dscp_marking_rules',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('policy_id', sa.String(length=36), nullable=False),
+    sa.Column('dscp_mark', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['policy_id'], ['qos_policies.id'], name=op.f('fk_qos_dscp_marking_rules_policy_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_qos_dscp_marking_rules')),
+    sa.UniqueConstraint('policy_id', name=op.f('uq_qos_dscp_marking_rules_policy_id'))
+    )
+    with op.batch_alter_table('qos_dscp_marking_rules', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_qos_dscp_marking_rules_project_id'), ['project_id'], unique=False)
+
     op.create_table('port_forwardings',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('project_id', sa.String(length=255), nullable=False),
@@ -115,9 +167,29 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_port_forwardings_internal_port_id'), ['internal_port_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_port_forwardings_project_id'), ['project_id'], unique=False)
 
+    with op.batch_alter_table('floatingips', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_floatingips_qos_policy_id'), ['qos_policy_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_floatingips_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
+
     with op.batch_alter_table('network_changes', schema=None) as batch_op:
         batch_op.add_column(sa.Column('kind', sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column('object_id', sa.String(length=36), nullable=True))
+
+    with op.batch_alter_table('networks', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_networks_qos_policy_id'), ['qos_policy_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_networks_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
+
+    with op.batch_alter_table('ports', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_ports_qos_policy_id'), ['qos_policy_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_ports_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
+
+    with op.batch_alter_table('routers', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_routers_qos_policy_id'), ['qos_policy_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_routers_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
 
     with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
         batch_op.add_column(sa.Column('remote_address_group_id', sa.String(length=36), nullable=True))
@@ -138,21 +210,53 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_security_group_rules_remote_address_group_id'))
         batch_op.drop_column('remote_address_group_id')
 
+    with op.batch_alter_table('routers', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_routers_qos_policy_id'), type_='foreignkey')
+        batch_op.drop_index(batch_op.f('ix_routers_qos_policy_id'))
+        batch_op.drop_column('qos_policy_id')
+
+    with op.batch_alter_table('ports', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_ports_qos_policy_id'), type_='foreignkey')
+        batch_op.drop_index(batch_op.f('ix_ports_qos_policy_id'))
+        batch_op.drop_column('qos_policy_id')
+
+    with op.batch_alter_table('networks', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_networks_qos_policy_id'), type_='foreignkey')
+        batch_op.drop_index(batch_op.f('ix_networks_qos_policy_id'))
+        batch_op.drop_column('qos_policy_id')
+
     with op.batch_alter_table('network_changes', schema=None) as batch_op:
         batch_op.drop_column('object_id')
         batch_op.drop_column('kind')
+
+    with op.batch_alter_table('floatingips', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_floatingips_qos_policy_id'), type_='foreignkey')
+        batch_op.drop_index(batch_op.f('ix_floatingips_qos_policy_id'))
+        batch_op.drop_column('qos_policy_id')
 
     with op.batch_alter_table('port_forwardings', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_port_forwardings_project_id'))
         batch_op.drop_index(batch_op.f('ix_port_forwardings_internal_port_id'))
 
     op.drop_table('port_forwardings')
+    with op.batch_alter_table('qos_dscp_marking_rules', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_qos_dscp_marking_rules_project_id'))
+
+    op.drop_table('qos_dscp_marking_rules')
+    with op.batch_alter_table('qos_bandwidth_limit_rules', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_qos_bandwidth_limit_rules_project_id'))
+
+    op.drop_table('qos_bandwidth_limit_rules')
     with op.batch_alter_table('default_security_group_rules', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_default_security_group_rules_project_id'))
 
     op.drop_table('default_security_group_rules')
     op.drop_table('address_group_addresses')
     op.drop_table('volume_keys')
+    with op.batch_alter_table('qos_policies', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_qos_policies_project_id'))
+
+    op.drop_table('qos_policies')
     with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
         batch_op.drop_index('ix_network_rbac_policies_target')
         batch_op.drop_index(batch_op.f('ix_network_rbac_policies_project_id'))
