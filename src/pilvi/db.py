@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -83,12 +84,12 @@ class Tx:
 class Database:
     """`url` is SQLAlchemy's: sqlite:////path/to/pilvi.db, postgresql+psycopg://user@host/name."""
 
-    def __init__(self, url: str, clock: Clock, pool_size: int = 32):
+    def __init__(self, url: str, clock: Clock, connections: int = 48):
         self.url, self._clock = url, clock
         self.postgresql = url.startswith("postgresql")
         options: dict[str, Any] = {
-            "pool_size": pool_size,
-            "max_overflow": 16,
+            "pool_size": connections,
+            "max_overflow": 0,
             "json_deserializer": msgspec.json.decode,
         }
         if not self.postgresql:
@@ -100,34 +101,65 @@ class Database:
         )
         if not self.postgresql:
             event.listen(self.engine, "connect", _sqlite_connect)
+        # Connections between two transactions, None for one not opened yet. Taking one out of SQLAlchemy's pool and
+        # putting it back costs more than a query; the one used last comes first, since its caches are warm.
+        self._free: queue.LifoQueue[sa.Connection | None] = queue.LifoQueue()
+        for _ in range(connections):
+            self._free.put(None)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Tx]:
         """A transaction that writes; commits at the end, rolls back when an exception leaves it."""
-        with self._writer, self.engine.connect() as connection:
-            if self.postgresql:
-                connection.begin()
-            else:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with self._writer, self._connection("READ COMMITTED", "BEGIN IMMEDIATE") as connection:
             tx = Tx(connection, self._clock.now(), self.postgresql)
-            try:
-                yield tx
-            except BaseException:
-                connection.rollback()
-                raise
+            yield tx
             connection.commit()
         tx.committed()
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Tx]:
         """A transaction that only reads: one consistent view, and no writer waits for it."""
-        with self.engine.connect() as connection:
-            if self.postgresql:  # whose own way is a new view for each statement
-                connection.execution_options(isolation_level="REPEATABLE READ")
-            else:
-                connection.exec_driver_sql("BEGIN")
+        # PostgreSQL's own way is a new view for each statement.
+        with self._connection("REPEATABLE READ", "BEGIN") as connection:
             yield Tx(connection, self._clock.now(), self.postgresql)
-            connection.rollback()
+
+    @contextlib.contextmanager
+    def _connection(self, isolation: str, begin: str) -> Iterator[sa.Connection]:
+        """A connection in a transaction, which is rolled back unless it was committed.
+
+        `isolation` is PostgreSQL's, `begin` SQLite's statement."""
+        connection = self._free.get()
+        try:
+            if connection is None:
+                connection = self.engine.connect()
+            if self.postgresql:
+                connection.execution_options(isolation_level=isolation)
+            connection.begin()
+            try:
+                if not self.postgresql:
+                    connection.connection.dbapi_connection.execute(begin)
+                yield connection
+            finally:
+                connection.rollback()
+        except sa.exc.SQLAlchemyError as error:
+            if connection is not None:  # it may be broken, which SQLAlchemy's pool finds out
+                connection.close()
+                connection = None
+            if getattr(error, "connection_invalidated", False):  # and so are the others
+                self._close_free()
+            raise
+        finally:
+            self._free.put(connection)
+
+    def _close_free(self) -> None:
+        taken = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._free.get_nowait())
+        for connection in taken:
+            if connection is not None:
+                connection.close()
+            self._free.put(None)
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[list[str]]:
@@ -145,6 +177,7 @@ class Database:
             event.remove(self.engine, "before_cursor_execute", note)
 
     def close(self) -> None:
+        self._close_free()
         self.engine.dispose()
 
 
