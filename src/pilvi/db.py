@@ -10,12 +10,14 @@ import contextlib
 import hashlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
 
 from pilvi.engine.clock import Clock
 
@@ -35,6 +37,54 @@ def on_constraint(error: sa.exc.IntegrityError, name: str, *columns: str) -> boo
     """Was it this unique constraint? PostgreSQL names the constraint, SQLite its columns ("table.column")."""
     text = str(error.orig)
     return name in text or (bool(columns) and all(column in text for column in columns))
+
+
+class _Texts(sa.types.TypeDecorator):
+    """A list of texts as one parameter."""
+
+    impl, cache_ok = sa.Text, True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return dialect.type_descriptor(postgresql.ARRAY(sa.Text) if dialect.name == "postgresql" else sa.Text())
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return list(value) if dialect.name == "postgresql" else msgspec.json.encode(list(value)).decode()
+
+
+class one_of(sa.sql.functions.FunctionElement):
+    """`one_of(column, "ids")`: the column is one of the texts in the parameter `ids`, however many these are.
+
+    Unlike IN it is one parameter, so the statement's text stays the same: it is built and parsed once, and no
+    database bounds the number of values."""
+
+    type = sa.types.NullType()  # not Boolean, which SQLite would be asked to compare with 1: without an index
+    inherit_cache = True
+
+    def __init__(self, column: sa.ColumnElement[Any], name: str):
+        super().__init__(column, sa.bindparam(name, type_=_Texts()))
+
+
+@compiles(one_of, "sqlite")
+def _one_of_sqlite(element: one_of, compiler: Any, **options: Any) -> str:
+    column, texts = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({texts}))"
+
+
+@compiles(one_of, "postgresql")
+def _one_of_postgresql(element: one_of, compiler: Any, **options: Any) -> str:
+    column, texts = (compiler.process(each, **options) for each in element.clauses)
+    return f"{column} = ANY ({texts})"
+
+
+def plain(name: str, columns: Iterable[sa.ColumnElement[Any]]) -> type:
+    """A class for rows of these columns whose attributes are found ten times as fast as those of SQLAlchemy's rows,
+    which a long list is asked for tens of thousands of times: `plain("Port", table.c)(*row)`."""
+    return msgspec.defstruct(name, [str(column.name) for column in columns], gc=False)
+
+
+def as_text(column: sa.Column[Any]) -> sa.ColumnElement[str | None]:
+    """A JSON column as the text that is kept, for answers that show it as it is: nothing is decoded to be encoded."""
+    return sa.cast(column, sa.Text).label(column.name)
 
 
 class Tx:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -101,7 +101,11 @@ class Devices(Base):
 
 def root_volume(row: Any) -> dict[str, Any] | None:
     """A server's entry for the volume that it boots from; None where it boots from a disk of its own."""
-    return next((each for each in row.volumes or () if each.get("boot_index") == 0), None)
+    return root_among(row.volumes or ())
+
+
+def root_among(volumes: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((each for each in volumes if each.get("boot_index") == 0), None)
 
 
 def facts_of(image_metadata: Mapping[str, Any]) -> BootImage:

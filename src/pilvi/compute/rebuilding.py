@@ -48,7 +48,7 @@ class Rebuilding(Creation, Orders):
                 "generation": generation, "host": row.host, "target": row.host, "mark": generation - GENERATIONS + 1,
                 "was": row.vm_state, "run": row.vm_state != STOPPED, "graceful": False, "old": before, "new": {},
                 "image": source_of(image)})
-            return self._with_ports(tx, [store.server(tx, row.id)])
+            return self._with_ports(tx, [store.shown(tx, row.id)])
 
     def _check_image(self, row: sa.Row, image: Any) -> None:
         """As at a boot, against the flavor that the server has."""

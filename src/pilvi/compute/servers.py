@@ -21,11 +21,10 @@ MAX_TAGS = 50
 
 
 class Found(NamedTuple):
-    """Servers, and the ports of each by its id."""
+    """Servers as `store.Shown`, and the ports of each by its id."""
 
-    rows: Sequence[sa.Row]
+    rows: Sequence[Any]
     ports: Mapping[str, list[Any]]
-    hosts_up: frozenset[str] = frozenset()
 
 
 class Servers(Base):
@@ -35,19 +34,16 @@ class Servers(Base):
             return self.owned(tx, context, server_id)
 
     def owned(self, tx: Tx, context: Context, server_id: str, *, deleted: bool = False) -> sa.Row:
-        row = store.server(tx, server_id, deleted=deleted)
-        if row is None or (row.project_id != context.project_id and not context.is_admin):
-            raise NotFound(f"Instance {server_id} could not be found.")
-        return row
+        return _owned(context, server_id, store.server(tx, server_id, deleted=deleted))
 
     def server_with_ports(self, context: Context, server_id: str) -> Found:
         with self.db.read() as tx:
-            row = self.owned(tx, context, server_id)
-            return self._with_ports(tx, [row])
+            return self._with_ports(tx, [_owned(context, server_id, store.shown(tx, server_id))])
 
     def servers(self, context: Context, query: store.ServerQuery | None = None, *, all_projects: bool = False,
                 addresses: Mapping[int, str] | None = None, with_ports: bool = True) -> Found:
-        """A page of servers: the caller's project's, or an administrator's choice.
+        """A page of servers: the caller's project's, or an administrator's choice; only ids and names where not
+        `with_ports`.
 
         `addresses`: IP version to a regular expression that one of the server's fixed addresses must match.
         Raises BadRequest for an unknown marker."""
@@ -57,9 +53,10 @@ class Servers(Base):
         limit = query.limit
         if addresses:  # which are Network's, so the page is cut here
             query = msgspec.structs.replace(query, limit=None)
+        select = store.select_shown if with_ports else store.select_names
         with self.db.read() as tx:
             try:
-                rows = store.select_servers(tx, query)
+                rows = select(tx, query)
             except store.UnknownMarker:
                 raise BadRequest(f"marker [{query.marker}] not found") from None
             except sa.exc.DataError as error:  # a regular expression that is none for this database
@@ -68,9 +65,9 @@ class Servers(Base):
                 return self._with_ports(tx, rows) if with_ports else Found(rows, {})
             found = self._with_ports(tx, rows)
         matching = [row for row in rows if _has_address(found.ports.get(row.id, ()), addresses)]
-        return Found(matching[:limit], found.ports, found.hosts_up)
+        return Found(matching[:limit], found.ports)
 
-    def _with_ports(self, tx: Tx, rows: Sequence[sa.Row]) -> Found:
+    def _with_ports(self, tx: Tx, rows: Sequence[Any]) -> Found:
         if not rows:
             return Found((), {})
         return Found(rows, self.network.ports_of(tx, [row.id for row in rows]))
@@ -93,7 +90,7 @@ class Servers(Base):
                 raise BadRequest(f"Cannot pin server {server_id} to availability zone {zone}: it is in "
                                  f"{row.availability_zone}. Move it there first.")
             store.update_server(tx, server_id, **values)
-            return self._with_ports(tx, [store.server(tx, row.id)])
+            return self._with_ports(tx, [store.shown(tx, row.id)])
 
     def change_metadata(self, context: Context, server_id: str,
                         change: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
@@ -136,6 +133,13 @@ class Servers(Base):
     def check_lock(self, context: Context, row: sa.Row) -> None:
         if row.locked and not context.is_admin:
             raise Conflict(f"Instance {row.id} is locked")
+
+
+def _owned(context: Context, server_id: str, row: Any) -> Any:
+    """Raises NotFound where there is no such server, also for another project's."""
+    if row is None or (row.project_id != context.project_id and not context.is_admin):
+        raise NotFound(f"Instance {server_id} could not be found.")
+    return row
 
 
 def _has_address(ports: Sequence[Any], addresses: Mapping[int, str]) -> bool:

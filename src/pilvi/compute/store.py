@@ -10,19 +10,38 @@ import msgspec
 import sqlalchemy as sa
 
 from pilvi.compute.tables import hosts, servers
-from pilvi.db import Tx
+from pilvi.db import Tx, as_text, plain
 
 S = servers.c
 
 # -- servers
 
-_SERVER = sa.select(servers).where(S.id == sa.bindparam("id"))
+_SERVERS = sa.select(servers)
+_SERVER = _SERVERS.where(S.id == sa.bindparam("id"))
 _SERVER_ALIVE = _SERVER.where(S.deleted_at.is_(None))
 
 
 def server(tx: Tx, server_id: str, *, deleted: bool = False) -> sa.Row | None:
     """One server, whoever it belongs to; one that is gone only where `deleted`."""
     return tx.one(_SERVER if deleted else _SERVER_ALIVE, {"id": server_id})
+
+
+_SHOWN_COLUMNS = (
+    S.id, S.name, S.vm_state, S.task_state, S.power_state, S.project_id, S.user_id, S.host, S.hostname, S.image_id,
+    S.ram, S.created_at, S.updated_at, S.launched_at, S.terminated_at, S.access_ip_v4, S.access_ip_v6, S.disk_config,
+    S.locked, S.locked_reason, S.description, S.server_group_id, S.availability_zone, S.pinned_availability_zone,
+    S.config_drive, S.key_name, S.user_data, S.reservation_id, S.launch_index,
+    *map(as_text, (S.flavor, S.metadata, S.tags, S.fault, S.volumes, S.image_properties, S.scheduler_hints)))
+_SHOWN, _NAMES = sa.select(*_SHOWN_COLUMNS), sa.select(S.id, S.name)
+_SHOWN_ALIVE = _SHOWN.where(S.id == sa.bindparam("id"), S.deleted_at.is_(None))
+
+Shown = plain("Shown", _SHOWN_COLUMNS)  # what the API shows of a server; JSON as the text that is kept
+
+
+def shown(tx: Tx, server_id: str) -> Any:
+    """One server as the API shows it; None where it is gone."""
+    row = tx.one(_SHOWN_ALIVE, {"id": server_id})
+    return None if row is None else Shown(*row)
 
 
 def insert_servers(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
@@ -92,7 +111,21 @@ class UnknownMarker(LookupError):
 
 def select_servers(tx: Tx, query: ServerQuery) -> Sequence[sa.Row]:
     """The page that was asked for. Raises UnknownMarker."""
-    statement = sa.select(servers).where(*_conditions(query))
+    return _select(tx, _SERVERS, query)
+
+
+def select_shown(tx: Tx, query: ServerQuery) -> list[Any]:
+    """As select_servers, each `Shown`."""
+    return [Shown(*row) for row in _select(tx, _SHOWN, query)]
+
+
+def select_names(tx: Tx, query: ServerQuery) -> Sequence[sa.Row]:
+    """As select_servers, (id, name) only."""
+    return _select(tx, _NAMES, query)
+
+
+def _select(tx: Tx, statement: sa.Select, query: ServerQuery) -> Sequence[sa.Row]:
+    statement = statement.where(*_conditions(query))
     sort = [(S[name], descending) for name, descending in query.sort] or [(S.seq, True)]
     sort.append((S.id, sort[0][1]))
     if query.marker is not None:
@@ -208,8 +241,11 @@ def host(tx: Tx, name: str) -> sa.Row | None:
     return tx.one(sa.select(hosts).where(hosts.c.name == name))
 
 
+_ALL_HOSTS = sa.select(hosts).order_by(hosts.c.number)
+
+
 def all_hosts(tx: Tx) -> Sequence[sa.Row]:
-    return tx.all(sa.select(hosts).order_by(hosts.c.number))
+    return tx.all(_ALL_HOSTS)
 
 
 def save_host(tx: Tx, name: str, ids: Any, **values: Any) -> None:

@@ -7,15 +7,18 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
+from msgspec import Raw
 
 from pilvi.compute.block_devices import ROOT_DEVICE
-from pilvi.compute.devices import root_volume
+from pilvi.compute.devices import root_among
 from pilvi.compute.states import PROGRESS, WITH_FAULT, status_of
 from pilvi.engine.clock import micros_text, seconds_text
 from pilvi.http.request import Request
 
 PREFIX = "/compute"
+NOTHING = (None, "null", "[]")  # of a JSON column, as text
 
 
 def links(request: Request, kind: str, item_id: str) -> list[dict[str, str]]:
@@ -37,13 +40,16 @@ def host_id(project_id: str, host: str | None) -> str:
 # -- servers
 
 
-def server_brief(request: Request, row: sa.Row) -> dict[str, Any]:
-    return {"id": row.id, "name": row.name, "links": links(request, "servers", row.id)}
+def server_brief(request: Request, server: tuple[str, str]) -> dict[str, Any]:
+    """`server`: id and name."""
+    server_id, name = server
+    return {"id": server_id, "name": name, "links": links(request, "servers", server_id)}
 
 
 def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *, single: bool = False,
-                    after_update: bool = False) -> Callable[[sa.Row, Sequence[Any]], dict[str, Any]]:
-    """How to render servers for this request: microversion and role are looked at once, not once a server.
+                    after_update: bool = False) -> Callable[[Any, Sequence[Any]], dict[str, Any]]:
+    """How to render servers (`store.Shown`) for this request: microversion and role are looked at once, not once
+    a server.
 
     `hosts`: host name to its status (UP, DOWN, MAINTENANCE), for administrators from 2.16 on. `single`: one
     is shown, not a list. `after_update`: the shorter answer that PUT has before 2.75."""
@@ -53,16 +59,19 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
     locked, described, tagged, reasoned = since(2, 9), since(2, 19), since(2, 26), since(2, 73)
     attributes, hostname, pinned = since(2, 3) and admin, since(2, 90), since(2, 96)
     properties, hinted = since(2, 98), since(2, 100)
-    volumes_key = "os-extended-volumes:volumes_attached"
 
-    def render(row: sa.Row, ports: Sequence[Any]) -> dict[str, Any]:
+    @functools.cache  # there are few flavors, and many servers of each
+    def flavor_link(kept: str) -> dict[str, Any]:
+        flavor_id = msgspec.json.decode(kept)["id"]
+        return {"id": flavor_id, "links": bookmark(request, "flavors", flavor_id)}
+
+    def render(row: Any, ports: Sequence[Any]) -> dict[str, Any]:
         status = status_of(row.vm_state, row.task_state)
         body: dict[str, Any] = {
             "id": row.id, "name": row.name, "status": status, "tenant_id": row.project_id,
-            "user_id": row.user_id, "metadata": row.metadata, "hostId": host_id(row.project_id, row.host),
+            "user_id": row.user_id, "metadata": Raw(row.metadata), "hostId": host_id(row.project_id, row.host),
             "image": {"id": row.image_id, "links": bookmark(request, "images", row.image_id)} if row.image_id else "",
-            "flavor": embedded_flavor(row.flavor) if embedded else {
-                "id": row.flavor["id"], "links": bookmark(request, "flavors", row.flavor["id"])},
+            "flavor": embedded_flavor(row.flavor) if embedded else flavor_link(row.flavor),
             "created": seconds_text(row.created_at), "updated": seconds_text(row.updated_at),
             "addresses": addresses(ports, extended), "accessIPv4": row.access_ip_v4 or "",
             "accessIPv6": row.access_ip_v6 or "", "links": links(request, "servers", row.id),
@@ -70,8 +79,8 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
         }
         if status in PROGRESS:
             body["progress"] = PROGRESS[status]
-        if status in WITH_FAULT and row.fault:
-            body["fault"] = fault(row.fault, admin)
+        if status in WITH_FAULT and row.fault not in NOTHING:
+            body["fault"] = fault(msgspec.json.decode(row.fault), admin)
         if extended:
             extend(body, row, ports)
         if locked:
@@ -79,7 +88,7 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
         if described:
             body["description"] = row.description
         if tagged:
-            body["tags"] = row.tags
+            body["tags"] = Raw(row.tags)
         if trusted:
             body["trusted_image_certificates"] = None
         if groups:
@@ -89,12 +98,12 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
         if pinned:
             body["pinned_availability_zone"] = row.pinned_availability_zone
         if properties and body["image"]:
-            body["image"]["properties"] = row.image_properties or {}
+            body["image"]["properties"] = {} if row.image_properties in NOTHING else Raw(row.image_properties)
         if hinted:
-            body["scheduler_hints"] = row.scheduler_hints or {}
+            body["scheduler_hints"] = {} if row.scheduler_hints in NOTHING else Raw(row.scheduler_hints)
         return body
 
-    def extend(body: dict[str, Any], row: sa.Row, ports: Sequence[Any]) -> None:
+    def extend(body: dict[str, Any], row: Any, ports: Sequence[Any]) -> None:
         body["OS-EXT-AZ:availability_zone"] = row.availability_zone or ""
         body["config_drive"] = "True" if row.config_drive else ""
         body["key_name"] = row.key_name
@@ -103,9 +112,10 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
         body["OS-EXT-STS:task_state"] = row.task_state
         body["OS-EXT-STS:vm_state"] = row.vm_state
         body["OS-EXT-STS:power_state"] = row.power_state
-        body[volumes_key] = [
+        volumes = () if row.volumes in NOTHING else msgspec.json.decode(row.volumes)
+        body["os-extended-volumes:volumes_attached"] = [
             {"id": each["volume_id"], "delete_on_termination": each["delete_on_termination"]} if since(2, 3)
-            else {"id": each["volume_id"]} for each in row.volumes or []]
+            else {"id": each["volume_id"]} for each in volumes]
         if names := dict.fromkeys(name for port in ports for name in port.security_groups):
             body["security_groups"] = [{"name": name} for name in names]
         if hosts is not None:
@@ -118,7 +128,7 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
             body["OS-EXT-SRV-ATTR:reservation_id"] = row.reservation_id
             body["OS-EXT-SRV-ATTR:launch_index"] = row.launch_index
             body["OS-EXT-SRV-ATTR:kernel_id"] = body["OS-EXT-SRV-ATTR:ramdisk_id"] = ""
-            body["OS-EXT-SRV-ATTR:root_device_name"] = (root_volume(row) or {}).get("device", ROOT_DEVICE)
+            body["OS-EXT-SRV-ATTR:root_device_name"] = (root_among(volumes) or {}).get("device", ROOT_DEVICE)
             body["OS-EXT-SRV-ATTR:user_data"] = row.user_data
         if attributes or hostname:
             body["OS-EXT-SRV-ATTR:hostname"] = row.hostname
@@ -126,7 +136,9 @@ def server_renderer(request: Request, hosts: Mapping[str, str] | None = None, *,
     return render
 
 
-def embedded_flavor(flavor: Mapping[str, Any]) -> dict[str, Any]:
+@functools.lru_cache(1024)
+def embedded_flavor(kept: str) -> dict[str, Any]:
+    flavor = msgspec.json.decode(kept)
     return {"vcpus": flavor["vcpus"], "ram": flavor["ram"], "disk": flavor["disk"], "swap": flavor["swap"],
             "ephemeral": flavor["ephemeral"], "original_name": flavor["name"],
             "extra_specs": flavor["extra_specs"]}

@@ -205,13 +205,14 @@ def _known(tx: Tx, server_ids: list[str]) -> dict[str, int]:
 
 def _view(number: int, row: Any, ports: Any, image: str | None) -> dict[str, Any]:
     addresses = [address for port in ports for _, address, version in port.fixed_ips if version == 4]
+    flavor = msgspec.json.decode(row.flavor)
     return {
         "id": number,
         "name": row.name,
         "os": image or row.image_id,
         "state": "RUNNING" if row.vm_state == "active" else "STOPPED",
-        "mem_size": row.flavor["ram"] * MIB,
-        "disk_size": row.flavor["disk"] * GIB,
+        "mem_size": flavor["ram"] * MIB,
+        "disk_size": flavor["disk"] * GIB,
         "network": ports[0].network_name if ports else None,
         "ip": addresses[0] if addresses else None,
     }

@@ -21,6 +21,10 @@ class Noun(NamedTuple):
     tagged: bool = True
     shared_as: str = ""  # its name in RBAC policies; empty where it cannot be shared
 
+    def __hash__(self) -> int:
+        """There is one of each name; statements are kept by noun."""
+        return hash(self.name)
+
 
 def _noun(
     name: str,

@@ -14,7 +14,6 @@ from pilvi.faults import BadRequest, Conflict, Fault, Forbidden, NotFound
 from pilvi.network import addresses, store, store_addresses, wire
 from pilvi.network.floatingips import FloatingIpVerbs
 from pilvi.network.nouns import NETWORK, PORT, SUBNET
-from pilvi.network.tables import floatingips
 from pilvi.policy import Context
 
 OWNER = store.COMPUTE
@@ -29,7 +28,7 @@ class NicRequest(msgspec.Struct, frozen=True):
     tag: str | None = None
 
 
-class ServerPort(msgspec.Struct, frozen=True):
+class ServerPort(msgspec.Struct, frozen=True, gc=False):
     """A server's network card."""
 
     id: str
@@ -163,11 +162,7 @@ class ServerVerbs(FloatingIpVerbs):
             raise
 
     def bind(self, tx: Tx, server_id: str, host: str) -> None:
-        tx.execute(
-            PORT.table.update()
-            .where(PORT.table.c.device_id == server_id, PORT.table.c.device_owner == OWNER)
-            .values(host=host)
-        )
+        store.bind(tx, server_id, OWNER, host)
 
     def release(self, tx: Tx, server_id: str) -> None:
         """Deletes the ports that were made for the server, and gives the user's own back."""
@@ -199,32 +194,29 @@ class ServerVerbs(FloatingIpVerbs):
 
     def ports_of(self, tx: Tx, server_ids: Sequence[str]) -> dict[str, list[ServerPort]]:
         """Server -> its network cards in their order; a constant number of queries."""
-        ports = store.ports_of_devices(tx, server_ids, OWNER)
-        if not ports:
+        cards = store.shown_cards_of(tx, server_ids, OWNER)
+        if not cards:
             return {}
-        ids = [port.id for port in ports]
-        networks = {row.id: row for row in store.by_ids(tx, NETWORK, {port.network_id for port in ports})}
+        ids = [card[0] for card in cards]
         fixed, groups = store_addresses.of_ports(tx, ids), store.security_group_names_of(tx, ids)
         floating: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for part in store.chunks(ids):
-            for row in store.floating_ips(tx, floatingips.c.port_id.in_(part)):
-                floating[row.port_id].append((row.floating_ip_address, row.fixed_ip_address))
+        for port_id, *pair in store.floating_ips_of(tx, ids):
+            floating[port_id].append(tuple(pair))
         found: dict[str, list[ServerPort]] = defaultdict(list)
-        for port in ports:
-            network = networks[port.network_id]
-            found[port.device_id].append(
+        for port_id, server_id, network_id, network_name, mac, mtu, status, tag in cards:
+            found[server_id].append(
                 ServerPort(
-                    port.id,
-                    network.id,
-                    network.name,
-                    port.mac_address,
-                    network.mtu,
-                    [(subnet_id, address, 6 if ":" in address else 4) for subnet_id, address in fixed.get(port.id, ())],
-                    floating.get(port.id, []),
-                    groups.get(port.id, []),
-                    port.status,
-                    port.nic_tag,
-                    port.device_id,
+                    port_id,
+                    network_id,
+                    network_name,
+                    mac,
+                    mtu,
+                    [(subnet_id, address, 6 if ":" in address else 4) for subnet_id, address in fixed.get(port_id, ())],
+                    floating.get(port_id, []),
+                    groups.get(port_id, []),
+                    status,
+                    tag,
+                    server_id,
                 )
             )
         return found

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx
+from pilvi.db import Tx, one_of
 from pilvi.network import store_changes, store_forwardings, store_sharing
 from pilvi.network.nouns import Noun
 from pilvi.network.tables import (
@@ -56,15 +57,35 @@ def lock_network(tx: Tx, *network_ids: str) -> None:
         tx.lock("network", network_id)
 
 
+# Statements that every request needs are built once: building one takes several times as long as running it.
+
+
+@functools.cache
+def _by_id(noun: Noun) -> sa.Select:
+    return sa.select(noun.table).where(noun.table.c.id == sa.bindparam("id"))
+
+
+@functools.cache
+def _by_id_seen(noun: Noun) -> sa.Select:
+    return _by_id(noun).where(_seen_by(noun, sa.bindparam("project")))
+
+
+@functools.cache
+def _by_ids(noun: Noun) -> sa.Select:
+    return sa.select(noun.table).where(one_of(noun.table.c.id, "ids"))
+
+
 def get(tx: Tx, noun: Noun, object_id: str) -> sa.Row | None:
-    return tx.one(sa.select(noun.table).where(noun.table.c.id == object_id))
+    return tx.one(_by_id(noun), {"id": object_id})
 
 
 def visible(noun: Noun, context: Context) -> sa.ColumnElement[bool]:
     """What the caller may see: all of it for an administrator."""
-    table, project = noun.table, context.project_id
-    if context.is_admin:
-        return sa.true()
+    return sa.true() if context.is_admin else _seen_by(noun, context.project_id)
+
+
+def _seen_by(noun: Noun, project: Any) -> sa.ColumnElement[bool]:
+    table = noun.table
     if table is default_rules:
         return sa.true()
     own = table.c.project_id == project
@@ -81,7 +102,7 @@ def visible(noun: Noun, context: Context) -> sa.ColumnElement[bool]:
     return own
 
 
-def _usable(table: sa.Table, kind: str, project: str | None) -> sa.CompoundSelect:
+def _usable(table: sa.Table, kind: str, project: Any) -> sa.CompoundSelect:
     """The project's own objects, and those that are shared with it."""
     own = sa.select(table.c.id).where(table.c.project_id == project)
     return sa.union(own, store_sharing.ids(kind, project, store_sharing.SHARED))
@@ -89,36 +110,57 @@ def _usable(table: sa.Table, kind: str, project: str | None) -> sa.CompoundSelec
 
 def find(tx: Tx, noun: Noun, context: Context, object_id: str) -> sa.Row | None:
     """The object, where the caller may see it."""
-    return tx.one(sa.select(noun.table).where(noun.table.c.id == object_id, visible(noun, context)))
+    if context.is_admin:
+        return get(tx, noun, object_id)
+    return tx.one(_by_id_seen(noun), {"id": object_id, "project": context.project_id})
 
 
 def by_ids(tx: Tx, noun: Noun, ids: Collection[str]) -> list[sa.Row]:
-    return [row for part in chunks(ids) for row in tx.all(sa.select(noun.table).where(noun.table.c.id.in_(part)))]
+    return list(tx.all(_by_ids(noun), {"ids": ids})) if ids else []
 
 
 def insert(tx: Tx, noun: Noun, values: dict[str, Any]) -> None:
     tx.execute(noun.table.insert(), {"created_at": tx.now, "updated_at": tx.now, **values})
 
 
-def update(tx: Tx, noun: Noun, object_id: str, **values: Any) -> None:
-    """Counts as a change that clients see."""
-    tx.execute(
-        noun.table.update()
-        .where(noun.table.c.id == object_id)
-        .values(revision_number=noun.table.c.revision_number + 1, updated_at=tx.now, **values)
+@functools.cache
+def _update(noun: Noun, names: tuple[str, ...]) -> sa.Update:
+    table, written = noun.table, {name: sa.bindparam(name) for name in names}
+    return (
+        table.update()
+        .where(table.c.id == sa.bindparam("the_id"))
+        .values(revision_number=table.c.revision_number + 1, **written)
     )
 
 
+def update(tx: Tx, noun: Noun, object_id: str, **values: Any) -> None:
+    """Counts as a change that clients see."""
+    values["updated_at"] = tx.now
+    tx.execute(_update(noun, tuple(values)), {"the_id": object_id, **values})
+
+
+@functools.cache
+def _delete(noun: Noun) -> tuple[sa.Delete, ...]:
+    own = noun.table.delete().where(one_of(noun.table.c.id, "ids"))
+    return tags.delete().where(one_of(tags.c.object_id, "ids")), own
+
+
 def delete(tx: Tx, noun: Noun, *ids: str) -> None:
-    for part in chunks(ids):
-        tx.execute(tags.delete().where(tags.c.object_id.in_(part)))
-        if noun.shared_as:
-            store_sharing.forget(tx, noun.shared_as, part)
-        tx.execute(noun.table.delete().where(noun.table.c.id.in_(part)))
+    if not ids:
+        return
+    for statement in _delete(noun):
+        tx.execute(statement, {"ids": ids})
+    if noun.shared_as:
+        store_sharing.forget(tx, noun.shared_as, ids)
+
+
+@functools.cache
+def _count(noun: Noun) -> sa.Select:
+    return sa.select(sa.func.count()).select_from(noun.table).where(noun.table.c.project_id == sa.bindparam("project"))
 
 
 def count(tx: Tx, noun: Noun, project_id: str) -> int:
-    return tx.scalar(sa.select(sa.func.count()).select_from(noun.table).where(noun.table.c.project_id == project_id))
+    return tx.scalar(_count(noun), {"project": project_id})
 
 
 def page(tx: Tx, noun: Noun, conditions: Iterable[Any], order: Sequence[Any], limit: int | None) -> list[sa.Row]:
@@ -128,11 +170,18 @@ def page(tx: Tx, noun: Noun, conditions: Iterable[Any], order: Sequence[Any], li
 # -- tags
 
 
+_TAGS = sa.select(tags.c.object_id, tags.c.tag).where(one_of(tags.c.object_id, "ids")).order_by(tags.c.tag)
+
+
 def tags_of(tx: Tx, ids: Collection[str]) -> dict[str, list[str]]:
+    return _grouped(tx, _TAGS, ids)
+
+
+def _grouped(tx: Tx, statement: sa.Select, ids: Collection[str]) -> dict[str, list[str]]:
+    """The pairs that a statement finds, by their first, in their order."""
     found: dict[str, list[str]] = defaultdict(list)
-    for part in chunks(ids):
-        for object_id, tag in tx.all(sa.select(tags).where(tags.c.object_id.in_(part)).order_by(tags.c.tag)):
-            found[object_id].append(tag)
+    for key, value in tx.all(statement, {"ids": ids}):
+        found[key].append(value)
     return found
 
 
@@ -145,25 +194,21 @@ def set_tags(tx: Tx, object_id: str, wanted: Collection[str]) -> None:
 # -- networks and subnets
 
 
+_SUBNETS_OF = (
+    sa.select(subnets).where(one_of(subnets.c.network_id, "ids")).order_by(subnets.c.created_at, subnets.c.id)
+)
+_SUBNET_IDS_OF = (
+    sa.select(subnets.c.network_id, subnets.c.id).where(one_of(subnets.c.network_id, "ids")).order_by(subnets.c.id)
+)
+
+
 def subnets_of(tx: Tx, *network_ids: str) -> list[sa.Row]:
     """In the order of their making."""
-    return [
-        row
-        for part in chunks(network_ids)
-        for row in tx.all(
-            sa.select(subnets).where(subnets.c.network_id.in_(part)).order_by(subnets.c.created_at, subnets.c.id)
-        )
-    ]
+    return list(tx.all(_SUBNETS_OF, {"ids": network_ids}))
 
 
 def subnet_ids_of(tx: Tx, network_ids: Collection[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for part in chunks(network_ids):
-        for subnet_id, network_id in tx.all(
-            sa.select(subnets.c.id, subnets.c.network_id).where(subnets.c.network_id.in_(part)).order_by(subnets.c.id)
-        ):
-            found[network_id].append(subnet_id)
-    return found
+    return _grouped(tx, _SUBNET_IDS_OF, network_ids)
 
 
 def usable_networks(tx: Tx, project_id: str) -> list[sa.Row]:
@@ -184,26 +229,52 @@ def metadata_port(tx: Tx, network_id: str) -> sa.Row | None:
 # -- ports
 
 
+_MAC = sa.select(ports.c.id).where(
+    ports.c.network_id == sa.bindparam("network"), ports.c.mac_address == sa.bindparam("mac")
+)
+
+
 def mac_taken(tx: Tx, network_id: str, mac: str) -> bool:
-    return tx.one(sa.select(ports.c.id).where(ports.c.network_id == network_id, ports.c.mac_address == mac)) is not None
+    return tx.one(_MAC, {"network": network_id, "mac": mac}) is not None
 
 
 def ports_on(tx: Tx, network_id: str) -> list[sa.Row]:
     return list(tx.all(sa.select(ports).where(ports.c.network_id == network_id)))
 
 
+_PORTS_OF_DEVICES = (
+    sa.select(ports).where(one_of(ports.c.device_id, "ids")).order_by(ports.c.nic, ports.c.created_at, ports.c.id)
+)
+_OWNED_PORTS_OF_DEVICES = _PORTS_OF_DEVICES.where(ports.c.device_owner == sa.bindparam("owner"))
+
+
 def ports_of_devices(tx: Tx, device_ids: Collection[str], owner: str | None = None) -> list[sa.Row]:
     """In the order of the device's network cards."""
-    where = [] if owner is None else [ports.c.device_owner == owner]
-    return [
-        row
-        for part in chunks(device_ids)
-        for row in tx.all(
-            sa.select(ports)
-            .where(ports.c.device_id.in_(part), *where)
-            .order_by(ports.c.nic, ports.c.created_at, ports.c.id)
-        )
-    ]
+    statement = _PORTS_OF_DEVICES if owner is None else _OWNED_PORTS_OF_DEVICES
+    return list(tx.all(statement, {"ids": device_ids, "owner": owner}))
+
+
+_SHOWN_CARDS = (
+    sa.select(
+        ports.c.id,
+        ports.c.device_id,
+        ports.c.network_id,
+        networks.c.name,
+        ports.c.mac_address,
+        networks.c.mtu,
+        ports.c.status,
+        ports.c.nic_tag,
+    )
+    .join(networks, networks.c.id == ports.c.network_id)
+    .where(one_of(ports.c.device_id, "ids"), ports.c.device_owner == sa.bindparam("owner"))
+    .order_by(ports.c.nic, ports.c.created_at, ports.c.id)
+)
+
+
+def shown_cards_of(tx: Tx, device_ids: Collection[str], owner: str) -> Sequence[sa.Row]:
+    """(port, device, network, the network's name, MAC address, MTU, status, tag) of the devices' network cards,
+    each device's in their order."""
+    return tx.all(_SHOWN_CARDS, {"ids": device_ids, "owner": owner})
 
 
 _CARDS = (
@@ -219,23 +290,37 @@ def cards_of(tx: Tx, device_id: str, owner: str) -> list[tuple[str, str, int]]:
     return [tuple(row) for row in tx.all(_CARDS, {"device": device_id, "owner": owner})]
 
 
+_BIND = (
+    ports.update()
+    .where(ports.c.device_id == sa.bindparam("device"), ports.c.device_owner == sa.bindparam("owner"))
+    .values(host=sa.bindparam("the_host"))
+)
+
+
+def bind(tx: Tx, device_id: str, owner: str, host: str) -> None:
+    """Says which host the device's network cards are on."""
+    tx.execute(_BIND, {"device": device_id, "owner": owner, "the_host": host})
+
+
+_GROUPS_OF = (
+    sa.select(port_groups.c.port_id, port_groups.c.security_group_id)
+    .where(one_of(port_groups.c.port_id, "ids"))
+    .order_by(port_groups.c.security_group_id)
+)
+_GROUP_NAMES_OF = (
+    sa.select(port_groups.c.port_id, security_groups.c.name)
+    .join(security_groups)
+    .where(one_of(port_groups.c.port_id, "ids"))
+    .order_by(security_groups.c.name)
+)
+
+
 def security_groups_of(tx: Tx, port_ids: Collection[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for part in chunks(port_ids):
-        for port_id, group in tx.all(
-            sa.select(port_groups).where(port_groups.c.port_id.in_(part)).order_by(port_groups.c.security_group_id)
-        ):
-            found[port_id].append(group)
-    return found
+    return _grouped(tx, _GROUPS_OF, port_ids)
 
 
 def security_group_names_of(tx: Tx, port_ids: Collection[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    joined = sa.select(port_groups.c.port_id, security_groups.c.name).join(security_groups)
-    for part in chunks(port_ids):
-        for port_id, name in tx.all(joined.where(port_groups.c.port_id.in_(part)).order_by(security_groups.c.name)):
-            found[port_id].append(name)
-    return found
+    return _grouped(tx, _GROUP_NAMES_OF, port_ids)
 
 
 def set_security_groups(tx: Tx, port_id: str, groups: Collection[str]) -> None:
@@ -251,24 +336,33 @@ def add_security_groups(tx: Tx, port_id: str, groups: Collection[str]) -> None:
         )
 
 
+_DELETE_ADDRESSES = addresses.delete().where(one_of(addresses.c.port_id, "ids"))
+_DELETE_GROUPS = port_groups.delete().where(one_of(port_groups.c.port_id, "ids"))
+
+
 def delete_ports(tx: Tx, ids: Collection[str]) -> None:
     """With their addresses; floating addresses that led to them, or ports of them, lead nowhere afterwards."""
     from pilvi.network.nouns import PORT
 
+    if not ids:
+        return
+    _note_ports(tx, ids)
+    tx.execute(_DELETE_ADDRESSES, {"ids": ids})
+    tx.execute(_DELETE_GROUPS, {"ids": ids})
     for part in chunks(ids):
-        _note_ports(tx, part)
-        tx.execute(addresses.delete().where(addresses.c.port_id.in_(part)))
-        tx.execute(port_groups.delete().where(port_groups.c.port_id.in_(part)))
         disassociate(tx, floatingips.c.port_id.in_(part))
         store_forwardings.delete(tx, port_forwardings.c.internal_port_id.in_(part))
     delete(tx, PORT, *ids)
 
 
+_NOTED_PORTS = sa.select(ports.c.id, ports.c.network_id, ports.c.device_id, ports.c.device_owner).where(
+    one_of(ports.c.id, "ids")
+)
+
+
 def _note_ports(tx: Tx, ids: Collection[str]) -> None:
     """Whose leg such a port is, and the names on its network, change with it."""
-    rows = tx.all(
-        sa.select(ports.c.id, ports.c.network_id, ports.c.device_id, ports.c.device_owner).where(ports.c.id.in_(ids))
-    )
+    rows = tx.all(_NOTED_PORTS, {"ids": ids})
     store_changes.note(tx, "ports", (row.id for row in rows))
     store_changes.note(tx, "names", (row.network_id for row in rows))
     store_changes.note(tx, "routers", (row.device_id for row in rows if row.device_owner in ROUTERS))
@@ -318,6 +412,18 @@ def disassociate(tx: Tx, *where: Any) -> None:
     )
 
 
+_FLOATING_IPS_OF = (
+    sa.select(floatingips.c.port_id, floatingips.c.floating_ip_address, floatingips.c.fixed_ip_address)
+    .where(one_of(floatingips.c.port_id, "ids"))
+    .order_by(floatingips.c.created_at, floatingips.c.id)
+)
+
+
+def floating_ips_of(tx: Tx, port_ids: Collection[str]) -> Sequence[sa.Row]:
+    """(port, floating address, fixed address) of those that lead to these ports."""
+    return tx.all(_FLOATING_IPS_OF, {"ids": port_ids})
+
+
 def floating_ips(tx: Tx, *where: Any) -> list[sa.Row]:
     return list(tx.all(sa.select(floatingips).where(*where).order_by(floatingips.c.created_at, floatingips.c.id)))
 
@@ -330,8 +436,14 @@ def idle_floating_ips(tx: Tx, network_id: str) -> list[sa.Row]:
 # -- security groups
 
 
+_DEFAULT_GROUP = sa.select(security_groups.c.id).where(security_groups.c.default_of == sa.bindparam("project"))
+_RULES_OF = (
+    sa.select(rules).where(one_of(rules.c.security_group_id, "ids")).order_by(rules.c.created_at, rules.c.id)
+)
+
+
 def default_group(tx: Tx, project_id: str) -> str | None:
-    return tx.scalar(sa.select(security_groups.c.id).where(security_groups.c.default_of == project_id))
+    return tx.scalar(_DEFAULT_GROUP, {"project": project_id})
 
 
 def default_groups(tx: Tx, ids: Collection[str]) -> set[str]:
@@ -355,9 +467,6 @@ def addresses_of_groups(tx: Tx, ids: Collection[str]) -> dict[str, list[str]]:
 
 def rules_of(tx: Tx, group_ids: Collection[str]) -> dict[str, list[sa.Row]]:
     found: dict[str, list[sa.Row]] = defaultdict(list)
-    for part in chunks(group_ids):
-        for row in tx.all(
-            sa.select(rules).where(rules.c.security_group_id.in_(part)).order_by(rules.c.created_at, rules.c.id)
-        ):
-            found[row.security_group_id].append(row)
+    for row in tx.all(_RULES_OF, {"ids": group_ids}):
+        found[row.security_group_id].append(row)
     return found

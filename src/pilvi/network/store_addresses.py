@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx
+from pilvi.db import Tx, one_of
 from pilvi.network.addresses import from_number, number
 from pilvi.network.store import METADATA, chunks
 from pilvi.network.tables import addresses, ports, subnets
@@ -16,18 +16,22 @@ from pilvi.network.tables import addresses, ports, subnets
 GAP_ROWS = 512  # addresses looked at in one query of a search for a gap
 
 
+_HOLDER = sa.select(addresses.c.port_id).where(
+    addresses.c.subnet_id == sa.bindparam("subnet"), addresses.c.number == sa.bindparam("number")
+)
+
+
 def is_taken(tx: Tx, subnet_id: str, digits: str) -> bool:
-    return (
-        tx.one(sa.select(addresses.c.port_id).where(addresses.c.subnet_id == subnet_id, addresses.c.number == digits))
-        is not None
-    )
+    return tx.one(_HOLDER, {"subnet": subnet_id, "number": digits}) is not None
 
 
 def holder(tx: Tx, subnet_id: str, address: str) -> str | None:
     """The port that has this address."""
-    return tx.scalar(
-        sa.select(addresses.c.port_id).where(addresses.c.subnet_id == subnet_id, addresses.c.number == number(address))
-    )
+    return tx.scalar(_HOLDER, {"subnet": subnet_id, "number": number(address)})
+
+
+_CURSOR = sa.select(subnets.c.cursor).where(subnets.c.id == sa.bindparam("subnet"))
+_MOVE_CURSOR = subnets.update().where(subnets.c.id == sa.bindparam("subnet")).values(cursor=sa.bindparam("digits"))
 
 
 def next_free(tx: Tx, subnet: Any) -> str | None:
@@ -36,14 +40,14 @@ def next_free(tx: Tx, subnet: Any) -> str | None:
     So an address that was given back rests as long as it can, and the next one is found without looking at the
     others, until the pools have been through once. None when all are taken."""
     pools = [(int(number(pool["start"]), 16), int(number(pool["end"]), 16)) for pool in subnet.allocation_pools]
-    cursor = tx.scalar(sa.select(subnets.c.cursor).where(subnets.c.id == subnet.id))
+    cursor = tx.scalar(_CURSOR, {"subnet": subnet.id})
     after = int(cursor, 16) if cursor else -1
     rest = [(max(low, after + 1), high) for low, high in pools if high > after]
     for low, high in [*rest, *pools]:
         found = _first_gap(tx, subnet.id, low, high)
         if found is not None:
             digits = f"{found:032x}"
-            tx.execute(subnets.update().where(subnets.c.id == subnet.id).values(cursor=digits))
+            tx.execute(_MOVE_CURSOR, {"subnet": subnet.id, "digits": digits})
             return from_number(digits, subnet.ip_version)
     return None
 
@@ -67,11 +71,19 @@ def _first_gap(tx: Tx, subnet_id: str, low: int, high: int) -> int | None:
     return None
 
 
+_ADD = addresses.insert()
+_OF_PORTS = (
+    sa.select(addresses.c.port_id, addresses.c.subnet_id, addresses.c.address)
+    .where(one_of(addresses.c.port_id, "ids"))
+    .order_by(addresses.c.number)
+)
+
+
 def add(tx: Tx, port_id: str, pairs: Collection[tuple[str, str]]) -> None:
     """`pairs`: (subnet, address)."""
     if pairs:
         tx.execute(
-            addresses.insert(),
+            _ADD,
             [
                 {"port_id": port_id, "subnet_id": subnet_id, "address": address, "number": number(address)}
                 for subnet_id, address in pairs
@@ -93,13 +105,8 @@ def remove(tx: Tx, port_id: str, pairs: Collection[tuple[str, str]]) -> None:
 def of_ports(tx: Tx, port_ids: Collection[str]) -> dict[str, list[tuple[str, str]]]:
     """Port -> (subnet, address), in the order of the addresses, IPv4 first."""
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for part in chunks(port_ids):
-        for port_id, subnet_id, address in tx.all(
-            sa.select(addresses.c.port_id, addresses.c.subnet_id, addresses.c.address)
-            .where(addresses.c.port_id.in_(part))
-            .order_by(addresses.c.number)
-        ):
-            found[port_id].append((subnet_id, address))
+    for port_id, subnet_id, address in tx.all(_OF_PORTS, {"ids": port_ids}):
+        found[port_id].append((subnet_id, address))
     return found
 
 

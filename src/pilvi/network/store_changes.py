@@ -12,20 +12,24 @@ from pilvi.network.tables import changes
 CHUNK = 10_000  # values in one IN: databases bound them
 
 
+_NOTE = changes.insert()
+_PENDING = sa.select(changes)
+
+
 def note(tx: Tx, kind: str, ids: Iterable[str]) -> None:
     """These objects, of a kind that the fabric's Scope has, differ from what the logical network has."""
     if noted := [{"kind": kind, "object_id": one} for one in dict.fromkeys(ids)]:
-        tx.execute(changes.insert(), noted)
+        tx.execute(_NOTE, noted)
 
 
 def note_any(tx: Tx) -> None:
     """Anything may differ."""
-    tx.execute(changes.insert(), {"kind": None})
+    tx.execute(_NOTE, {"kind": None})
 
 
 def pending(tx: Tx) -> list[sa.Row]:
     """(seq, kind, object id)."""
-    return list(tx.all(sa.select(changes)))
+    return list(tx.all(_PENDING))
 
 
 def forget(tx: Tx, seen: Sequence[int]) -> None:

@@ -17,11 +17,11 @@ SHARED, EXTERNAL = "access_as_shared", "access_as_external"
 EVERYBODY = "*"
 
 
-def ids(kind: str, project_id: str | None, *actions: str) -> sa.Select:
-    """The objects of this type that are shared with the project, in these ways or any."""
+def ids(kind: str, project_id: Any, *actions: str) -> sa.Select:
+    """The objects of this type that are shared with the project (an id, None, or a parameter), in these ways or any."""
     columns = rbac_policies.c
     found = sa.select(columns.object_id).where(
-        columns.object_type == kind, columns.target.in_([EVERYBODY, project_id or EVERYBODY])
+        columns.object_type == kind, columns.target.in_([EVERYBODY, project_id])
     )
     return found.where(columns.action.in_(actions)) if actions else found
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
-from pilvi.db import Tx
+from pilvi.db import Tx, plain
 from pilvi.engine.clock import seconds_text
 from pilvi.network import store, store_addresses, store_forwardings, store_qos, store_sharing
 from pilvi.network.nouns import (
@@ -35,10 +34,7 @@ ZONE = "nova"
 PORT_DETAILS = ("name", "network_id", "mac_address", "admin_state_up", "status", "device_id", "device_owner")
 VIF = {"port_filter": True, "connectivity": "l2"}
 
-# A row whose attributes are found ten times as fast as SQLAlchemy's: a list asks for tens of thousands of them.
-_PLAIN = {
-    noun.name: msgspec.defstruct(noun.title, [str(column.name) for column in noun.table.c], gc=False) for noun in NOUNS
-}
+_PLAIN = {noun.name: plain(noun.title, noun.table.c) for noun in NOUNS}
 
 _moment = lru_cache(4096)(seconds_text)
 
