@@ -171,6 +171,34 @@ def test_an_empty_disk(rig: Rig) -> None:
     assert rig.store.disks() == ["one"]
 
 
+@pytest.mark.parametrize("filling", ["ext4", "swap"])
+def test_a_formatted_disk(rig: Rig, filling: str) -> None:
+    made = rig.store.ensure_formatted("one", 64 * MIB, filling, "ephemeral0")
+    assert (made.format, made.size_bytes) == ("raw", 64 * MIB)
+    assert made.allocated_bytes < 16 * MIB
+    assert rig.store.ensure_formatted("one", MIB, filling, "other") == made, "it is there already"
+    rig.store.rename("one", "two")
+    assert rig.store.disks() == ["two"]
+    rig.store.absent("two")
+    assert rig.store.disks() == []
+
+
+@pytest.mark.parametrize("filling", ["ext4", "swap"])
+def test_the_guest_finds_the_format_by_its_label(files: Rig, filling: str) -> None:
+    made = files.store.ensure_formatted("one", 64 * MIB, filling, "ephemeral0")
+    told = subprocess.check_output(["blkid", "-p", "-o", "export", made.path], text=True).splitlines()
+    assert {f"TYPE={filling}", "LABEL=ephemeral0"} <= set(told)
+    found = os.stat(made.path)
+    assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o600, UID, GID)
+
+
+def test_what_cannot_be_formatted_leaves_nothing(files: Rig) -> None:
+    with pytest.raises(DiskError, match="disk one cannot be formatted"):
+        files.store.ensure_formatted("one", 1024, "swap")
+    assert files.store.disks() == []
+    assert not list(files.store.root().glob(".*"))
+
+
 def test_others_find_the_disks(rig: Rig) -> None:
     made = rig.store.ensure_from_image("one", rig.image(), MIB)
     other = rig.reopen()

@@ -7,9 +7,11 @@ Verbs are synchronous and idempotent, and leave either the whole thing or nothin
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
+
+Filling = Literal["ext4", "swap"]
 
 
 class DiskError(Exception):
@@ -61,6 +63,12 @@ class DiskStore(Protocol):
 
     def ensure_empty(self, disk_id: str, size_bytes: int) -> DiskInfo:
         """A disk with nothing in it. An existing disk of this id is returned as it is. Raises DiskError."""
+
+    def ensure_formatted(self, disk_id: str, size_bytes: int, filling: Filling, label: str = "") -> DiskInfo:
+        """A raw disk with an empty file system, or a swap area, of this label (at most 16 bytes).
+
+        It takes little room on the host until it is written to. An existing disk of this id is returned as it is.
+        Raises DiskError."""
 
     def ensure_flat(self, disk_id: str, source: DiskSource) -> DiskInfo:
         """A disk with the content of another that nobody writes to, and based on nothing.

@@ -15,11 +15,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pilvi.drivers.disk.base import DiskError, DiskInfo, DiskSource, Image
+from pilvi.drivers.disk.base import DiskError, DiskInfo, DiskSource, Filling, Image
 from pilvi.drivers.tools import run, told
 
 SUFFIXES = {".qcow2": "qcow2", ".raw": "raw"}
 COPY_SECONDS = 3600  # of a large image, on a slow disk
+# Tables that the guest's kernel may write later are left out, so that the file stays small.
+FORMATS: dict[Filling, tuple[str, ...]] = {
+    "ext4": ("mke2fs", "-q", "-F", "-t", "ext4", "-E", "lazy_itable_init=1,lazy_journal_init=1", "-L"),
+    "swap": ("mkswap", "-L"),
+}
 # docs/interop/qcow2.txt of QEMU: magic, version, backing file name's offset and length, cluster bits, size
 _HEADER = struct.Struct(">4sIQIIQ")
 
@@ -77,6 +82,19 @@ class FileDisks:
             with told(DiskError, f"disk {disk_id} cannot be made"):
                 self._whole(self._root / f"{disk_id}.qcow2", 0o600, lambda file: run(
                     "qemu-img", "create", "-q", "-f", "qcow2", str(file), str(size_bytes)))
+            return self._described(disk_id)
+
+    def ensure_formatted(self, disk_id: str, size_bytes: int, filling: Filling, label: str = "") -> DiskInfo:
+        def make(file: Path) -> None:
+            file.touch(mode=0o600)
+            os.truncate(file, size_bytes)
+            run(*FORMATS[filling], label, str(file))
+
+        with self._locks[_safe(disk_id)]:
+            if (found := self.info(disk_id)) is not None:
+                return found
+            with told(DiskError, f"disk {disk_id} cannot be formatted"):
+                self._whole(self._root / f"{disk_id}.raw", 0o600, make)
             return self._described(disk_id)
 
     def ensure_flat(self, disk_id: str, source: DiskSource) -> DiskInfo:

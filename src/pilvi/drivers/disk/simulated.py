@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from pilvi.drivers.disk.base import DiskError, DiskInfo, DiskSource, Image
+from pilvi.drivers.disk.base import DiskError, DiskInfo, DiskSource, Filling, Image
 from pilvi.drivers.pretend import Faults
 from pilvi.notes import Notes
 
@@ -57,6 +57,12 @@ class SimulatedDisks(Faults):
             return found
         self.strike("ensure_empty", f"disk {disk_id}")
         return self._keep(disk_id, "qcow2", size_bytes, 0, None)
+
+    def ensure_formatted(self, disk_id: str, size_bytes: int, filling: Filling, label: str = "") -> DiskInfo:
+        if (found := self.info(disk_id)) is not None:
+            return found
+        self.strike("ensure_formatted", f"disk {disk_id}")
+        return self._keep(disk_id, "raw", size_bytes, 0, None)
 
     def ensure_flat(self, disk_id: str, source: DiskSource) -> DiskInfo:
         if (found := self.info(disk_id)) is not None:
