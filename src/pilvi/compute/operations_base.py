@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pilvi.bus.base import BusError
-from pilvi.compute import states, store, store_running
+from pilvi.compute import local_disks, states, store, store_running
 from pilvi.db import Tx
 from pilvi.drivers.hypervisor.base import PowerState
 from pilvi.engine.operations import Operation, Progress, Retry
@@ -100,6 +100,7 @@ class ServerOperation(Operation):
             config,
             volumes=volumes,
             agent=(row.image_properties or {}).get("hw_qemu_guest_agent", "").lower() in ("yes", "true", "1"),
+            local_disks=local_disks.of_flavor(flavor),
         )
 
     def _told(self, tx: Tx, server_id: str) -> tuple[Any, list[Any], dict[str, Any]]:
@@ -114,7 +115,7 @@ class ServerOperation(Operation):
         if any(port.tag for port in ports):
             found = self.call(progress, "layout", len(ports), list[str])
             places = {port.id: where for port, where in zip(ports, found, strict=True)}
-        return configdrive.build(tree.config_drive(server, ports, data, places))
+        return configdrive.build(tree.config_drive(server, ports, data, places, local_disks.device_mapping(server)))
 
     # -- steps that several operations have
 

@@ -50,9 +50,9 @@ class LiveMigrate(Replacement):
         )
 
     def expect(self, progress: Progress) -> None:
-        size = self.call(progress, "root_bytes", Question(progress.object_id), int | None)
+        sizes = self.call(progress, "disk_bytes", Question(progress.object_id), dict[str, int])
         places = self.call(progress, "places", Question(progress.object_id), Places)
-        expected = Expected(self.spec(progress), size, places)
+        expected = Expected(self.spec(progress), sizes, places)
         progress.memory["where"] = self.call(progress, "expect", expected, str, timeout=120,
                                              host=progress.memory["target"])
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from pilvi.bus.base import RemoteError
 from pilvi.compute import states, store_migrations, store_running
 from pilvi.compute.operations_base import RUNNING, SHUT_DOWN, ServerOperation
@@ -114,7 +116,9 @@ class Replacement(ServerOperation):
 
 
 class Rebuild(Replacement):
-    """The same server, with its ports and addresses, from an image: the old disks go once the new guest runs."""
+    """The same server, with its ports and addresses, from an image: the old disks go once the new guest runs.
+
+    `memory`: also `keep_ephemeral`, whether it keeps what is on its ephemeral disks."""
 
     kind, action = "server.rebuild", "rebuild"
 
@@ -130,7 +134,17 @@ class Rebuild(Replacement):
         )
 
     def prepare(self, progress: Progress) -> None:
+        if progress.memory["keep_ephemeral"]:
+            self.there(progress, "hand_on", self.new_away(progress))
         self.there(progress, "prepare", self.new_spec(progress), timeout=600)
+
+    def remove_new(self, progress: Progress) -> None:
+        if progress.memory["keep_ephemeral"]:
+            self.there(progress, "hand_back", self.new_away(progress))
+        super().remove_new(progress)
+
+    def new_away(self, progress: Progress) -> Away:
+        return msgspec.structs.replace(self.away(progress), generation=progress.memory["generation"] - 1)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         self.settle(tx, progress, launched_at=tx.now, **self.settled(progress))
@@ -160,8 +174,8 @@ class Resize(Replacement):
         )
 
     def copy(self, progress: Progress) -> None:
-        source = self.call(progress, "export", self.away(progress), DiskSource | None)
-        self.there(progress, "receive", Arrival(self.new_spec(progress), source), timeout=COPY_SECONDS)
+        disks = self.call(progress, "export", self.away(progress), dict[str, DiskSource])
+        self.there(progress, "receive", Arrival(self.new_spec(progress), disks), timeout=COPY_SECONDS)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         memory = progress.memory

@@ -23,7 +23,7 @@ from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.drivers.volume.base import Containers, VolumeStore
 from pilvi.engine.clock import Clock
-from pilvi.node import audit, cards, copies, moving, plugging, rest, transfers, volumes
+from pilvi.node import audit, cards, copies, local_disks, moving, plugging, rest, transfers, volumes
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -38,6 +38,7 @@ MODULES: tuple[ModuleType, ...] = (
     audit,
     cards,
     copies,
+    local_disks,
     moving,
     plugging,
     rest,
@@ -124,8 +125,8 @@ class Agent:
             if spec.image is not None:
                 image = Image(spec.image.id, spec.image.path, spec.image.format)
                 self.disks.ensure_from_image(root_disk(spec.server_id), image, spec.disk_bytes)
-            if spec.config_drive is not None:
-                self.disks.ensure_file(config_disk(spec.server_id), spec.config_drive)
+            local_disks.ensure(self, spec)
+            self.ensure_config_drive(spec)
 
     def plug(self, order: Order) -> None:
         with self.ordered(order.server_id, order.generation):
@@ -183,7 +184,7 @@ class Agent:
                 self.journal.admit(order.server_id, order.generation)
             self.hypervisor.undefine(order.server_id)
             self.unplug_all(order.server_id)
-            for disk in (root_disk(order.server_id), config_disk(order.server_id), rest.rescue_disk(order.server_id)):
+            for disk in (*self.disks_of(order.server_id), rest.rescue_disk(order.server_id)):
                 self.disks.absent(disk)
             copies.drop_all(self, order.server_id)
             self.restarts.done(order.server_id)
@@ -257,12 +258,25 @@ class Agent:
         for port in entry.spec.ports if entry and entry.spec else ():
             self.fabric.unplug(port.id)
 
-    def disks_of(self, server_id: str) -> tuple[str, str]:
-        """The names of its root disk and its config drive."""
-        return root_disk(server_id), config_disk(server_id)
+    def disks_of(self, server_id: str, ending: str = "") -> list[str]:
+        """The disks that it may have here, but for those of rescues and copies; `ending`: of their names here."""
+        return [*self.written_disks(server_id, ending).values(), config_disk(server_id)]
+
+    def written_disks(self, server_id: str, ending: str = "") -> dict[str, str]:
+        """Those of them that it may write to, by name."""
+        return {name: self.disk_called(server_id, name)
+                for name in ("root", *local_disks.names(self, server_id, ending))}
+
+    def disk_called(self, server_id: str, name: str) -> str:
+        return root_disk(server_id) if name == "root" else local_disks.disk_name(server_id, name)
+
+    def ensure_config_drive(self, spec: GuestSpec) -> None:
+        if spec.config_drive is not None:
+            self.disks.ensure_file(config_disk(spec.server_id), spec.config_drive)
 
     def guest_of(self, spec: GuestSpec, devices: Sequence[str]) -> Guest:
         disks = rest.with_rescue(self, spec, plugging.root_volume(self, spec) or self._own_root(spec))
+        disks += local_disks.disks_of(self, spec)
         if (config := self.disks.info(config_disk(spec.server_id))) is not None:
             disks.append(Disk("config", config.path, config.format, "cdrom", readonly=True))
         disks += plugging.disks_of(self, spec)

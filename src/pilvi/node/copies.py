@@ -17,7 +17,7 @@ ALIVE = (PowerState.RUNNING, PowerState.PAUSED)
 def copy(agent: Agent, order: CopyOrder) -> DiskSource | None:
     """Where the copy is, once it is whole; None: to be asked again. Raises DiskError where there is no disk."""
     with agent.ordered(order.server_id, order.generation):
-        name, root = copy_disk(order.server_id, order.name), agent.disks_of(order.server_id)[0]
+        name, root = copy_disk(order.server_id, order.name), agent.disk_called(order.server_id, "root")
         if (made := agent.disks.export(name)) is not None:
             return made
         if (source := agent.disks.export(root)) is None:

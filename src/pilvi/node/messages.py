@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pilvi.drivers.disk.base import DiskSource
+from pilvi.drivers.disk.base import DiskSource, Filling
 from pilvi.drivers.fabric.base import Counters
 from pilvi.drivers.hypervisor.base import Places, Use
 
@@ -45,6 +45,15 @@ class VolumeSpec(msgspec.Struct, frozen=True):
     key: str = ""  # the sealed passphrase, where it is encrypted
 
 
+class LocalDisk(msgspec.Struct, frozen=True):
+    """A disk that a guest's host makes for it beside its root disk."""
+
+    name: str  # "ephemeral0", "swap"
+    size_bytes: int
+    filling: Filling
+    label: str = ""
+
+
 class Rescue(msgspec.Struct, frozen=True):
     """The disk that a guest in trouble is booted from, beside its own."""
 
@@ -67,6 +76,7 @@ class GuestSpec(msgspec.Struct, frozen=True):
     agent: bool = False  # it has a QEMU guest agent
     rescue: Rescue | None = None
     volumes: tuple[VolumeSpec, ...] = ()
+    local_disks: tuple[LocalDisk, ...] = ()
 
 
 class Away(msgspec.Struct, frozen=True):
@@ -85,17 +95,17 @@ class Back(msgspec.Struct, frozen=True):
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A guest whose root disk is another's copy (None: it has none)."""
+    """A guest whose disks are another's copies: those that are here by name ("root", "ephemeral0")."""
 
     spec: GuestSpec
-    root: DiskSource | None
+    disks: dict[str, DiskSource]
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """A guest that comes here while it runs, with a root disk of so many bytes (None: it has none of its own)."""
+    """A guest that comes here while it runs, with disks of so many bytes, by name ("root", "swap")."""
 
     spec: GuestSpec
-    root_bytes: int | None
+    disk_bytes: dict[str, int]
     places: Places
 
 

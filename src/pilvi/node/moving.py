@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from pilvi.drivers.disk.base import DiskSource
 from pilvi.drivers.hypervisor.base import UnknownGuest
+from pilvi.node import local_disks
+from pilvi.node.local_disks import aside
 from pilvi.node.messages import Arrival, Away, Back, Order
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def take_back(agent: Agent, back: Back) -> None:
     spec = back.spec
     with agent.ordered(spec.server_id, spec.generation):
         agent.journal.write(spec)
-        for disk in agent.disks_of(spec.server_id):
+        for disk in agent.disks_of(spec.server_id, aside("", back.mark)):
             agent.disks.rename(aside(disk, back.mark), disk)
         with suppress(UnknownGuest):  # what had no disk before has none now
             agent.hypervisor.define(agent.guest_of(spec, agent.plug_all(spec)))
@@ -42,26 +44,28 @@ def take_back(agent: Agent, back: Back) -> None:
 def discard(agent: Agent, order: Away) -> None:
     """Whatever is under this mark goes. Nobody asks for it again, so no generation is too old for that."""
     with agent.locks.hold(order.server_id):
-        for disk in agent.disks_of(order.server_id):
+        for disk in agent.disks_of(order.server_id, aside("", order.mark)):
             agent.disks.absent(aside(disk, order.mark))
 
 
-def export(agent: Agent, order: Away) -> DiskSource | None:
-    """Where another host reads the root disk that was set aside."""
-    root, *_ = agent.disks_of(order.server_id)
-    return agent.disks.export(aside(root, order.mark))
+def export(agent: Agent, order: Away) -> dict[str, DiskSource]:
+    """Where another host reads the disks that were set aside, by name: those whose content is worth it."""
+    disks = agent.written_disks(order.server_id, aside("", order.mark))
+    found = {name: agent.disks.export(aside(disk, order.mark)) for name, disk in disks.items() if name != "swap"}
+    return {name: source for name, source in found.items() if source is not None}
 
 
 def receive(agent: Agent, arrival: Arrival) -> None:
-    """Its disks, of what another guest's were."""
+    """Its disks, of what another guest's were; others are new."""
     spec = arrival.spec
     with agent.ordered(spec.server_id, spec.generation):
         agent.journal.write(spec)
-        root, config = agent.disks_of(spec.server_id)
-        if arrival.root is not None:
-            agent.disks.ensure_copy(root, arrival.root, spec.disk_bytes)
-        if spec.config_drive is not None:
-            agent.disks.ensure_file(config, spec.config_drive)
+        sizes = {"root": spec.disk_bytes} | {disk.name: disk.size_bytes for disk in spec.local_disks}
+        for name, source in arrival.disks.items():
+            if name in sizes:
+                agent.disks.ensure_copy(agent.disk_called(spec.server_id, name), source, sizes[name])
+        local_disks.ensure(agent, spec)
+        agent.ensure_config_drive(spec)
 
 
 def define(agent: Agent, order: Order) -> None:
@@ -69,10 +73,6 @@ def define(agent: Agent, order: Order) -> None:
     with agent.ordered(order.server_id, order.generation):
         spec = agent.spec_of(order.server_id)
         agent.hypervisor.define(agent.guest_of(spec, agent.plug_all(spec)))
-
-
-def aside(disk_id: str, mark: int) -> str:
-    return f"{disk_id}.aside-{mark}"
 
 
 VERBS = {

@@ -38,8 +38,7 @@ def dress(agent: Agent, spec: GuestSpec) -> None:
         else:
             image = spec.rescue.image
             agent.disks.ensure_from_image(name, Image(image.id, image.path, image.format), 0)
-        if spec.config_drive is not None:
-            agent.disks.ensure_file(agent.disks_of(spec.server_id)[1], spec.config_drive)
+        agent.ensure_config_drive(spec)
 
 
 def with_rescue(agent: Agent, spec: GuestSpec, root: Disk) -> list[Disk]:

@@ -11,11 +11,10 @@ if TYPE_CHECKING:
     from pilvi.node.agent import Agent
 
 
-def root_bytes(agent: Agent, question: Question) -> int | None:
-    """The size of the guest's root disk on this host; None where it has none here."""
-    root, _ = agent.disks_of(question.server_id)
-    found = agent.disks.info(root)
-    return found and found.size_bytes
+def disk_bytes(agent: Agent, question: Question) -> dict[str, int]:
+    """The sizes of those of the guest's disks that it writes to on this host, by name."""
+    found = {name: agent.disks.info(disk) for name, disk in agent.written_disks(question.server_id).items()}
+    return {name: info.size_bytes for name, info in found.items() if info is not None}
 
 
 def places(agent: Agent, question: Question) -> Places:
@@ -23,15 +22,13 @@ def places(agent: Agent, question: Question) -> Places:
 
 
 def expect(agent: Agent, expected: Expected) -> str:
-    """Everything for the guest is here, and room for what its root disk holds; says where it is to be sent."""
+    """Everything for the guest is here, and room for what its disks hold; says where it is to be sent."""
     spec = expected.spec
     with agent.ordered(spec.server_id, spec.generation):
         agent.journal.write(spec)
-        root, config = agent.disks_of(spec.server_id)
-        if expected.root_bytes is not None:
-            agent.disks.ensure_empty(root, expected.root_bytes)
-        if spec.config_drive is not None:
-            agent.disks.ensure_file(config, spec.config_drive)
+        for name, size_bytes in expected.disk_bytes.items():
+            agent.disks.ensure_empty(agent.disk_called(spec.server_id, name), size_bytes)
+        agent.ensure_config_drive(spec)
         return agent.hypervisor.expect(agent.guest_of(spec, agent.plug_all(spec)), expected.places)
 
 
@@ -51,7 +48,7 @@ def take_over(agent: Agent, rest: Rest) -> None:
 
 
 VERBS = {
-    "root_bytes": (root_bytes, Question),
+    "disk_bytes": (disk_bytes, Question),
     "places": (places, Question),
     "expect": (expect, Expected),
     "send": (send, Sending),
