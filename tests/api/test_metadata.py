@@ -156,6 +156,9 @@ def test_tagged_volumes_are_devices(world, metadata):
     assert where == world.agent.hypervisor.disk_addresses(one.id)[f"vol-{made[0]}"]
     assert one.lines("/latest/meta-data/block-device-mapping") == ["ami", "ebs0", "ebs1", "root"]
     assert one.read("/latest/meta-data/block-device-mapping/ebs1") == b"/dev/vdc"
+    world.write(one.id, flavor={**world.row(one.id).flavor, "ephemeral": 1, "swap": 8})
+    assert one.read("/latest/meta-data/block-device-mapping/ephemeral0") == b"/dev/vdb"
+    assert one.read("/latest/meta-data/block-device-mapping/swap") == b"/dev/vdc"
     compute.stop(context, one.id)
     world.settle()
     (told,) = one.json("openstack/latest/meta_data.json")["devices"]

@@ -15,8 +15,8 @@ def flavor(name: str, disk: int, ephemeral: int, swap: int) -> dict:
 def test_ephemeral_and_swap_take_disk_on_every_host(tmp_path):
     with simulated_cloud(tmp_path, hosts=2, vcpus=8, memory_mib=8192, disk_gib=20) as cloud:
         admin, user, image = cloud.login("admin"), cloud.login(), cloud.image()
-        for each in (flavor("small", 1, 2, 1025), flavor("large", 2, 3, 1), flavor("by-image", 0, 4, 2048),
-                     flavor("too-much", 16, 4, 1)):
+        for each in (flavor("small", 1, 2, 1025), flavor("large", 2, 3, 1), flavor("by-image", 0, 2, 2048),
+                     flavor("no-extras", 1, 0, 0), flavor("too-much", 16, 4, 1)):
             admin.post("/compute/v2.1/flavors", {"flavor": each})
 
         def make(name: str) -> str:
@@ -48,9 +48,12 @@ def test_ephemeral_and_swap_take_disk_on_every_host(tmp_path):
         assert held(server) == 1 + 2 + 2
 
         other = make("by-image")
-        assert held(other) == 1 + 4 + 2, "the root disk is as large as the image"
+        assert held(other) == 1 + 2 + 2, "the root disk is as large as the image"
         act(other, "resize", {"flavorRef": "small"})
         assert held(other) == 1 + 2 + 2
+        act(other, "confirmResize")
+        smaller = user.request("POST", f"{SERVERS}/{other}/action", {"resize": {"flavorRef": "no-extras"}})
+        assert (smaller.status, "ephemeral disk" in smaller.json()["badRequest"]["message"]) == (400, True)
 
         refused = user.get(f"{SERVERS}/{make('too-much')}")["server"]
         assert refused["status"] == "ERROR"

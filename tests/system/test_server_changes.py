@@ -21,8 +21,8 @@ def prepare(cloud) -> None:
     openstack = cloud.openstack
     for name in ("tiny", "other"):
         openstack("image", "create", name, "--file", str(cloud.image), "--disk-format", "qcow2", "--min-ram", "96")
-    for name, vcpus, ram, disk in (("small", 1, 128, 1), ("large", 2, 256, 2)):
-        openstack("flavor", "create", name, "--vcpus", str(vcpus), "--ram", str(ram), "--disk", str(disk),
+    for name, vcpus, ram, disk, *more in (("small", 1, 128, 1), ("large", 2, 256, 2, "--ephemeral", "1", "--swap", "64")):
+        openstack("flavor", "create", name, "--vcpus", str(vcpus), "--ram", str(ram), "--disk", str(disk), *more,
                   cloud="pilvi-admin")
     openstack("network", "create", "net")
     openstack("subnet", "create", "sub", "--network", "net", "--subnet-range", "10.9.0.0/24")
@@ -78,6 +78,10 @@ def test_a_resized_server_has_what_its_flavor_says_and_what_it_had(cloud, server
     assert seen(cloud, address)[1] > memory + 100
     assert cloud.ssh(address, "test -e /root/mark", user="root").returncode == 0
     assert cloud.allocations() == 3
+    found = cloud.ssh(address, "mkdir /tmp/e; mount -t ext4 /dev/vdb /tmp/e && swapon /dev/vdc; cat /proc/swaps; "
+                      "df -k /tmp/e; cat /sys/block/vdb/size", user="root").stdout
+    assert "/dev/vdc" in found
+    assert int(found.split()[-1]) >> 21 == 1
 
     cloud.openstack("server", "resize", "revert", name)
     eventually(lambda: cloud.json("server", "show", name)["status"] == "ACTIVE", 60, "the resize taken back")
@@ -91,7 +95,8 @@ def test_a_resized_server_has_what_its_flavor_says_and_what_it_had(cloud, server
     cloud.wait_ssh(address)
     assert seen(cloud, address)[0::2] == (2, 2)
     server_id = cloud.json("server", "show", name)["id"]
-    assert [disk for disk in cloud.disks() if server_id in disk] == [f"{server_id}.qcow2"]
+    assert sorted(disk for disk in cloud.disks() if server_id in disk) == [
+        f"{server_id}.ephemeral0.raw", f"{server_id}.qcow2", f"{server_id}.swap.raw"]
     assert cloud.allocations() == 2
 
 

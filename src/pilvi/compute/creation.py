@@ -93,7 +93,7 @@ class Creation(Devices, Flavors, Quotas, Hosts, Servers, Scheduling):
                 self.network.allocate(tx, context, row["id"], row["hostname"].partition(".")[0], wanted.networks,
                                       wanted.security_groups)
                 self.network.bind(tx, row["id"], row["host"])
-                row["volumes"] = self.give_volumes(tx, context, row["id"], row["host"], plan)
+                row["volumes"] = self.give_volumes(tx, context, row, plan)
             store.insert_servers(tx, rows)
             for row, trail in zip(rows, trails, strict=True):
                 self.engine.begin(tx, "server.boot", row["id"], context=context, memory={

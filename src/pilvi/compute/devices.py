@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from pilvi.compute import block_devices
+from pilvi.compute import block_devices, local_disks
 from pilvi.compute.base import Base
 from pilvi.compute.block_devices import ROOT_DEVICE, BlockDevice
 from pilvi.compute.buses import free_name
@@ -68,17 +68,19 @@ class Devices(Base):
             raise BadRequest(f"Block Device {device.source_id} is not bootable.")
         return facts_of(found.image_metadata)
 
-    def give_volumes(self, tx: Tx, context: Context, server_id: str, host: str, plan: Plan) -> list[dict[str, Any]]:
+    def give_volumes(self, tx: Tx, context: Context, server: Mapping[str, Any], plan: Plan) -> list[dict[str, Any]]:
         """The server's entries for its volumes, which are its own from now on; those that are to be made are begun.
 
         Raises BadRequest for a volume that is not free, OverLimit where Volume's quota is used up."""
-        taken = {each.device for each in plan.volumes if each.device} | ({ROOT_DEVICE} if plan.image else set())
+        root = ROOT_DEVICE if plan.image else plan.volumes[0].device or free_name(plan.volumes[0].bus, set())
+        taken = {root, *local_disks.devices(server["flavor"], root).values(),
+                 *(each.device for each in plan.volumes if each.device)}
         entries = []
         for each in plan.volumes:
-            device = each.device or free_name(each.bus, taken)
+            device = each.device or (root if each.boot_index == 0 else free_name(each.bus, taken))
             taken.add(device)
-            made = self._attachment(tx, context, server_id, each, device)
-            self.volume.connect(tx, made.id, {"host": host, "mountpoint": device})
+            made = self._attachment(tx, context, server["id"], each, device)
+            self.volume.connect(tx, made.id, {"host": server["host"], "mountpoint": device})
             entries.append({
                 "id": made.id, "volume_id": made.volume_id, "device": device, "tag": each.tag, "bus": each.bus,
                 "boot_index": each.boot_index, "delete_on_termination": each.delete_on_termination,
@@ -106,6 +108,12 @@ def root_volume(row: Any) -> dict[str, Any] | None:
 
 def root_among(volumes: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return next((each for each in volumes if each.get("boot_index") == 0), None)
+
+
+def root_device(row: Any) -> str:
+    """What its guest calls the disk that it boots from."""
+    found = root_volume(row)
+    return found["device"] if found else ROOT_DEVICE
 
 
 def facts_of(image_metadata: Mapping[str, Any]) -> BootImage:

@@ -35,8 +35,6 @@ def rebuild_wanted(body: wire_migrations.Rebuild, password: str) -> RebuildWante
     """Raises BadRequest for what is not served, and values that make no sense."""
     if body.trusted_image_certificates:
         raise BadRequest("Image signature certificate validation is not enabled.")
-    if wire.truth(body.preserve_ephemeral, "preserve_ephemeral"):
-        raise BadRequest("The hypervisor does not keep an ephemeral disk over a rebuild: leave preserve_ephemeral out.")
     values: dict[str, Any] = {"admin_password": password}
     for name in ("name", "description", "hostname", "metadata"):
         if (given := getattr(body, name)) is not UNSET:
@@ -52,7 +50,8 @@ def rebuild_wanted(body: wire_migrations.Rebuild, password: str) -> RebuildWante
     if body.user_data is not UNSET:
         values["user_data"] = wire.user_data(UNSET if body.user_data is None else body.user_data)
     return RebuildWanted(image_id=body.imageRef, values=values, key_name=set_or(body.key_name),
-                         changes_key=body.key_name is not UNSET)
+                         changes_key=body.key_name is not UNSET,
+                         keep_ephemeral=wire.truth(body.preserve_ephemeral, "preserve_ephemeral"))
 
 
 def resize(request: Request, server_id: str, value: Any) -> Response:

@@ -152,3 +152,6 @@ def _check_flavors(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     if new["disk"] < old["disk"]:
         raise BadRequest(f"Flavor {new['name']} has a disk of {new['disk']} GiB, and the server's has {old['disk']} "
                          "GiB: a disk cannot be made smaller.")
+    if new["ephemeral"] < old["ephemeral"]:
+        raise BadRequest(f"Flavor {new['name']} has {new['ephemeral']} GiB of ephemeral disk, and the server's has "
+                         f"{old['ephemeral']} GiB: a disk cannot be made smaller.")

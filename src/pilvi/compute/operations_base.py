@@ -115,7 +115,7 @@ class ServerOperation(Operation):
         if any(port.tag for port in ports):
             found = self.call(progress, "layout", len(ports), list[str])
             places = {port.id: where for port, where in zip(ports, found, strict=True)}
-        return configdrive.build(tree.config_drive(server, ports, data, places, local_disks.device_mapping(server)))
+        return configdrive.build(tree.config_drive(server, ports, data, places, self.compute.local_devices(server)))
 
     # -- steps that several operations have
 

@@ -134,12 +134,12 @@ class Rebuild(Replacement):
         )
 
     def prepare(self, progress: Progress) -> None:
-        if progress.memory["keep_ephemeral"]:
+        if progress.memory.get("keep_ephemeral"):
             self.there(progress, "hand_on", self.new_away(progress))
         self.there(progress, "prepare", self.new_spec(progress), timeout=600)
 
     def remove_new(self, progress: Progress) -> None:
-        if progress.memory["keep_ephemeral"]:
+        if progress.memory.get("keep_ephemeral"):
             self.there(progress, "hand_back", self.new_away(progress))
         super().remove_new(progress)
 

@@ -27,6 +27,7 @@ class RebuildWanted(msgspec.Struct, kw_only=True):
     values: dict[str, Any] = {}
     key_name: str | None = None
     changes_key: bool = False
+    keep_ephemeral: bool = False  # what its ephemeral disks hold
 
 
 class Rebuilding(Creation, Orders):
@@ -47,7 +48,7 @@ class Rebuilding(Creation, Orders):
             self.engine.begin(tx, REBUILD.kind, row.id, context=context, memory={
                 "generation": generation, "host": row.host, "target": row.host, "mark": generation - GENERATIONS + 1,
                 "was": row.vm_state, "run": row.vm_state != STOPPED, "graceful": False, "old": before, "new": {},
-                "image": source_of(image)})
+                "keep_ephemeral": wanted.keep_ephemeral, "image": source_of(image)})
             return self._with_ports(tx, [store.shown(tx, row.id)])
 
     def _check_image(self, row: sa.Row, image: Any) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.compute import store
+from pilvi.compute import local_disks, store
+from pilvi.compute.buses import free_name
+from pilvi.compute.devices import root_device
 from pilvi.compute.interfaces import Interfaces
 from pilvi.compute.states import ACTIVE, PAUSED, RESIZED, SHELVED, SHELVED_OFFLOADED, STOPPED
 from pilvi.db import Tx
@@ -17,7 +19,6 @@ from pilvi.policy import Context
 
 # Not a suspended server: its memory at rest knows which disks it has.
 STATES = (ACTIVE, PAUSED, STOPPED, RESIZED, SHELVED, SHELVED_OFFLOADED)
-DEVICES = [f"/dev/vd{letter}" for letter in "bcdefghijklmnopqrstuvwxyz"]
 
 
 class ServerVolumes(Interfaces):
@@ -36,7 +37,7 @@ class ServerVolumes(Interfaces):
         with self._ready(context, server_id, "attach_volume", STATES) as (tx, row):
             tx.lock("server volumes", server_id)
             held = row.volumes or []
-            entry = {"volume_id": volume_id, "device": self._device(held, device), "tag": tag,
+            entry = {"volume_id": volume_id, "device": self._device(row, device), "tag": tag,
                      "delete_on_termination": delete_on_termination}
             if self.volume.volume(tx, context, volume_id).multiattach:
                 self._check_multiattach(row, volume_id, multiattach)
@@ -54,11 +55,11 @@ class ServerVolumes(Interfaces):
         if row.vm_state == SHELVED_OFFLOADED:
             raise BadRequest(f"Attaching multiattach volumes is not supported for shelved-offloaded instances: {row.id}.")
 
-    def _device(self, held: list[dict[str, Any]], wanted: str | None) -> str:
-        taken = {each["device"] for each in held}
+    def _device(self, row: sa.Row, wanted: str | None) -> str:
+        taken = {root_device(row), *self.local_devices(row).values(), *(each["device"] for each in row.volumes or [])}
         if wanted in taken:
             raise BadRequest(f"The supplied device path ({wanted}) is in use.")
-        return wanted or next(each for each in DEVICES if each not in taken)
+        return wanted or free_name("virtio", taken)
 
     def detach_volume(self, context: Context, server_id: str, volume_id: str) -> None:
         """Raises NotFound, Forbidden for what the server boots from, Conflict where it is busy."""
@@ -105,6 +106,10 @@ class ServerVolumes(Interfaces):
         """What Volume asks before it tells the guests that have a volume open."""
         row = store.server(tx, server_id)
         return row and row.host
+
+    def local_devices(self, row: sa.Row) -> dict[str, str]:
+        """What Metadata asks: the disk of its host's -> device."""
+        return local_disks.devices(row.flavor, root_device(row))
 
     # -- within others' transactions
 

@@ -34,7 +34,8 @@ class Metadata:
         addresses = {}
         if path.endswith("meta_data.json") and tree.has_tags(server, ports):
             addresses = self._compute.device_addresses(server.host, server_id)
-        return tree.look_up(tree.tree_of(server, ports, network_data, addresses), path)
+        disks = self._compute.local_devices(server)
+        return tree.look_up(tree.tree_of(server, ports, network_data, addresses, disks), path)
 
     def post(self, network_id: str, address: str, path: str, body: bytes) -> tuple[int, bytes]:
         """The status and the text for a guest that writes: its password, and that only once."""

@@ -45,12 +45,13 @@ Tree = dict[str, Any]  # a name's value is a Tree, or its content in bytes
 
 
 def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any],
-            addresses: Mapping[str, str] | None = None) -> Tree:
+            addresses: Mapping[str, str] | None = None, local_disks: Mapping[str, str] = {}) -> Tree:
     """`server` is Compute's row, `ports` Network's, `network_data` as network_data.json has it.
 
-    `addresses`: port or disk -> where the guest finds it, as far as it is known."""
+    `addresses`: port or disk -> where the guest finds it, as far as it is known. `local_disks`: "ephemeral0" and the
+    like -> device."""
     user_data = base64.b64decode(server.user_data) if server.user_data else None
-    ec2: Tree = {"meta-data": _ec2(server, ports)}
+    ec2: Tree = {"meta-data": _ec2(server, ports, local_disks)}
     if user_data is not None:
         ec2["user-data"] = user_data
     return {
@@ -65,9 +66,10 @@ def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any],
 
 
 def config_drive(server: Any, ports: list[Any], network_data: dict[str, Any],
-                 addresses: Mapping[str, str] | None = None) -> dict[str, bytes]:
+                 addresses: Mapping[str, str] | None = None,
+                 local_disks: Mapping[str, str] = {}) -> dict[str, bytes]:
     """The files of a config drive: the same tree, without the versions in between."""
-    tree = tree_of(server, ports, network_data, addresses)
+    tree = tree_of(server, ports, network_data, addresses, local_disks)
     files = {}
     for version in ("2018-08-27", "latest"):
         files |= {
@@ -178,14 +180,14 @@ def _openstack(
     }
 
 
-def _ec2(server: Any, ports: list[Any]) -> Tree:
+def _ec2(server: Any, ports: list[Any], local_disks: Mapping[str, str]) -> Tree:
     fixed = [address for port in ports for _, address, version in port.fixed_ips if version == 4]
     floating = [address for port in ports for address, _ in port.floating_ips]
     groups = sorted({name for port in ports for name in port.security_groups})
     facts = {
         "ami-id": ec2_id("ami", server.image_id or server.id),
         "ami-launch-index": str(server.launch_index),
-        "block-device-mapping": _block_devices(server),
+        "block-device-mapping": _block_devices(server, local_disks),
         "hostname": server.hostname,
         "instance-action": "none",
         "instance-id": ec2_id("i", server.id),
@@ -209,13 +211,14 @@ def _ec2(server: Any, ports: list[Any]) -> Tree:
     }
 
 
-def _block_devices(server: Any) -> Tree:
+def _block_devices(server: Any, local_disks: Mapping[str, str]) -> Tree:
     """EC2's names of the disks to the guest's; it numbers volumes by the order of the guest's names."""
     root = next((each["device"] for each in server.volumes or () if each.get("boot_index") == 0), "/dev/vda")
     volumes = sorted(each["device"] for each in server.volumes or ())
     return {
         "ami": root.removeprefix("/dev/").encode(),
         **{f"ebs{number}": device.encode() for number, device in enumerate(volumes)},
+        **{name: device.encode() for name, device in local_disks.items()},
         "root": root.encode(),
     }
 

@@ -58,7 +58,10 @@ def hand_on(agent: Agent, order: Away) -> None:
 
 def hand_back(agent: Agent, order: Away) -> None:
     """What the new guest was handed is set aside again."""
-    with agent.ordered(order.server_id, order.generation):
+    with agent.locks.hold(order.server_id):
+        entry = agent.journal.get(order.server_id)
+        if entry is None or entry.spec is not None:
+            agent.journal.admit(order.server_id, order.generation)
         agent.hypervisor.undefine(order.server_id)
         for name in names(agent, order.server_id):
             if name != "swap":
