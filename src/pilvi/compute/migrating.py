@@ -10,6 +10,7 @@ from pilvi.compute import store, store_migrations
 from pilvi.compute.creation import source_of
 from pilvi.compute.devices import root_volume
 from pilvi.compute.hosts import is_up
+from pilvi.compute.local_disks import of_flavor
 from pilvi.compute.migrations import Migrations, image_of
 from pilvi.compute.operations_migrating import GENERATIONS
 from pilvi.compute.orders import Change
@@ -31,7 +32,8 @@ class Migrating(Migrations):
         local disks would be left behind."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, LIVELY, generations=GENERATIONS)
-            if disks is not None and disks == (root_volume(row) is not None):
+            local = root_volume(row) is None or bool(of_flavor(row.flavor))
+            if disks is not None and disks != local:
                 raise BadRequest(f"{row.host} is on shared storage: Block migration can not be used with shared storage."
                                  if disks else
                                  f"{row.host} is not on shared storage: Shared storage live-migration requires either "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pilvi.compute import handlers_gone, handlers_hosts, handlers_images, handlers_networks
 from pilvi.compute import handlers_old_volumes as volumes
-from pilvi.compute import handlers_servers as servers
 from pilvi.http.routing import Route
 
 HOST = "/v2.1/os-hosts/{host}"
@@ -65,15 +64,7 @@ _UNTIL_2_42 = (
     ("GET", HOST + "/reboot", handlers_hosts.host_power, OPERATOR),
 )
 
-BOOTED = "/v2.1/os-volumes_boot"
-
 ROUTES = (
-    Route("GET", BOOTED, servers.index, "servers:index"),
-    Route("POST", BOOTED, servers.create, "servers:create"),
-    Route("GET", BOOTED + "/detail", servers.detail, "servers:index"),
-    Route("GET", BOOTED + "/{server_id}", servers.show, "servers:show"),
-    Route("PUT", BOOTED + "/{server_id}", servers.update, "servers:update"),
-    Route("DELETE", BOOTED + "/{server_id}", servers.delete, "servers:delete"),
     *(Route(*each, until="2.35") for each in _UNTIL_2_35),
     *(Route(*each, until="2.38") for each in _UNTIL_2_38),
     *(Route(*each, until="2.42") for each in _UNTIL_2_42),
