@@ -126,7 +126,8 @@ class RealSite:
                                   [f"{outside['gateway']}/{prefix}"])
         if self._settings.network.uplink:
             self.stack.ensure_uplink(EXTERNAL_BRIDGE, self._settings.network.uplink)
-        self.northbound = OvnNorthbound(self.stack.sockets.nb, (socket.gethostname(),))
+        self.northbound = OvnNorthbound(self.stack.sockets.nb, (socket.gethostname(),),
+                                        southbound=self.stack.sockets.sb)
         self.agents: list[Agent] = []
 
     def external_network(self) -> dict[str, Any]:

@@ -87,7 +87,9 @@ class Lab:
         self.outside = f"{self.name}-out"
         host.ensure_namespace(self.outside)
         self.stack.ensure_way_out("br-ex", "up0", "out0", [f"{WORLD}/24"], self.outside)
-        self.northbound = OvnNorthbound(self.stack.sockets.nb, ["host-1"])
+        self.northbound = OvnNorthbound(
+            self.stack.sockets.nb, ["host-1"], southbound=self.stack.sockets.sb
+        )
         self._undo.callback(self.northbound.close)
         self.fabric = OvsFabric(self.stack.sockets.ovsdb, self.name, userspace=self.stack.userspace)
         self._guests = contextlib.ExitStack()

@@ -70,6 +70,11 @@ def test_first_light(cloud):
     ssh_rule = next(rule["ID"] for rule in rules if rule["IP Protocol"] == "tcp")
     openstack("security", "group", "rule", "delete", ssh_rule)
     eventually(lambda: cloud.ssh(address, "true", check=False).returncode != 0, 30, "ssh shut out")
+    way = ("network", "show-path", "--from", "public", "--to", address)
+    refused = cloud.pilvi(*way, "--port", "22", check=False)
+    assert refused.returncode == 3, refused.stderr
+    assert "no ingress rule for tcp 22" in refused.stdout
+    assert json.loads(cloud.pilvi(*way, "--format", "json").stdout)["passes"] is True
     assert cloud.pings(address)
     openstack("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "open")
     cloud.wait_ssh(address, 60)

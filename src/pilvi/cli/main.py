@@ -17,6 +17,7 @@ COMMANDS = {
     "console": ("pilvi.cli.console", "Type into a server's serial line."),
     "explain": ("pilvi.cli.explain", "Tell what happened to a thing, and why."),
     "audit": ("pilvi.cli.audit", "List what nothing owns and what is missing, and mend it."),
+    "network": ("pilvi.cli.network", "Show why a packet passes, or where it is dropped."),
     "serve": ("pilvi.cli.serve", "Run the cloud in this process (what `up` starts)."),
 }
 HIDDEN = {"serve"}

@@ -1,4 +1,4 @@
-"""What the operator's commands ask: `pilvi status`, `pilvi explain` and `pilvi audit`. For administrators."""
+"""What Pilvi's own commands ask: `pilvi status`, `explain` and `audit`, for administrators, and `pilvi network`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import msgspec
 from pilvi import __version__, audit
 from pilvi.engine import store
 from pilvi.engine.clock import seconds_text
-from pilvi.faults import NotFound
-from pilvi.http.request import Request, Response
+from pilvi.faults import BadRequest, NotFound
+from pilvi.http.request import Request, Response, integer
 from pilvi.http.routing import Api, Route
-from pilvi.policy import ADMIN
+from pilvi.policy import ADMIN, READER
 
 
 def status(request: Request) -> Response:
@@ -61,6 +61,17 @@ def _shown(finding: audit.Finding) -> dict[str, Any]:
     return {**finding.key._asdict(), "why": finding.why, "remedy": finding.remedy, "mendable": finding.mend is not None}
 
 
+def network_path(request: Request) -> Response:
+    """Why a packet passes, or where it is dropped; of the caller's own ports, unless an administrator asks."""
+    source, address, number = request.arg("from"), request.arg("to"), request.arg("port")
+    if not source or not address:
+        raise BadRequest("'from' (a port or an external network) and 'to' (an address) are needed.")
+    port = integer(number, "port") if number is not None else None
+    protocol = request.arg("protocol") or ("icmp" if port is None else "tcp")
+    return Response(200, request.cloud.network.path(request.context, source, address, protocol=protocol, port=port,
+                                                    sender=request.arg("source")))
+
+
 API = Api(
     "operator",
     "/pilvi/v1",
@@ -69,6 +80,7 @@ API = Api(
         Route("GET", "/explain/servers/{server}", explain_server, "explain"),
         Route("GET", "/audit", look, "audit"),
         Route("POST", "/audit", repair, "audit"),
+        Route("GET", "/network/path", network_path, "path"),
     ),
-    {"status": ADMIN, "explain": ADMIN, "audit": ADMIN},
+    {"status": ADMIN, "explain": ADMIN, "audit": ADMIN, "path": READER},
 )

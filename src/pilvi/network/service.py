@@ -12,6 +12,7 @@ from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, SECURITY_GROUP, SUBNET_POOL
+from pilvi.network.pathverbs import PathVerbs
 from pilvi.network.proxied import ProxiedVerbs
 from pilvi.network.qos import QosVerbs
 from pilvi.network.quotas import QuotaVerbs, TagVerbs
@@ -32,6 +33,7 @@ class Networks(
     QuotaVerbs,
     TagVerbs,
     AvailabilityVerbs,
+    PathVerbs,
 ):
     """The verbs of all nouns; each noun has a module of its own."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from pilvi.drivers.fabric.tracing import Packet, Pipeline, Stage
 from pilvi.drivers.fabric.words import (
     AddressGroup,
     Counters,
@@ -43,6 +44,8 @@ __all__ = [
     "HostRoute",
     "Network",
     "Northbound",
+    "Packet",
+    "Pipeline",
     "Port",
     "PortForwarding",
     "Route",
@@ -52,6 +55,7 @@ __all__ = [
     "Scope",
     "SecurityGroup",
     "Shaping",
+    "Stage",
     "Subnet",
     "Topology",
 ]
@@ -71,6 +75,11 @@ class Northbound(Protocol):
 
     def ports_up(self) -> frozenset[str]:
         """Ids of the ports that some host has joined to the network."""
+
+    def trace(self, packet: Packet) -> tuple[Pipeline, ...]:
+        """The switches' and routers' pipelines that the packet would go through, in order.
+
+        They are named by the ids of networks and routers. Raises FabricError, also where the network is simulated."""
 
     def close(self) -> None: ...
 

@@ -20,7 +20,8 @@ from ovs.db.types import UuidType
 from ovsdbapp.backend.ovs_idl.connection import Connection
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 
-from pilvi.drivers.fabric.base import FabricError, Scope, Topology
+from pilvi.drivers.fabric import tracing
+from pilvi.drivers.fabric.base import FabricError, Packet, Pipeline, Scope, Topology
 from pilvi.drivers.fabric.logical import OWNER, Ref, Rows, owners, rows_of
 from pilvi.drivers.fabric.ovn_rows import MARK, MarkedRows
 
@@ -28,6 +29,7 @@ TABLES = (
     "ACL", "Address_Set", "DHCP_Options", "DNS", "Gateway_Chassis", "Load_Balancer", "Logical_Router", "Logical_Router_Port",
     "Logical_Router_Static_Route", "Logical_Switch", "Logical_Switch_Port", "NAT", "Port_Group", "QoS",
 )  # fmt: skip
+DATAPATHS = ("Logical_Switch", "Logical_Router")
 
 # Columns in which others may leave entries of their own; these are ours, there or not.
 SHARED = {"external_ids": frozenset(), "other_config": frozenset({"requested-tnl-key", "vlan-passthru"})}
@@ -36,7 +38,8 @@ SHARED = {"external_ids": frozenset(), "other_config": frozenset({"requested-tnl
 class OvnNorthbound:
     """`connection` is OVSDB's way to say it: "unix:/path" or "tcp:address:port", several with commas between.
 
-    `gateway_chassis` are the system ids of the hosts that may carry routers' gateways, by preference.
+    `gateway_chassis` are the system ids of the hosts that may carry routers' gateways, by preference;
+    `southbound`, the other database, is where packets are traced.
     A verb gives up after `timeout` seconds; when that happens in the middle of a reconnection the transaction
     may still be made, and the next pass finds it done."""
 
@@ -45,10 +48,12 @@ class OvnNorthbound:
         connection: str,
         gateway_chassis: Sequence[str],
         *,
+        southbound: str = "",
         dns_domain: str = "openstacklocal",
         timeout: float = 20.0,
     ) -> None:
         self._address = connection
+        self._southbound = southbound
         self._gateway_chassis = tuple(gateway_chassis)
         self._dns_domain = dns_domain
         self._timeout = timeout
@@ -77,6 +82,20 @@ class OvnNorthbound:
         connection = self._connected()
         with connection.lock:
             return connection.idl.ports_up()
+
+    def trace(self, packet: Packet) -> tuple[Pipeline, ...]:
+        if not self._southbound:
+            raise FabricError("no packet can be traced: the southbound database's address is not known")
+        try:
+            pipelines = tracing.trace(self._southbound, packet)
+        except tracing.HostError as error:
+            raise FabricError(f"cannot trace a packet from port {packet.inport}: {error}") from error
+        connection = self._connected()
+        with connection.lock:
+            marked = connection.idl.marked
+            datapaths = {str(row.uuid): key for table in DATAPATHS for key, rows in marked(table).items() for row in rows}
+            rules = {row.match: key for key, rows in marked("ACL").items() for row in rows}
+        return tracing.named(pipelines, datapaths, rules)
 
     def close(self) -> None:
         with self._lock:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pilvi.drivers.fabric import consistency
-from pilvi.drivers.fabric.base import Counters, FabricError, Scope, Topology
+from pilvi.drivers.fabric.base import Counters, FabricError, Packet, Pipeline, Scope, Topology
 from pilvi.drivers.pretend import Faults
 from pilvi.notes import Notes, replace
 
@@ -120,6 +120,9 @@ class SimulatedNorthbound(Faults):
     def ports_up(self) -> frozenset[str]:
         known = self._objects["ports"]
         return frozenset(port for fabric in self._fabrics for port in fabric.plugged() if port in known)
+
+    def trace(self, packet: Packet) -> tuple[Pipeline, ...]:
+        raise FabricError("no packet can be traced: this cloud's network is simulated and carries none")
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -60,6 +60,7 @@ step "making the root file system"
 root=$work/root
 mkdir -p "$root"/{bin,sbin,usr/{bin,sbin},proc,sys,dev,run,tmp,root/.ssh,home/tiny/.ssh,var/{log,lib/cloud},mnt,boot/grub,lib64}
 mkdir -p "$root"/etc/{init.d,dropbear,acpi} "$root/lib/x86_64-linux-gnu"
+ln -s ../run "$root/var/run"
 cp "$files/bin/busybox" "$root/bin/"
 for name in $("$files/bin/busybox" --list); do
     case $name in
