@@ -17,7 +17,8 @@ from pilvi.policy import Context
 
 PROTOCOLS = ("icmp", "tcp", "udp", "sctp")
 WITHOUT_PORTS = "icmp"
-TITLES = {"address_group": "address group", "security_group": "security group", "security_group_rule": "rule", "floatingip": "floating IP"}
+TITLES = {"address_group": "address group", "floatingip": "floating IP", "security_group": "security group",
+          "security_group_rule": "rule"}
 
 
 class _Row(NamedTuple):
