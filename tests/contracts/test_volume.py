@@ -245,6 +245,31 @@ def test_a_guest_writes_between_the_halves_of_a_snapshot(files):
 
 
 @QEMU_IMG
+def test_a_guest_that_starts_between_the_halves_writes_beside_the_snapshot(files):
+    files.store.ensure_blank("a", MIB)
+    files.write("a", "before")
+    target = files.store.begin_snapshot("a", "s")
+    assert files.store.info("a") == target
+    files.write("a", "meanwhile")
+    files.store.end_snapshot("a", "s")
+    assert (files.read(files.store.snapshot("s")), files.read(files.store.info("a"))) == ("before", "meanwhile")
+
+
+@QEMU_IMG
+def test_what_was_written_beside_a_snapshot_outlives_its_being_given_up(files):
+    files.store.ensure_blank("a", MIB)
+    write_at(files.store.begin_snapshot("a", "s"), "meanwhile")
+    for _ in range(2):
+        files.store.absent_snapshot("s")
+    assert (files.read(files.store.info("a")), files.store.snapshots()) == ("meanwhile", [])
+    files.snapshot("a", "t")
+    files.write("a", "later")
+    for _ in range(2):
+        files.store.absent_snapshot("s")
+    assert files.read(files.store.snapshot("t")) == "meanwhile", "what it is based on was that of the other"
+
+
+@QEMU_IMG
 def test_two_snapshots_do_not_get_into_each_other(files):
     files.store.ensure_blank("a", MIB)
     files.store.begin_snapshot("a", "s")

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,15 @@ class FileVolumes:
             self._name(self._snapshots, snapshot_id, below)
 
     def absent_snapshot(self, snapshot_id: str) -> None:
-        with self._guard:
-            if not (self._snapshots / _safe(snapshot_id)).exists():  # begun, perhaps, and not ended
-                top = self._data / f"{snapshot_id}-after.qcow2"
-                if top not in {self._file(self._volumes, name) for name in self.volumes()}:
-                    top.unlink(missing_ok=True)
-            self._absent(self._snapshots / snapshot_id)
+        with self._guard, told(VolumeError, f"snapshot {snapshot_id} cannot be deleted"):
+            link, top = self._snapshots / _safe(snapshot_id), self._data / f"{_safe(snapshot_id)}-after.qcow2"
+            if not link.is_symlink() and top.exists():  # begun, perhaps, and not ended: a guest may write there by now
+                below = _below(top)
+                for name in self.volumes():
+                    if self._file(self._volumes, name) == below:
+                        self._name(self._volumes, name, top)
+            link.unlink(missing_ok=True)
+            self._sweep()
 
     def revert(self, volume_id: str, snapshot_id: str) -> None:
         with self._guard, told(VolumeError, f"volume {volume_id} cannot be reverted to snapshot {snapshot_id}"):
@@ -149,10 +153,15 @@ class FileVolumes:
                          seconds=COPY_SECONDS)
 
     def info(self, volume_id: str) -> VolumeInfo | None:
-        return self._look(self._volumes / _safe(volume_id))
+        """While a snapshot is under way, where it is written to is told: who opens it now leaves the snapshot alone."""
+        link = self._volumes / _safe(volume_id)
+        with told(VolumeError, f"{volume_id} cannot be read"):
+            return _info(self._newest(self._file(self._volumes, volume_id))) if link.exists() else None
 
     def snapshot(self, snapshot_id: str) -> VolumeInfo | None:
-        return self._look(self._snapshots / _safe(snapshot_id))
+        link = self._snapshots / _safe(snapshot_id)
+        with told(VolumeError, f"{snapshot_id} cannot be read"):
+            return _info(self._file(self._snapshots, snapshot_id)) if link.exists() else None
 
     def volumes(self) -> list[str]:
         return sorted(each.name for each in self._volumes.glob("[!.]*"))
@@ -203,9 +212,22 @@ class FileVolumes:
         passing.symlink_to(Path("..") / "data" / file.name)
         os.replace(passing, folder / name)
 
-    def _look(self, link: Path) -> VolumeInfo | None:
-        with told(VolumeError, f"{link.name} cannot be read"):
-            return _info(self._file(link.parent, link.name)) if link.exists() else None
+    def _named(self, folder: Path) -> list[Path]:
+        """The files that the names in it lead to."""
+        found = []
+        for link in folder.glob("[!.]*"):
+            with suppress(FileNotFoundError):  # deleted just now
+                found.append(self._data / os.readlink(link).rpartition("/")[2])
+        return found
+
+    def _newest(self, file: Path) -> Path:
+        """What a snapshot that is under way has put over it; else itself."""
+        named = {*self._named(self._volumes), *self._named(self._snapshots)}
+        for each in self._data.glob("[!.]*-after.qcow2"):
+            with suppress(subprocess.CalledProcessError):  # swept up just now
+                if each not in named and _below(each) == file:
+                    return each
+        return file
 
     def _known(self, volume_id: str) -> VolumeInfo:
         found = self.info(volume_id)
@@ -247,8 +269,7 @@ class FileVolumes:
 
     def _sweep(self) -> None:
         """Deletes the files that no name leads to, and no file that is needed is based on."""
-        tops, frozen = ([self._data / os.readlink(link).rpartition("/")[2] for link in folder.glob("[!.]*")]
-                        for folder in (self._volumes, self._snapshots))
+        tops, frozen = self._named(self._volumes), self._named(self._snapshots)
         below = {file: _below(file) for file in self._data.glob("[!.]*.qcow2")}
         # What is based on what a volume writes to is where it writes next: its snapshot is under way.
         todo = [*tops, *frozen, *self._busy, *(file for file, base in below.items() if base in tops)]
