@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.api.test_volume import act, call, make, show, status
@@ -272,3 +274,147 @@ def test_what_is_to_go_with_it_is_kept_or_not(cloud, user):
     assert user.session.request("DELETE", path).status == 403, "what it boots from stays"
     user.delete(server)
     assert status(user.session, volume) == "available"
+
+
+# -- what is done to it later
+
+
+def image_of(user: User, server: str, status: int = 202, **body) -> str:
+    answer = user.session.request("POST", f"{SERVERS}/{server}/action", {"createImage": {"name": "picture", **body}})
+    assert answer.status == status, answer.body
+    user.cloud.settle()
+    return answer.json()["image_id"]
+
+
+def act_on(user: User, server: str, name: str, value=None, version: str = "2.96"):
+    answer = user.session.request("POST", f"{SERVERS}/{server}/action", {name: value},
+                                  {"OpenStack-API-Version": f"compute {version}"})
+    user.cloud.settle()
+    return answer
+
+
+def test_an_image_of_it_describes_snapshots_of_its_volumes(cloud, user):
+    volume, data = user.bootable(), make(cloud, user.session, size=2)
+    server = user.boot(root(volume, delete_on_termination=True),
+                       {"source_type": "volume", "destination_type": "volume", "uuid": data, "disk_bus": "scsi"})
+    image = image_of(user, server, metadata={"made": "here"})
+    found = user.session.get(f"/image/v2/images/{image}")
+    assert (found["status"], found["size"], found["made"], found["bdm_v2"]) == ("active", 0, "here", "True")
+    first, second = json.loads(found["block_device_mapping"])
+    assert (first["boot_index"], first["delete_on_termination"], second["disk_bus"]) == (0, True, "scsi")
+    snapshots = [show(user.session, f"/snapshots/{each['snapshot_id']}") for each in (first, second)]
+    assert [(each["volume_id"], each["status"]) for each in snapshots] == [(volume, "available"), (data, "available")]
+    other = user.boot(imageRef=image, block_device_mapping_v2=[])
+    made = [show(user.session, f"/volumes/{each['volumeId']}") for each in user.volumes(other)]
+    assert [(each["snapshot_id"], each["size"]) for each in made] == [(snapshots[0]["id"], 1), (snapshots[1]["id"], 2)]
+    assert [disk.name for disk in guest(cloud, other).disks] == [f"vol-{each['id']}" for each in made]
+    user.delete(other)
+    assert call(user.session, "GET", f"/volumes/{made[0]['id']}").status == 404
+    assert act_on(user, server, "createBackup", {"name": "b", "backup_type": "daily", "rotation": 1}).status == 400
+
+
+def test_an_image_of_it_that_cannot_be_made_leaves_nothing(cloud, user, drivers):
+    server = user.boot(root(user.bootable()))
+    cloud.cloud.site.volumes.fail("end_snapshot", "no luck", None)
+    image = image_of(user, server)
+    found = user.session.get(f"/image/v2/images/{image}")
+    assert (found["status"], "no luck" in found["os_glance_failure"]) == ("killed", True)
+    assert (user.server(server)["OS-EXT-STS:task_state"], show(user.session, "/snapshots")) == (None, [])
+
+
+@pytest.mark.parametrize("said", ["x", "[1]", '[{"source_type": "moon"}]',
+                                  '[{"source_type": "snapshot", "boot_index": "a"}]',
+                                  '[{"source_type": "volume", "volume_id": 5, "boot_index": 0}]', "[]"])
+def test_an_image_may_say_anything(cloud, user, said):
+    image = user.session.post("/image/v2/images", {"name": "odd", "disk_format": "raw", "container_format": "bare",
+                                                   "block_device_mapping": said, "bdm_v2": "True"})["id"]
+    user.session.request("PUT", f"/image/v2/images/{image}/file", b"", {"Content-Type": "application/octet-stream"})
+    user.boot(imageRef=image, block_device_mapping_v2=[], status=400)
+
+
+def test_it_leaves_its_host_when_it_is_shelved(cloud, user):
+    volume = user.bootable()
+    server = user.boot(root(volume))
+    assert act_on(user, server, "shelve").status == 202
+    assert user.server(server)["status"] == "SHELVED_OFFLOADED"
+    with cloud.cloud.db.read() as tx:
+        assert cloud.cloud.placement.allocations(tx, server) == {}
+    assert user.session.get("/image/v2/images?visibility=private")["images"] == []
+    assert act_on(user, server, "unshelve").status == 202
+    assert (user.server(server)["status"], status(user.session, volume)) == ("ACTIVE", "in-use")
+    assert [disk.name for disk in guest(cloud, server).disks] == [f"vol-{volume}"]
+
+
+def test_it_is_resized_and_moves(cloud, user):
+    volume = user.bootable()
+    server, admin = user.boot(root(volume), flavor="2"), cloud.login("admin")
+    assert act_on(user, server, "resize", {"flavorRef": "diskless"}).status == 202
+    assert user.server(server)["status"] == "VERIFY_RESIZE"
+    assert act_on(user, server, "revertResize").status == 202
+    for order in ({"migrate": None}, {"os-migrateLive": {"host": None, "block_migration": False}}):
+        before = admin.get(f"{SERVERS}/{server}")["server"]["OS-EXT-SRV-ATTR:host"]
+        assert admin.request("POST", f"{SERVERS}/{server}/action", order).status == 202
+        cloud.settle()
+        if "migrate" in order:
+            assert act_on(user, server, "confirmResize").status == 204
+        found = admin.get(f"{SERVERS}/{server}")["server"]
+        assert (found["status"], found["OS-EXT-SRV-ATTR:host"] != before) == ("ACTIVE", True)
+        assert [disk.name for disk in guest(cloud, server).disks] == [f"vol-{volume}"]
+        assert "DISK_GB" not in claims(cloud, server)
+    live = {"os-migrateLive": {"host": None, "block_migration": True}}
+    assert admin.request("POST", f"{SERVERS}/{server}/action", live).status == 400
+    assert act_on(user, server, "suspend").status == act_on(user, server, "resume").status == 202
+    assert user.server(server)["status"] == "ACTIVE"
+
+
+def test_its_host_is_gone(cloud, user):
+    volume, admin = user.bootable(), cloud.login("admin")
+    server = user.boot(root(volume))
+    host = admin.get(f"{SERVERS}/{server}")["server"]["OS-EXT-SRV-ATTR:host"]
+    cloud.cloud.compute.change_host(host, forced_down=True)
+    try:
+        assert admin.request("POST", f"{SERVERS}/{server}/action", {"evacuate": {}}).status == 200
+        cloud.settle()
+        found = admin.get(f"{SERVERS}/{server}")["server"]
+        assert (found["OS-EXT-SRV-ATTR:host"] != host, status(user.session, volume)) == (True, "in-use")
+    finally:
+        cloud.cloud.compute.change_host(host, forced_down=False)
+        cloud.cloud.engine.reconcilers["guests"].run_once()
+
+
+def test_it_is_rebuilt(cloud, user, drivers):
+    volume, other = user.bootable(), cloud.image(f"other-{user.session.project_id}"[:60])
+    server = user.boot(root(volume))
+
+    def kept() -> list[str]:
+        return [name for name in cloud.cloud.site.volumes.snapshots() if name.startswith("rebuild-")]
+
+    def of() -> tuple[str, str, str]:
+        found = show(user.session, f"/volumes/{volume}")
+        return found["volume_image_metadata"]["image_id"], found["status"], user.server(server)["status"]
+
+    refused = act_on(user, server, "rebuild", {"imageRef": other}, "2.92")
+    assert (refused.status, "2.93" in refused.json()["badRequest"]["message"]) == (400, True)
+    assert act_on(user, server, "rebuild", {"imageRef": cloud.image_id}, "2.92").status == 202
+    assert of() == (cloud.image_id, "in-use", "ACTIVE")
+    assert act_on(user, server, "rebuild", {"imageRef": other}).status == 202
+    assert of() == (other, "in-use", "ACTIVE")
+    assert (user.server(server)["image"], kept()) == ("", [])
+    cloud.cloud.site.volumes.fail("reimage", "no luck", None)
+    assert act_on(user, server, "rebuild", {"imageRef": cloud.image_id}).status == 202
+    assert of() == (other, "in-use", "ERROR"), "its volume has what it had"
+    assert kept() == []
+
+
+def test_it_is_rescued_by_an_image_that_says_how(cloud, user):
+    server, images = user.boot(root(user.bootable())), "/image/v2/images"
+    assert act_on(user, server, "rescue", {"rescue_image_ref": cloud.image_id}).status == 400
+    how = user.session.post(images, {"name": "rescue", "disk_format": "raw", "container_format": "bare",
+                                     "hw_rescue_device": "disk", "hw_rescue_bus": "scsi"})["id"]
+    user.session.request("PUT", f"{images}/{how}/file", bytes(512), {"Content-Type": "application/octet-stream"})
+    assert act_on(user, server, "rescue", {"rescue_image_ref": how}, "2.86").status == 400
+    assert act_on(user, server, "rescue", {"rescue_image_ref": how}).status == 200
+    assert user.server(server)["status"] == "RESCUE"
+    assert [disk.bus for disk in guest(cloud, server).disks] == ["virtio", "scsi"]
+    assert act_on(user, server, "unrescue").status == 202
+    assert (user.server(server)["status"], len(guest(cloud, server).disks)) == ("ACTIVE", 1)

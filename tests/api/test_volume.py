@@ -79,6 +79,24 @@ def test_nobody_else_sees_it(cloud, member):
     assert volume not in [each["id"] for each in show(other, "/volumes")]
 
 
+def test_another_image_is_written_to_it(cloud, member, volumes):
+    image, small = cloud.image(f"new-{member.project_id}"[:60]), make(cloud, member, size=1)
+    assert act(member, small, "os-reimage", {"image_id": image}, "3.67").status == 400
+    assert act(member, small, "os-reimage", {"image_id": image}).status == 202
+    cloud.settle()
+    found = show(member, f"/volumes/{small}")
+    assert (found["status"], found["bootable"], found["volume_image_metadata"]["image_id"]) == ("available", "true", image)
+    assert act(member, small, "os-reimage", {"image_id": "00000000-0000-4000-8000-000000000000"}).status == 400
+    volumes.fail("reimage", "no luck", None)
+    assert act(member, small, "os-reimage", {"image_id": image, "reimage_reserved": True}).status == 202
+    cloud.settle()
+    assert status(member, small) == "error"
+    volumes.heal()
+    assert act(member, small, "os-reimage", {"image_id": image}).status == 202
+    cloud.settle()
+    assert status(member, small) == "available"
+
+
 def test_the_older_address_names_the_project(cloud, member):
     volume = make(cloud, member, size=1)
     assert call(member, "GET", f"/{member.project_id}/volumes/{volume}").status == 200

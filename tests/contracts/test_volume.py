@@ -289,6 +289,29 @@ def test_sweeping_leaves_a_snapshot_under_way_alone(files):
     assert Path(target.path).exists()
 
 
+def test_an_image_is_written_over_what_a_volume_has(rig):
+    rig.store.ensure_blank("a", 4 * MIB)
+    rig.snapshot("a", "s")
+    for _ in range(2):
+        assert rig.store.reimage("a", rig.image()).size_bytes == 4 * MIB
+    with pytest.raises(VolumeError, match="a"):
+        rig.store.reimage("a", Image("x", str(rig.folder / "none"), "raw"))
+    with pytest.raises(VolumeError, match="b"):
+        rig.store.reimage("b", rig.image())
+    assert (rig.store.volumes(), rig.store.snapshots()) == (["a"], ["s"])
+
+
+@QEMU_IMG
+def test_what_an_image_was_written_over_can_be_had_back(files):
+    files.store.ensure_blank("a", MIB)
+    files.write("a", "before")
+    files.snapshot("a", "s")
+    files.store.reimage("a", files.image())
+    assert files.read(files.store.info("a")) != "before"
+    files.store.revert("a", "s")
+    assert files.read(files.store.info("a")) == "before"
+
+
 @QEMU_IMG
 def test_back_to_a_snapshot(files):
     files.store.ensure_blank("a", MIB)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from pilvi.compute.block_devices import BlockDevice
 from tests.support.world import World
 
 
@@ -21,6 +22,16 @@ class Scenario(NamedTuple):
 
 def active(world: World) -> str:
     return world.settled_boot()
+
+
+def volume_backed(world: World) -> str:
+    """A server that boots from a volume."""
+    image = world.cloud.image.find(world.context(), "image")
+    server_id = world.boot(image_id=None, old_devices=False, devices=[BlockDevice(
+        source="image", source_id=image, destination="volume", boot_index=0, size=1, delete_on_termination=True)])
+    world.settle()
+    assert world.row(server_id).vm_state == "active"
+    return server_id
 
 
 def told(*orders: str) -> Callable[[World], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.operations.scenario import Scenario, active, tell, told
+from tests.operations.scenario import Scenario, active, tell, told, volume_backed
 from tests.support.world import World
 
 
@@ -51,6 +51,10 @@ SCENARIOS = {
     "server.create_backup": Scenario(active, tell("backup", name="b", kind="daily", rotation=1, metadata={}), "active",
                                      "running", failed="as it is"),
     "server.shelve": Scenario(active, tell("shelve"), "shelved", "off", failed="active"),
+    "server.snapshot_volumes": Scenario(volume_backed, tell("snapshot", name="picture", metadata={}), "active", "running",
+                                        failed="as it is", held=False),
+    "server.shelve_away": Scenario(volume_backed, tell("shelve"), "shelved_offloaded", "absent", failed="active",
+                                   held=False),
     "server.shelve_offload": Scenario(shelved, offload, "shelved_offloaded", "absent", held=False),
     "server.unshelve": Scenario(offloaded, tell("unshelve"), "active", "running", failed="shelved_offloaded"),
 }

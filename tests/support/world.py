@@ -110,10 +110,10 @@ class World:
         context, cloud = self.context(), self.cloud
         with cloud.db.read() as tx:
             network = tx.one(networks.select().where(networks.c.external.is_(False)))
+        values.setdefault("image_id", cloud.image.find(context, "image"))
         wanted = ServerCreate(
             name=name,
             flavor_id=self.flavor("m1.tiny"),
-            image_id=cloud.image.find(context, "image"),
             networks=[NicRequest(network.id, tag=tag)],
             **values,
         )

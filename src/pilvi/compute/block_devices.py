@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -101,9 +101,30 @@ def of_image(properties: Mapping[str, str]) -> list[BlockDevice]:
         return []
     read = from_new if properties.get("bdm_v2", "").lower() in ("true", "1", "yes") else from_old
     try:
-        return [read(given) for given in msgspec.json.decode(text, type=list[dict[str, Any]])]
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
-        raise invalid("the image's property block_device_mapping cannot be understood.") from None
+        return [read(msgspec.structs.asdict(each)) for each in msgspec.json.decode(text, type=list[_Described])]
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise invalid(f"the image's property block_device_mapping cannot be understood: {error}") from None
+
+
+class _Described(msgspec.Struct):
+    """What an image may say of a device; more than is heeded."""
+
+    source_type: Literal["blank", "image", "snapshot", "volume"] | None = None
+    destination_type: Literal["local", "volume"] | None = None
+    image_id: str | None = None
+    snapshot_id: str | None = None
+    volume_id: str | None = None
+    virtual_name: str | None = None
+    boot_index: int | str | None = None
+    volume_size: int | str | None = None
+    volume_type: str | None = None
+    device_name: str | None = None
+    device_type: str | None = None
+    disk_bus: str | None = None
+    guest_format: str | None = None
+    delete_on_termination: bool | None = None
+    no_device: bool | None = None
+    tag: str | None = None
 
 
 def to_image(devices: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -19,7 +19,7 @@ def rebuild(request: Request, server_id: str, value: Any) -> Response:
     body = argument("rebuild", value, wire_migrations.Rebuild)
     wire.known(request, body, wire_migrations.REBUILD_FIELDS)
     password = set_or(body.adminPass) or request.cloud.ids.secret(ADMIN_PASSWORD_LENGTH)
-    found = request.cloud.compute.rebuild_server(request.context, server_id, rebuild_wanted(body, password))
+    found = request.cloud.compute.rebuild_server(request.context, server_id, rebuild_wanted(request, body, password))
     render, row = views.server_renderer(request, host_statuses(request), after_update=True), found.rows[0]
     server = render(row, found.ports.get(row.id, ())) | {"adminPass": password}
     server.pop("OS-EXT-SRV-ATTR:user_data", None)  # which has another name here
@@ -31,7 +31,7 @@ def rebuild(request: Request, server_id: str, value: Any) -> Response:
     return Response(202, {"server": server}, {"Location": location})
 
 
-def rebuild_wanted(body: wire_migrations.Rebuild, password: str) -> RebuildWanted:
+def rebuild_wanted(request: Request, body: wire_migrations.Rebuild, password: str) -> RebuildWanted:
     """Raises BadRequest for what is not served, and values that make no sense."""
     if body.trusted_image_certificates:
         raise BadRequest("Image signature certificate validation is not enabled.")
@@ -49,8 +49,8 @@ def rebuild_wanted(body: wire_migrations.Rebuild, password: str) -> RebuildWante
         values["access_ip_v6"] = wire.address(body.accessIPv6, "accessIPv6", 6)
     if body.user_data is not UNSET:
         values["user_data"] = wire.user_data(UNSET if body.user_data is None else body.user_data)
-    return RebuildWanted(image_id=body.imageRef, values=values, key_name=set_or(body.key_name),
-                         changes_key=body.key_name is not UNSET,
+    return RebuildWanted(image_id=body.imageRef, reimages=request.at_least(2, 93), values=values,
+                         key_name=set_or(body.key_name), changes_key=body.key_name is not UNSET,
                          keep_ephemeral=wire.truth(body.preserve_ephemeral, "preserve_ephemeral"))
 
 

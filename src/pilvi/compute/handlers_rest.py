@@ -13,7 +13,8 @@ from pilvi.http.request import Request, Response
 def rescue(request: Request, server_id: str, value: Any) -> Response:
     body = argument("rescue", value, wire_rest.Rescue | None) or wire_rest.Rescue()
     password = set_or(body.adminPass) or request.cloud.ids.secret(ADMIN_PASSWORD_LENGTH)
-    request.cloud.compute.rescue(request.context, server_id, password, set_or(body.rescue_image_ref))
+    request.cloud.compute.rescue(request.context, server_id, password, set_or(body.rescue_image_ref),
+                                 volume_too=request.at_least(2, 87))
     return Response(200, {"adminPass": password})
 
 

@@ -46,7 +46,7 @@ class Migrations(Creation, Orders):
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, GROW, generations=GENERATIONS)
             flavor = flavor_at_boot(self._flavor(tx, context, flavor_id))
-            _check_flavors(row.flavor, flavor)
+            _check_flavors(row.flavor, flavor, own_disk=root_volume(row) is None)
             self.growing(tx, row.project_id, cores=flavor["vcpus"] - row.vcpus, ram=flavor["ram"] - row.ram)
             elsewhere = not self.settings.allow_resize_to_same_host and len(store.all_hosts(tx)) > 1
             self._move(tx, context, row, generation, RESIZE, flavor,
@@ -144,9 +144,11 @@ def image_of(row: sa.Row) -> dict[str, str] | None:
     return None if root_volume(row) else {"id": row.image_id or "", "path": "", "format": "qcow2"}
 
 
-def _check_flavors(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def _check_flavors(old: Mapping[str, Any], new: Mapping[str, Any], *, own_disk: bool) -> None:
     if new["id"] == old["id"]:
         raise BadRequest("When resizing, instances must change flavor!")
+    if not own_disk:
+        return
     if not new["disk"] and old["disk"]:
         raise BadRequest("Resize to zero disk flavor is not allowed.")
     if new["disk"] < old["disk"]:

@@ -13,6 +13,7 @@ from pilvi.compute import (
     operations_rest,
     operations_shelve,
     operations_snapshot,
+    operations_volume_images,
     operations_volumes,
 )
 from pilvi.engine.operations import Operation
@@ -29,6 +30,7 @@ MODULES = (
     operations_rest,
     operations_shelve,
     operations_snapshot,
+    operations_volume_images,
     operations_volumes,
 )
 

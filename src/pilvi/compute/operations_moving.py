@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from pilvi.bus.base import RemoteError
-from pilvi.compute import states, store_migrations, store_running
+from pilvi.compute import reimaging, states, store_migrations, store_running
 from pilvi.compute.operations_base import RUNNING, SHUT_DOWN, ServerOperation
 from pilvi.compute.operations_boot import NETWORK_SECONDS
 from pilvi.db import Tx
@@ -133,7 +133,16 @@ class Rebuild(Replacement):
             Step("drop the old disks", self.discard, certain=True),
         )
 
+    def set_aside(self, progress: Progress) -> None:
+        super().set_aside(progress)
+        reimaging.keep(self, progress)
+
+    def take_back(self, progress: Progress) -> None:
+        reimaging.take_back(self, progress)
+        super().take_back(progress)
+
     def prepare(self, progress: Progress) -> None:
+        reimaging.write(self, progress)
         if progress.memory.get("keep_ephemeral"):
             self.there(progress, "hand_on", self.new_away(progress))
         self.there(progress, "prepare", self.new_spec(progress), timeout=600)
@@ -143,14 +152,20 @@ class Rebuild(Replacement):
             self.there(progress, "hand_back", self.new_away(progress))
         super().remove_new(progress)
 
+    def discard(self, progress: Progress) -> None:
+        reimaging.forget(self, progress)
+        super().discard(progress)
+
     def new_away(self, progress: Progress) -> Away:
         return msgspec.structs.replace(self.away(progress), generation=progress.memory["generation"] - 1)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
+        reimaging.settle(self, tx, progress, done=True)
         self.settle(tx, progress, launched_at=tx.now, **self.settled(progress))
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         """The guest is what it was, and its row too; that the rebuild failed is to be seen."""
+        reimaging.settle(self, tx, progress, done=False)
         if not progress.cancelled:
             self.settle(tx, progress, vm_state=states.ERROR, task_state=None,
                         fault=store_running.fault(tx, reason), **progress.memory["old"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pilvi.compute import states, store, store_running
-from pilvi.compute.operations_base import RUNNING, SHUT_DOWN
+from pilvi.compute.operations_base import RUNNING, SHUT_DOWN, ServerOperation
 from pilvi.compute.operations_boot import Boot
 from pilvi.compute.operations_snapshot import Imaging
 from pilvi.db import Tx
@@ -50,10 +52,38 @@ class Shelve(Imaging):
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         """It is what it was."""
-        self.compute.image.delete_snapshot_if_unfinished(tx, progress.memory["image_id"])
+        if progress.memory["image_id"] is not None:
+            self.compute.image.delete_snapshot_if_unfinished(tx, progress.memory["image_id"])
         if not progress.cancelled:
             self.settle(tx, progress, vm_state=progress.memory["was"], task_state=None,
                         fault=store_running.fault(tx, reason))
+
+
+class ShelveAway(Shelve):
+    """One that boots from a volume leaves its host at once: there is nothing of it there that it would miss."""
+
+    kind = "server.shelve_away"
+
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("ask the guest", self.ask),
+            Step("wait for the guest", self.wait_off, self.switch_on_again),
+            Step("remove guest", self.remove, certain=True),
+        )
+
+    def remove(self, progress: Progress) -> None:
+        self.call(progress, "absent", timeout=120)
+
+    def finish(self, tx: Tx, progress: Progress) -> None:
+        leave(self, tx, progress, fault=None, shelved={"image": None, "at": tx.now})
+
+
+def leave(operation: ServerOperation, tx: Tx, progress: Progress, **values: Any) -> None:
+    """The server is on no host from now on."""
+    if operation.settle(tx, progress, vm_state=states.SHELVED_OFFLOADED, task_state=None, power_state=SHUT_DOWN,
+                        host=None, availability_zone=None, **values):
+        operation.compute.placement.release(tx, progress.object_id)
+        operation.compute.network.bind(tx, progress.object_id, "")
 
 
 class Offload(Imaging):
@@ -68,10 +98,7 @@ class Offload(Imaging):
         self.call(progress, "absent", timeout=120)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
-        if self.settle(tx, progress, vm_state=states.SHELVED_OFFLOADED, task_state=None, power_state=SHUT_DOWN,
-                       host=None, availability_zone=None):
-            self.compute.placement.release(tx, progress.object_id)
-            self.compute.network.bind(tx, progress.object_id, "")
+        leave(self, tx, progress)
 
 
 class Unshelve(Boot):
@@ -108,7 +135,7 @@ class Unshelve(Boot):
     def finish(self, tx: Tx, progress: Progress) -> None:
         """The image has served its purpose."""
         if self.settle(tx, progress, vm_state=states.ACTIVE, task_state=None, power_state=RUNNING, fault=None,
-                       shelved=None, launched_at=tx.now):
+                       shelved=None, launched_at=tx.now) and progress.memory["shelved"] is not None:
             self.compute.image.delete_snapshot(tx, progress.memory["shelved"])
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
@@ -123,4 +150,4 @@ class Unshelve(Boot):
                         fault=store_running.fault(tx, reason), **values)
 
 
-OPERATIONS = (Shelve, Offload, Unshelve)
+OPERATIONS = (Shelve, ShelveAway, Offload, Unshelve)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pilvi.bus.base import BusError, RemoteError
-from pilvi.compute import store
+from pilvi.compute import buses, store
 from pilvi.compute.creation import Creation, source_of
+from pilvi.compute.devices import root_volume
 from pilvi.compute.migrations import image_of
 from pilvi.compute.orders import Change, Orders
 from pilvi.compute.states import ACTIVE, ERROR, PAUSED, RESCUED, STOPPED, SUSPENDED
@@ -20,13 +21,6 @@ UNRESCUE = Change("unrescue", "server.unrescue", "unrescuing", (RESCUED,))
 PASSWORD = Change("changePassword", "server.change_password", "updating_password", (ACTIVE,), heeds_lock=False)
 DUMP = Change("trigger_crash_dump", "server.crash_dump", None, (ACTIVE, PAUSED, RESCUED, ERROR))
 RESTORE = Change("restore", "", None, ())  # deleted servers are gone at once, so that no state is one for it
-
-# hw_rescue_device and hw_rescue_bus to a hypervisor's bus.
-STABLE = {
-    "disk": {"virtio": "virtio", "scsi": "scsi", "usb": "usb", "ide": "ide", "sata": "ide"},
-    "cdrom": {"ide": "ide-cdrom", "sata": "ide-cdrom", "scsi": "cdrom"},
-}
-USUAL = {"disk": "virtio", "cdrom": "sata"}
 
 
 class Resting(Creation, Orders):
@@ -43,17 +37,26 @@ class Resting(Creation, Orders):
         """Raises NotFound, and Conflict: a server that is there was not deleted."""
         self.order(context, server_id, RESTORE)
 
-    def rescue(self, context: Context, server_id: str, password: str, image_id: str | None = None) -> None:
+    def rescue(self, context: Context, server_id: str, password: str, image_id: str | None = None, *,
+               volume_too: bool = False) -> None:
         """Boots it from another image, its own unless told, with its disk beside that.
 
-        Raises BadRequest for an image that there is not or a device that is not served, Conflict where the server is
+        `volume_too`: also one that boots from a volume, with an image that says which device it is to be. Raises
+        BadRequest for an image that there is not or a device that is not served, Conflict where the server is
         locked or in no state for it."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, RESCUE)
+            from_volume = root_volume(row) is not None
+            if from_volume and not volume_too:
+                raise BadRequest(f"Instance {row.id} cannot be rescued: Cannot rescue a volume-backed instance before "
+                                 "microversion 2.87.")
             if not (chosen := image_id or row.image_id):
                 raise BadRequest("The server was made from no image: name one to rescue it with.")
             image = self.boot_image(tx, context, chosen)
             bus = rescue_bus(image.properties)
+            if from_volume and not bus:
+                raise BadRequest(f"Instance {row.id} cannot be rescued: a volume-backed instance takes an image with the "
+                                 "property hw_rescue_device or hw_rescue_bus.")
             old = {"admin_password": row.admin_password, "rescue": row.rescue}
             store.update_server(tx, row.id, admin_password=password,
                                 rescue={"image": image.id, "password": row.admin_password})
@@ -97,9 +100,7 @@ def rescue_bus(properties: Mapping[str, str]) -> str:
     device, bus = properties.get("hw_rescue_device"), properties.get("hw_rescue_bus")
     if device is None and bus is None:
         return ""
-    device = device or "disk"
-    found = STABLE.get(device, {}).get(bus or USUAL.get(device, ""))
+    found = buses.served(device, bus)
     if found is None:
-        served = "; ".join(f"{device} on {', '.join(buses)}" for device, buses in STABLE.items())
-        raise BadRequest(f"The image's hw_rescue_device {device} and hw_rescue_bus {bus} are not served: {served}.")
+        raise BadRequest(f"The image's hw_rescue_device {device} and hw_rescue_bus {bus} are not served: {buses.words()}.")
     return found

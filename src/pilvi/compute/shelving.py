@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from pilvi.compute import store
 from pilvi.compute.creation import Creation, root_gib, source_of
+from pilvi.compute.devices import root_volume
 from pilvi.compute.flavors import extra_gib
 from pilvi.compute.orders import Change
 from pilvi.compute.snapshots import IMAGED, Snapshots
@@ -36,6 +37,11 @@ class Shelving(Creation, Snapshots):
         """Raises Conflict where the server is locked or in no state for it."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, SHELVE)
+            if root_volume(row) is not None:  # its volume keeps what it has: nothing holds it on its host
+                store.update_server(tx, row.id, task_state=OFFLOAD.task_state)
+                self.engine.begin(tx, "server.shelve_away", row.id, context=context, memory={
+                    "generation": generation, "host": row.host, "was": row.vm_state, "image_id": None})
+                return
             image_id = self.new_image(tx, context, row, f"{row.name[:247]}-shelved", {"image_type": "snapshot"})
             self.engine.begin(tx, SHELVE.kind, row.id, context=context, memory={
                 "generation": generation, "host": row.host, "was": row.vm_state, "image_id": image_id})
@@ -70,7 +76,7 @@ class Shelving(Creation, Snapshots):
     def _place_again(self, tx: Tx, context: Context, row: sa.Row, wanted: UnshelveWanted) -> dict[str, Any]:
         """Claims a host, and says what the operation needs to know of it."""
         try:
-            image = self.image.for_boot(tx, context, row.shelved["image"])
+            image = self.image.for_boot(tx, context, row.shelved["image"]) if row.shelved["image"] else None
         except (NotFound, BadRequest) as fault:
             raise Conflict(f"Instance {row.id} cannot be unshelved: {fault.message}") from None
         self._pin(tx, row, wanted)

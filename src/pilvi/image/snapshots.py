@@ -57,8 +57,9 @@ class Snapshots:
         store.set_properties(tx, image_id, properties)
         return image_id
 
-    def store_snapshot(self, image_id: str, source: Path, *, consume: bool = False) -> None:
-        """Makes the image active, with the data of this file; one that is active already stays as it is.
+    def store_snapshot(self, image_id: str, source: Path | None, *, consume: bool = False) -> None:
+        """Makes the image active, with the data of this file; None: without a byte, since it only describes disks. One
+        that is active already stays as it is.
 
         The file is copied, as a reflink where the file system can; with `consume` it becomes the image's own and
         is gone afterwards. Raises Gone for an image deleted meanwhile, UnsupportedMediaType for content that is not
@@ -69,7 +70,7 @@ class Snapshots:
             raise Gone(f"Image {image_id} was deleted before its data was there.")
         if row.status not in ("queued", "saving"):
             return
-        size = self.files.adopt(row.upload_id, source, consume=consume)
+        size = self.files.adopt(row.upload_id, source, consume=consume) if source else self.files.empty(row.upload_id)
         with self.files.open(row.upload_id) as file:
             virtual = self.inspect(file, image_id, row.disk_format, row.container_format, size)
         self._settle_upload(image_id, row.owner, row.upload_id, size, virtual)

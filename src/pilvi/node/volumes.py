@@ -67,6 +67,17 @@ def revert(agent: Agent, order: SnapshotOrder) -> None:
     agent.volumes.revert(order.volume_id, order.snapshot_id)
 
 
+def reimage(agent: Agent, wanted: VolumeNew) -> VolumeInfo:
+    return agent.volumes.reimage(wanted.volume_id, Image(wanted.image.id, wanted.image.path, wanted.image.format))
+
+
+def take_back(agent: Agent, order: SnapshotOrder) -> None:
+    """It has what it had at this snapshot, which is gone then; done already, or never begun, is fine."""
+    if agent.volumes.snapshot(order.snapshot_id) is not None:
+        agent.volumes.revert(order.volume_id, order.snapshot_id)
+    agent.volumes.absent_snapshot(order.snapshot_id)
+
+
 def extend(agent: Agent, wanted: VolumeSize) -> None:
     agent.volumes.extend(wanted.volume_id, wanted.size_bytes)
 
@@ -108,6 +119,8 @@ VERBS = {
     "volume_begin_snapshot": (begin_snapshot, SnapshotOrder),
     "volume_end_snapshot": (end_snapshot, SnapshotOrder),
     "volume_absent_snapshot": (absent_snapshot, str),
+    "volume_reimage": (reimage, VolumeNew),
+    "volume_take_back": (take_back, SnapshotOrder),
     "volume_revert": (revert, SnapshotOrder),
     "volume_extend": (extend, VolumeSize),
     "volume_copy_out": (copy_out, CopyOut),

@@ -54,6 +54,27 @@ class ForServers(Attachments):
                 raise Fault(f"volume {volume_id} could not be made: {self.trouble(tx, volume_id)}")
         return all(row.status != "creating" for row in rows.values())
 
+    def snapshot_for_server(self, tx: Tx, context: Context, volume_id: str, name: str) -> str:
+        """The id of a snapshot that is begun, of a volume that may be in use. Raises NotFound, TooLarge."""
+        volume = self.volume(tx, context, volume_id)
+        return self.new_snapshot(tx, context, volume, name=name, description=volume.description, metadata={},
+                                 group_snapshot_id=None).id
+
+    def check_snapshots(self, tx: Tx, snapshot_ids: Sequence[str]) -> bool:
+        """As `check_made`."""
+        rows = store.by_ids(tx, snapshots, snapshot_ids)
+        for snapshot_id in snapshot_ids:
+            if snapshot_id not in rows:
+                raise Fault(f"snapshot {snapshot_id} was deleted")
+            if rows[snapshot_id].status == "error":
+                raise Fault(f"snapshot {snapshot_id} could not be made: {self.trouble(tx, snapshot_id)}")
+        return all(row.status != "creating" for row in rows.values())
+
+    def discard_snapshot(self, tx: Tx, snapshot_id: str) -> None:
+        row = store.get(tx, snapshots, snapshot_id)
+        if row is not None and row.status != "deleting":
+            self.begin_snapshot_delete(tx, None, row)
+
     def trouble(self, tx: Tx, resource_id: str) -> str:
         """The last that its project was told of it."""
         found = tx.one(sa.select(messages.c.text).where(messages.c.resource_id == resource_id)

@@ -136,6 +136,12 @@ def extend(request: Request, key: str, value: Any) -> None:
     request.cloud.volume.extend(request.context, key, size, attached=request.at_least(3, 42))
 
 
+def reimage(request: Request, key: str, value: Any) -> None:
+    wanted = wire.argument("os-reimage", value, wire.Reimage)
+    request.cloud.volume.reimage(request.context, key, wanted.image_id,
+                                 reserved=wire.flag(wanted.reimage_reserved, "reimage_reserved"))
+
+
 def force_delete(request: Request, key: str, _: Any) -> None:
     request.cloud.volume.delete_volume(request.context, key, force=True)
 
@@ -273,6 +279,7 @@ def terminate(request: Request, key: str, value: Any) -> None:
 
 ACTIONS = {
     "os-extend": Action(extend),
+    "os-reimage": Action(reimage, MEMBER, (3, 68)),
     "os-force_delete": Action(force_delete, ADMIN),
     "os-set_bootable": Action(set_bootable),
     "os-update_readonly_flag": Action(set_readonly),

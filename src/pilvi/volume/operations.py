@@ -169,6 +169,7 @@ class CreateSnapshot(VolumeOperation):
     def finish(self, tx: Tx, progress: Progress) -> None:
         store.switch(tx, snapshots, progress.memory["snapshot"], ("creating",), "available", progress="100%")
         self.service.group_snapshot_changed(tx, progress.memory["snapshot"])
+        self.service.poke_waiting(tx)
 
     def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
         snapshot_id = progress.memory["snapshot"]
@@ -176,6 +177,7 @@ class CreateSnapshot(VolumeOperation):
         self.service.group_snapshot_changed(tx, snapshot_id)
         self.tell(tx, progress, ("VOLUME_SNAPSHOT", snapshot_id), "VOLUME_VOLUME_SNAPSHOT_008_001",
                   f"create snapshot: {reason}")
+        self.service.poke_waiting(tx)
 
 
 class DeleteSnapshot(VolumeOperation):
@@ -315,6 +317,25 @@ class Revert(VolumeOperation):
         self.tell(tx, progress, ("VOLUME", progress.memory["volume"]), "VOLUME_VOLUME_016_001", f"revert: {reason}")
 
 
+class Reimage(VolumeOperation):
+    kind, action = "volume.reimage", "reimage"
+
+    def steps(self) -> tuple[Step, ...]:
+        return (Step("write image", self.write),)
+
+    def write(self, progress: Progress) -> None:
+        memory = progress.memory
+        self.call(progress, "volume_reimage", VolumeNew(memory["volume"], memory["size"], ImageSource(**memory["image"])),
+                  timeout=COPY_SECONDS)
+
+    def finish(self, tx: Tx, progress: Progress) -> None:
+        self.back(tx, progress, **progress.memory["values"])
+
+    def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
+        store.update(tx, volumes, progress.memory["volume"], status="error")
+        self.tell(tx, progress, ("VOLUME", progress.memory["volume"]), "VOLUME_VOLUME_017_001", f"reimage volume: {reason}")
+
+
 class Backup(VolumeOperation):
     """The content of a volume, or of a snapshot, is written to a file; what an earlier backup has is left out."""
 
@@ -439,5 +460,5 @@ class ManageSnapshot(Manage):
 
 def operations(service: Volumes) -> tuple[Operation, ...]:
     return tuple(kind(service) for kind in (
-        Create, Clone, Delete, CreateSnapshot, DeleteSnapshot, Extend, Retype, Upload, Revert, Backup, Restore, DeleteBackup,
-        Manage, ManageSnapshot))
+        Create, Clone, Delete, CreateSnapshot, DeleteSnapshot, Extend, Retype, Upload, Revert, Reimage, Backup, Restore,
+        DeleteBackup, Manage, ManageSnapshot))

@@ -11,18 +11,19 @@ from pilvi.db import Tx
 from pilvi.engine.engine import Engine
 from pilvi.volume import store
 from pilvi.volume.auditing import Auditing
-from pilvi.volume.for_servers import BootSource, ForServers
+from pilvi.volume.for_servers import BootSource
 from pilvi.volume.groups import Groups
 from pilvi.volume.listing import Listing
 from pilvi.volume.operations import operations
 from pilvi.volume.qos import Qos
+from pilvi.volume.reimaging import Reimaging
 from pilvi.volume.tables import attachments, snapshots, transfers, volumes
 from pilvi.volume.volumes import Found, VolumeCreate
 
 __all__ = ["BootSource", "Found", "Listing", "VolumeCreate", "Volumes"]
 
 
-class Volumes(ForServers, Qos, Auditing, Groups):
+class Volumes(Reimaging, Qos, Auditing, Groups):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *parts: Any, folder: Path, **others: Any):

@@ -158,6 +158,11 @@ class Extend(Body):
     new_size: Size
 
 
+class Reimage(Body):
+    image_id: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}\Z")]
+    reimage_reserved: Flag = False
+
+
 class Bootable(Body):
     bootable: Flag
 

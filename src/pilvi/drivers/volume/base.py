@@ -92,6 +92,9 @@ class VolumeStore(Protocol):
 
         What has been done to it since ends that: a snapshot, a copy into it, going back. Raises VolumeError."""
 
+    def reimage(self, volume_id: str, image: Image) -> VolumeInfo:
+        """It has the image's content, and its own size still; nobody has it open. Raises VolumeError."""
+
     def rename(self, name: str, new_name: str) -> None:
         """Of a volume or a snapshot; one that is called the new name already is fine. Raises VolumeError."""
 

@@ -45,14 +45,15 @@ class FileVolumes:
         return self._ensure(volume_id, lambda file: self._create(file, size_bytes), "made")
 
     def ensure_from_image(self, volume_id: str, image: Image, size_bytes: int) -> VolumeInfo:
-        def make(file: Path) -> None:
-            if _described(Path(image.path), image.format).get("backing-filename"):
-                raise ValueError("the image is based on another file")  # it may be any file of this host
-            base = self._data / f"image-{_safe(image.id)}.{_safe(image.format)}"
-            if not base.exists():
-                self._whole(base, 0o440, lambda unfinished: _link_or_copy(Path(image.path), unfinished), os.geteuid())
-            self._overlay(file, base, size_bytes)
-        return self._ensure(volume_id, make, f"made from image {image.id}")
+        return self._ensure(volume_id, lambda file: self._over_image(file, image, size_bytes), f"made from image {image.id}")
+
+    def reimage(self, volume_id: str, image: Image) -> VolumeInfo:
+        with self._guard, told(VolumeError, f"image {image.id} cannot be written to volume {volume_id}"):
+            size, file = self._known(volume_id).size_bytes, self._fresh(volume_id, "image")
+            self._whole(file, 0o600, lambda unfinished: self._over_image(unfinished, image, size))
+            self._name(self._volumes, volume_id, file)
+            self._sweep()
+            return self._known(volume_id)
 
     def ensure_from_snapshot(self, volume_id: str, snapshot_id: str, size_bytes: int) -> VolumeInfo:
         return self._ensure(volume_id, lambda file: self._overlay(
@@ -199,6 +200,14 @@ class FileVolumes:
     def _overlay(self, file: Path, base: Path, size_bytes: int) -> None:
         size = max(size_bytes, _described(base, _format(base))["virtual-size"])
         run("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(base), "-F", _format(base), str(file), str(size))
+
+    def _over_image(self, file: Path, image: Image, size_bytes: int) -> None:
+        if _described(Path(image.path), image.format).get("backing-filename"):
+            raise ValueError("the image is based on another file")  # it may be any file of this host
+        base = self._data / f"image-{_safe(image.id)}.{_safe(image.format)}"
+        if not base.exists():
+            self._whole(base, 0o440, lambda unfinished: _link_or_copy(Path(image.path), unfinished), os.geteuid())
+        self._overlay(file, base, size_bytes)
 
     def _file(self, folder: Path, name: str) -> Path:
         link = folder / _safe(name)

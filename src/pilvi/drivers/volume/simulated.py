@@ -81,6 +81,12 @@ class SimulatedVolumes(Faults):
         self._notes.put(VOLUME + volume_id, f"{self._known(volume_id).size_bytes}{' raw' * shared}")
         return self._known(volume_id)
 
+    def reimage(self, volume_id: str, image: Image) -> VolumeInfo:
+        self.strike("reimage", f"volume {volume_id}")
+        if not Path(image.path).exists():
+            raise VolumeError(f"volume {volume_id} cannot be written: there is no {image.path}")
+        return self._known(volume_id)
+
     def rename(self, name: str, new_name: str) -> None:
         self.strike("rename", f"volume {name}")
         for kind in (VOLUME, SNAPSHOT):
