@@ -230,6 +230,13 @@ def test_microversions_know_their_fields(user):
             user.boot({**BLANK, field: value}, version=version)
 
 
+def test_a_volume_of_several_servers(cloud, user):
+    volume = user.bootable(multiattach=True)
+    assert "2.60" in user.boot(root(volume), status=400, version="2.59")
+    servers = [user.boot(root(volume), version="2.60") for _ in range(2)]
+    assert {each["server_id"] for each in show(user.session, f"/volumes/{volume}")["attachments"]} == set(servers)
+
+
 def test_swap_and_ephemeral_disks_are_within_the_flavor(user, cloud):
     image = {"source_type": "image", "destination_type": "local", "boot_index": 0, "uuid": cloud.image_id}
     blank, swap = {"source_type": "blank"}, {"source_type": "blank", "guest_format": "swap"}

@@ -35,6 +35,7 @@ class ServerCreate(msgspec.Struct, kw_only=True):
     image_id: str | None = None  # None: what it boots from is among its devices
     devices: Sequence[BlockDevice] = ()
     old_devices: bool = True  # they are in the notation that leaves it open which one is booted from
+    multiattach: bool = True  # also volumes that may be several servers'
     networks: list[Any] | str | None = None
     security_groups: list[str] = []
     key_name: str | None = None
@@ -70,7 +71,7 @@ class Creation(Devices, Flavors, Quotas, Hosts, Servers, Scheduling):
         with self.db.transaction() as tx:
             flavor = self._flavor(tx, context, wanted.flavor_id)
             plan = self.plan_disks(tx, context, wanted.devices, wanted.image_id, flavor, old=wanted.old_devices,
-                                   many=wanted.max_count > 1)
+                                   many=wanted.max_count > 1, multiattach=wanted.multiattach)
             self._check_size(flavor, plan.facts, own_disk=plan.image is not None)
             key = self._key(tx, context, wanted.key_name)
             hosts = store.all_hosts(tx)

@@ -30,9 +30,10 @@ class Plan(NamedTuple):
 
 class Devices(Base):
     def plan_disks(self, tx: Tx, context: Context, wanted: Sequence[BlockDevice], image_id: str | None, flavor: Any, *,
-                   old: bool, many: bool) -> Plan:
-        """`old`: in the older notation; `many`: for several servers. Raises BadRequest for what is not there, cannot
-        be booted from, or makes no sense."""
+                   old: bool, many: bool, multiattach: bool = True) -> Plan:
+        """`old`: in the older notation; `many`: for several servers; `multiattach`: volumes may be several servers'.
+
+        Raises BadRequest for what is not there, cannot be booted from, or makes no sense."""
         image = self.boot_image(tx, context, image_id, described=True) if image_id else None
         described = block_devices.of_image(image.properties) if image else []
         devices = block_devices.planned(wanted, image_id, described, old=old)
@@ -43,7 +44,7 @@ class Devices(Base):
         if image is not None and root.is_image_disk and image.path is None:
             raise BadRequest(f"Image {image.id} is unacceptable: it has no data, and describes no disk to boot from.")
         volumes = [each for each in devices if each.destination == "volume"]
-        facts = {each: self._facts(tx, context, each) for each in volumes}
+        facts = {each: self._facts(tx, context, each, multiattach) for each in volumes}
         volumes.sort(key=lambda each: (each.boot_index is None, each.boot_index))
         return Plan(image or facts[root], image if root.is_image_disk else None, volumes)
 
@@ -54,7 +55,7 @@ class Devices(Base):
         except NotFound as fault:
             raise BadRequest(fault.message) from None
 
-    def _facts(self, tx: Tx, context: Context, device: BlockDevice) -> BootImage:
+    def _facts(self, tx: Tx, context: Context, device: BlockDevice, multiattach: bool) -> BootImage:
         """What is known of a volume. Raises BadRequest for a source that is not there or cannot be booted from."""
         if device.source == "blank":
             return facts_of({})
@@ -64,6 +65,9 @@ class Devices(Base):
             found = self.volume.boot_source(tx, context, device.source, device.source_id)
         except NotFound:
             raise block_devices.invalid(f"failed to get {device.source} {device.source_id}.") from None
+        if found.multiattach and not multiattach:
+            raise BadRequest(f"Volume {device.source_id} has 'multiattach' set, which is not supported for this instance: it "
+                             "takes microversion 2.60.")
         if device.boot_index == 0 and not found.bootable:
             raise BadRequest(f"Block Device {device.source_id} is not bootable.")
         return facts_of(found.image_metadata)

@@ -46,7 +46,7 @@ def server_create(request: Request, body: wire.CreateServer) -> ServerCreate:
         raise BadRequest("Missing imageRef attribute: give an image, or block devices to boot from.")
     return ServerCreate(
         name=new.name, flavor_id=str(new.flavorRef).rsplit("/", 1)[-1], image_id=set_or(new.imageRef) or None,
-        devices=devices, old_devices=not set_or(new.block_device_mapping_v2),
+        devices=devices, old_devices=not set_or(new.block_device_mapping_v2), multiattach=request.at_least(2, 60),
         networks=networks_of(request, new, most), hostname=set_or(new.hostname),
         security_groups=[group.name for group in set_or(new.security_groups, [])],
         key_name=set_or(new.key_name), metadata=set_or(new.metadata, {}),

@@ -12,7 +12,7 @@ from pilvi.compute.operations_base import ServerOperation
 from pilvi.db import Tx
 from pilvi.engine.operations import Progress
 from pilvi.node.messages import ImageSource
-from pilvi.node.messages_volumes import SnapshotOrder, VolumeNew
+from pilvi.node.messages_volumes import Encryption, Sharing, SnapshotOrder, VolumeNew
 
 COPY_SECONDS = 3600
 
@@ -26,13 +26,16 @@ def keep(operation: ServerOperation, progress: Progress) -> None:
 
 def write(operation: ServerOperation, progress: Progress) -> None:
     if reimage := progress.memory.get("reimage"):
-        order = VolumeNew(reimage["volume"], reimage["size"], ImageSource(**reimage["image"]))
+        way = Encryption(**reimage["encryption"]) if "encryption" in reimage else None
+        order = VolumeNew(reimage["volume"], reimage["size"], ImageSource(**reimage["image"]), encryption=way)
         operation.call(progress, "volume_reimage", order, timeout=COPY_SECONDS, host=reimage["host"])
+        _share(operation, progress)
 
 
 def take_back(operation: ServerOperation, progress: Progress) -> None:
     if reimage := progress.memory.get("reimage"):
         operation.call(progress, "volume_take_back", _kept(progress), host=reimage["host"])
+        _share(operation, progress)
 
 
 def forget(operation: ServerOperation, progress: Progress) -> None:
@@ -43,6 +46,14 @@ def forget(operation: ServerOperation, progress: Progress) -> None:
 def settle(operation: ServerOperation, tx: Tx, progress: Progress, *, done: bool) -> None:
     if reimage := progress.memory.get("reimage"):
         operation.compute.volume.end_reimage(tx, reimage["volume"], reimage["values"] if done else {})
+
+
+def _share(operation: ServerOperation, progress: Progress) -> None:
+    """What was done to it ended that it is several servers'."""
+    reimage = progress.memory["reimage"]
+    if reimage["shared"]:
+        operation.call(progress, "volume_share", Sharing(reimage["volume"], True), timeout=COPY_SECONDS,
+                       host=reimage["host"])
 
 
 def _kept(progress: Progress) -> SnapshotOrder:

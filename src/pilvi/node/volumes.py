@@ -68,6 +68,9 @@ def revert(agent: Agent, order: SnapshotOrder) -> None:
 
 
 def reimage(agent: Agent, wanted: VolumeNew) -> VolumeInfo:
+    if wanted.encryption is not None and agent.luks is not None:
+        with agent.luks.container(wanted.volume_id, wanted.encryption, wanted.image) as container:
+            return agent.volumes.copy_in(wanted.volume_id, container, "raw", wanted.size_bytes)
     return agent.volumes.reimage(wanted.volume_id, Image(wanted.image.id, wanted.image.path, wanted.image.format))
 
 

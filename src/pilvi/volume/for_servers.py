@@ -22,6 +22,7 @@ class BootSource(NamedTuple):
     size: int  # GiB
     bootable: bool
     image_metadata: Mapping[str, Any]
+    multiattach: bool = False
 
 
 class ForServers(Attachments):
@@ -29,7 +30,7 @@ class ForServers(Attachments):
         """`source`: "volume" or "snapshot". Raises NotFound."""
         if source == "volume":
             row = self.volume(tx, context, source_id)
-            return BootSource(row.size, row.bootable, row.image_metadata or {})
+            return BootSource(row.size, row.bootable, row.image_metadata or {}, row.multiattach)
         snapshot = self.get(tx, context, snapshots, source_id, "Snapshot")
         row = store.get(tx, volumes, snapshot.volume_id)
         return BootSource(snapshot.size, row.bootable, row.image_metadata or {})

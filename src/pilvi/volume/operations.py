@@ -325,8 +325,10 @@ class Reimage(VolumeOperation):
 
     def write(self, progress: Progress) -> None:
         memory = progress.memory
-        self.call(progress, "volume_reimage", VolumeNew(memory["volume"], memory["size"], ImageSource(**memory["image"])),
-                  timeout=COPY_SECONDS)
+        way = Encryption(**memory["encryption"]) if "encryption" in memory else None
+        self.call(progress, "volume_reimage", VolumeNew(memory["volume"], memory["size"], ImageSource(**memory["image"]),
+                                                        encryption=way), timeout=COPY_SECONDS)
+        self.share(progress, memory["volume"])
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         self.back(tx, progress, **progress.memory["values"])

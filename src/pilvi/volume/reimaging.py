@@ -12,7 +12,7 @@ from pilvi.policy import Context
 from pilvi.volume import store
 from pilvi.volume.for_servers import ForServers
 from pilvi.volume.tables import volumes
-from pilvi.volume.volumes import GIB
+from pilvi.volume.volumes import stored_bytes
 
 PASSING = "downloading"
 
@@ -43,5 +43,11 @@ class Reimaging(ForServers):
         if source.size > row.size:
             raise BadRequest(f"Invalid volume: Volume {row.id} has {row.size} GiB, and image {image_id} needs "
                              f"{source.size}.")
+        if source.key_id not in (None, row.encryption_key_id):
+            raise BadRequest(f"Invalid volume: image {image_id} is encrypted with another key than volume {row.id}.")
         self.busy(tx, row, statuses, PASSING)
-        return {**source.memory, "volume": row.id, "host": row.host, "size": row.size * GIB, "values": source.values}
+        memory = {**source.memory, "volume": row.id, "host": row.host, "values": source.values, "shared": row.multiattach,
+                  "size": stored_bytes(row.size, row.encryption_key_id)}
+        if row.encryption_key_id is not None and source.key_id is None:
+            memory["encryption"] = self.way(tx, row.encryption_key_id)
+        return memory
