@@ -66,8 +66,8 @@ class Devices(Base):
         except NotFound:
             raise block_devices.invalid(f"failed to get {device.source} {device.source_id}.") from None
         if found.multiattach and not multiattach:
-            raise BadRequest(f"Volume {device.source_id} has 'multiattach' set, which is not supported for this instance: it "
-                             "takes microversion 2.60.")
+            raise BadRequest(f"Volume {device.source_id} has 'multiattach' set, which is not supported for this instance: "
+                             "it takes microversion 2.60.")
         if device.boot_index == 0 and not found.bootable:
             raise BadRequest(f"Block Device {device.source_id} is not bootable.")
         return facts_of(found.image_metadata)
