@@ -15,6 +15,7 @@ class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     external_cidr: str = "172.24.4.0/24"
     mtu: int = 1442  # of tenant networks, bytes: 1500 less Geneve's overhead
     dns_nameservers: tuple[str, ...] = ()
+    default_pool: str = "10.128.0.0/9"  # that subnets are taken from by default; made at the first start; "": none
     uplink: str = ""  # interface that joins the external network to the world
 
 

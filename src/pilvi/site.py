@@ -44,7 +44,8 @@ def build_site(cloud: Cloud) -> Site:
 
 def external_network(settings: Settings) -> dict[str, Any]:
     network = ipaddress.ip_network(settings.network.external_cidr)
-    return {"external_cidr": str(network), "gateway": str(network[1]), "dns": settings.network.dns_nameservers}
+    return {"external_cidr": str(network), "gateway": str(network[1]), "dns": settings.network.dns_nameservers,
+            "default_pool": settings.network.default_pool}
 
 
 class SimulatedSite:

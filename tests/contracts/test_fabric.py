@@ -151,6 +151,7 @@ CHANGES = {
         0,
         floating_ips=(FloatingIp("fip", "172.24.4.100", "10.0.1.11", "p1-11", (Shaping("ingress", 1000),)),),
     ),
+    "a subnet's address scope": altered("networks", 0, subnets=network(1, address_scope="lab").subnets),
     "a network less": Topology(
         WHOLE.networks[:1] + WHOLE.networks[2:], WHOLE.ports[:1], (router(1),), WHOLE.security_groups
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from pilvi.drivers.fabric.base import FloatingIp, PortForwarding, Topology
+from pilvi.supervise import namespace as host
 from tests.system import netlab
 from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Lab, network, port, router
 from tests.system.test_wire import addressed
@@ -63,3 +65,29 @@ def test_ports_of_one_address_lead_to_several_guests(lab: Lab):
         assert world.asks(DOOR, 2201, tries=2) is None
     with world.serving(8080):
         assert first.asks(WORLD, 8080) == "172.24.4.10"
+
+
+def test_within_an_address_scope_nobody_is_translated_and_beyond_it_nobody_is_routed(lab: Lab):
+    same, apart, plain = port(1, 11), port(2, 11), port(3, 11)
+    world_of_scope = msgspec.structs.replace(
+        EXTERNAL_NETWORK, subnets=(msgspec.structs.replace(EXTERNAL_NETWORK.subnets[0], address_scope="lab"),)
+    )
+    nets = (network(1, address_scope="lab"), network(2, address_scope="other"), network(3), world_of_scope)
+    lab.sync(Topology(nets, (same, apart, plain), (router(1, 2, 3),), (OPEN,)))
+    inside, other, unscoped, world = *(addressed(lab, one) for one in (same, apart, plain)), lab.outsider()
+    back = ("10.0.1.0/24", "via", "172.24.4.10")
+    host.ip(lab.outside, "route", "add", *back)
+    try:
+        with world.serving(8080), inside.serving(80):
+            assert inside.asks(WORLD, 8080) == "10.0.1.11", "as itself"
+            assert world.asks("10.0.1.11", 80) == WORLD, "and is found as itself"
+            assert other.asks(WORLD, 8080) == "172.24.4.10", "whose addresses may be there elsewhere too"
+            assert unscoped.asks(WORLD, 8080) == "172.24.4.10"
+            assert other.asks("10.0.1.11", 80, tries=2) is None
+            assert not inside.pings("10.0.2.11", tries=2)
+            assert not unscoped.pings("10.0.1.11", tries=2)
+        one_scope = (nets[0], network(2, address_scope="lab"), *nets[2:])
+        lab.sync(Topology(one_scope, (same, apart, plain), (router(1, 2, 3),), (OPEN,)))
+        assert inside.pings("10.0.2.11")
+    finally:
+        host.ip(lab.outside, "route", "delete", *back)

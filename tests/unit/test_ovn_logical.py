@@ -309,6 +309,31 @@ class TestRouters:
             "10.0.0.11",
         )
 
+    def scoped(self, inside: str | None, outside: str | None) -> list[dict]:
+        world = Network("x", "public", 1500, (Subnet("s-x", "192.0.2.0/24", address_scope=outside),), "physnet")
+        leg = RouterPort("l", "n", "0a:00:00:00:00:01", (FixedIp("s4", "10.0.0.1"),))
+        found = rows(networks=(net(four(address_scope=inside)), world), routers=(Router("r", "", (leg,), self.GATEWAY),))
+        return [columns for ref, columns in found.items() if ref.table == "NAT"]
+
+    def test_addresses_of_the_worlds_own_scope_are_not_translated(self):
+        assert self.scoped("one", "one") == []
+        assert len(self.scoped("one", "other")) == len(self.scoped("one", None)) == len(self.scoped(None, None)) == 1
+
+    def test_networks_of_different_scopes_are_kept_apart(self):
+        def policies(*scopes: str | None) -> list[dict]:
+            nets = [Network(f"n{one}", "", 1442, (Subnet(f"s{one}", f"10.0.{one}.0/24", address_scope=scope),))
+                    for one, scope in enumerate(scopes)]  # fmt: skip
+            legs = [RouterPort(f"l{one}", f"n{one}", f"0a:00:00:00:00:0{one}", (FixedIp(f"s{one}", f"10.0.{one}.1"),))
+                    for one, _ in enumerate(scopes)]  # fmt: skip
+            found = rows(networks=tuple(nets), routers=(Router("r", "", tuple(legs)),))
+            return [columns for ref, columns in found.items() if ref.table == "Logical_Router_Policy"]
+
+        assert policies(None, None) == policies("one", "one") == []
+        assert sorted(one["match"] for one in policies("one", "one", "other")) == [
+            'inport == "lrp-l0" && ip4.dst == 10.0.2.0/24', 'inport == "lrp-l1" && ip4.dst == 10.0.2.0/24',
+            'inport == "lrp-l2" && ip4.dst == 10.0.0.0/24', 'inport == "lrp-l2" && ip4.dst == 10.0.1.0/24']
+        assert {one["action"] for one in policies("one", None)} == {"drop"}
+
     def test_forwarded_ports_are_a_row_for_each_address_and_protocol(self):
         ports = [("tcp", 2201, "10.0.0.11", 22), ("tcp", 2202, "10.0.0.12", 22), ("udp", 53, "10.0.0.11", 53)]
         everything = self.rows(port_forwardings=tuple(PortForwarding("192.0.2.50", *one) for one in ports))

@@ -6,8 +6,10 @@ from typing import Any
 
 _NAMES = {
     "address-group": "Address group",
+    "address-scope": "Address scope",
     "agent": "agent",
     "allowed-address-pairs": "Allowed Address Pairs",
+    "auto-allocated-topology": "Auto Allocated Topology Services",
     "availability_zone": "Availability Zone",
     "binding": "Port Binding",
     "ext-gw-mode": "Neutron L3 Configurable external gateway mode",
@@ -45,6 +47,7 @@ _NAMES = {
     "quota_details": "Quota details management support",
     "rbac-policies": "RBAC Policies",
     "rbac-address-group": "Add address_group type to RBAC",
+    "rbac-address-scope": "Add address_scope type to RBAC",
     "rbac-security-groups": "Add security_group type to network RBAC",
     "rbac-subnetpool": "Add subnetpool type to RBAC",
     "router": "Neutron L3 Router",
@@ -62,6 +65,7 @@ _NAMES = {
     "network, subnet, subnetpool, port, router, floatingip, security_group, security_group_rule, policy",
     "standard-attr-timestamp": "Resource timestamps",
     "stateful-security-group": "Stateful security group",
+    "subnet-service-types": "Subnet service types",
     "subnet_allocation": "Subnet Allocation",
 }
 

@@ -53,6 +53,8 @@ class FloatingIpVerbs(RouterVerbs):
     def _hold_address(self, tx: Tx, network: Any, floating_ip_id: str, wanted: wire.FloatingIpNew) -> tuple[str, str]:
         """The port, of nobody's project, that holds the floating address; and that address."""
         subnets = [row for row in store.subnets_of(tx, network.id) if row.ip_version == 4]
+        serving = [row for row in subnets if store.FLOATING_IP in row.service_types]
+        serving += [row for row in subnets if not row.service_types]
         if not subnets:
             raise BadRequest(
                 f"Bad floatingip request: Network {network.id} does not contain any IPv4 subnet.",
@@ -60,7 +62,7 @@ class FloatingIpVerbs(RouterVerbs):
             )
         fixed = wire.FixedIp(wanted.subnet_id, wanted.floating_ip_address)
         if wanted.subnet_id is None and wanted.floating_ip_address is None:
-            free = ((row.id, address) for row in subnets if (address := store_addresses.next_free(tx, row)))
+            free = ((row.id, address) for row in serving if (address := store_addresses.next_free(tx, row)))
             found = next(free, None)
             if found is None:
                 raise Conflict(

@@ -170,6 +170,20 @@ def _change_routes(request: Request, add: bool) -> Response:
     return Response(200, {"router": router})
 
 
+# -- what is made for projects that ask for nothing in particular
+
+
+def show_auto_topology(request: Request) -> Response:
+    networks, project_id = request.cloud.network, identifier(request, "project_id")
+    verb = networks.check_auto_topology if "dry-run" in request.query.get("fields", ()) else networks.auto_topology
+    return Response(200, {"auto_allocated_topology": verb(request.context, project_id)})
+
+
+def delete_auto_topology(request: Request) -> Response:
+    request.cloud.network.delete_auto_topology(request.context, identifier(request, "project_id"))
+    return Response(204)
+
+
 # -- address groups' own
 
 

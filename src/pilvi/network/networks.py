@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict
 from pilvi.network import store, store_addresses, store_qos, store_sharing, wire
@@ -34,6 +36,7 @@ class NetworkVerbs(SharingVerbs):
             self._check_policy(tx, context, values)
         else:
             values["qos_policy_id"] = store_qos.default_of(tx, project)
+        self._only_default_network(tx, values.get("is_default", False))
         return self._insert_network(tx, {**values, "project_id": project})
 
     def _insert_network(self, tx: Tx, values: dict[str, Any]) -> str:
@@ -101,10 +104,23 @@ class NetworkVerbs(SharingVerbs):
                 values["mtu"] = self._mtu(values["mtu"], most)
             self._still_used(tx, row, values)
             self._check_policy(tx, context, values, row.qos_policy_id)
+            self._only_default_network(tx, values.get("is_default", False), network_id)
             store.update(tx, NETWORK, network_id, **values)
             self._share_with_all(tx, NETWORK, network_id, row.project_id, values)
             self._changed(tx, NETWORK, network_id)
             return self._fresh(tx, NETWORK, context, [network_id])[0]
+
+    def _only_default_network(self, tx: Tx, wanted: bool, but: str = "") -> None:
+        """Raises Conflict where another network is the default way out."""
+        if not wanted:
+            return
+        tx.lock("default external network")
+        columns = NETWORK.table.c
+        other = tx.scalar(sa.select(columns.id).where(columns.is_default, columns.external, columns.id != but))
+        if other is not None:
+            raise Conflict(
+                f"A default external network already exists: {other}.", kind="DefaultExternalNetworkExists"
+            )
 
     def _still_used(self, tx: Tx, row: Any, values: dict[str, Any]) -> None:
         if row.shared and not values.get("shared", True):
@@ -125,26 +141,29 @@ class NetworkVerbs(SharingVerbs):
     def delete_network(self, context: Context, network_id: str) -> None:
         """With its floating IPs that lead nowhere. Raises Conflict where other ports are left on it."""
         with self._db.transaction() as tx:
-            store.lock_network(tx, network_id)
-            self._own(tx, NETWORK, context, network_id)
-            ports = store.ports_on(tx, network_id)
-            idle = store.idle_floating_ips(tx, network_id)
-            unused = {row.floating_port_id for row in idle}
-            used = [port.id for port in ports if port.device_owner != store.METADATA and port.id not in unused]
-            if used:
-                raise Conflict(
-                    f"Unable to complete operation on network {network_id}. There are one or more ports still "
-                    f"in use on the network, id for these ports are: {', '.join(used[:5])}.",
-                    kind="NetworkInUse",
-                )
-            store.delete(tx, FLOATING_IP, *(row.id for row in idle))
-            store.delete_ports(tx, [port.id for port in ports])
-            subnets = [subnet.id for subnet in store.subnets_of(tx, network_id)]
-            for subnet_id in subnets:
-                store_addresses.remove_subnet(tx, subnet_id)
-            store.delete(tx, SUBNET, *subnets)
-            store.delete(tx, NETWORK, network_id)
-            self._changed(tx, NETWORK, network_id)
+            self._delete_network(tx, context, network_id)
+
+    def _delete_network(self, tx: Tx, context: Context, network_id: str) -> None:
+        store.lock_network(tx, network_id)
+        self._own(tx, NETWORK, context, network_id)
+        ports = store.ports_on(tx, network_id)
+        idle = store.idle_floating_ips(tx, network_id)
+        unused = {row.floating_port_id for row in idle}
+        used = [port.id for port in ports if port.device_owner != store.METADATA and port.id not in unused]
+        if used:
+            raise Conflict(
+                f"Unable to complete operation on network {network_id}. There are one or more ports still "
+                f"in use on the network, id for these ports are: {', '.join(used[:5])}.",
+                kind="NetworkInUse",
+            )
+        store.delete(tx, FLOATING_IP, *(row.id for row in idle))
+        store.delete_ports(tx, [port.id for port in ports])
+        subnets = [subnet.id for subnet in store.subnets_of(tx, network_id)]
+        for subnet_id in subnets:
+            store_addresses.remove_subnet(tx, subnet_id)
+        store.delete(tx, SUBNET, *subnets)
+        store.delete(tx, NETWORK, network_id)
+        self._changed(tx, NETWORK, network_id)
 
     # -- the metadata port
 

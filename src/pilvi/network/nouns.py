@@ -78,6 +78,14 @@ SUBNET = _noun(
     "ipv6_address_mode",
     "subnetpool_id",
 )
+ADDRESS_SCOPE = _noun(
+    "address_scope",
+    "AddressScope",
+    tables.address_scopes,
+    "ip_version",
+    tagged=False,
+    shared_as="address_scope",
+)
 SUBNET_POOL = _noun(
     "subnetpool",
     "SubnetPool",
@@ -88,6 +96,7 @@ SUBNET_POOL = _noun(
     "default_prefixlen",
     "default_quota",
     "is_default",
+    "address_scope_id",
     shared_as="subnetpool",
 )
 PORT = _noun(
@@ -204,6 +213,7 @@ DSCP_MARKING_RULE = _noun(
 NOUNS = (
     NETWORK,
     SUBNET,
+    ADDRESS_SCOPE,
     SUBNET_POOL,
     PORT,
     ROUTER,

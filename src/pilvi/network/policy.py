@@ -22,6 +22,7 @@ RULES: dict[str, Rule] = {
 # Attributes that only an administrator may set, by noun and column.
 ADMIN_ATTRIBUTES: dict[str, frozenset[str]] = {
     "network": frozenset({"shared", "external", "is_default", "network_type", "physical_network", "segmentation_id"}),
+    "address_scope": frozenset({"shared"}),
     "subnetpool": frozenset({"shared", "is_default"}),
     "port": frozenset({"host", "profile"}),
     "floatingip": frozenset({"floating_ip_address"}),

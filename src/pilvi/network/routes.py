@@ -12,6 +12,7 @@ from pilvi.network import (
     handlers_qos,
     nouns,
     wire,
+    wire_addressing,
     wire_groups,
     wire_qos,
     wire_sharing,
@@ -45,6 +46,7 @@ _TAGS = V2 + "/{collection}/{object_id}/tags"
 _ROUTER = V2 + "/routers/{object_id}"
 _FORWARDINGS = V2 + "/floatingips/{object_id}/port_forwardings"
 _ADDRESSES = V2 + "/address-groups/{object_id}"
+_AUTO = V2 + "/auto-allocated-topology/{project_id}"
 _QUOTA = V2 + "/quotas/{project_id}"
 
 ROUTES = (
@@ -71,6 +73,15 @@ ROUTES = (
     *_object(nouns.QOS_POLICY, "qos_policies", "qos_policy", wire_qos.PolicyNew, wire_qos.PolicyChange, "write_qos"),
     *handlers_qos.routes(V2 + "/qos"),
     *_object(nouns.RULE, "security_group_rules", "security_group_rule", wire.RuleNew, None),
+    *_object(
+        nouns.ADDRESS_SCOPE,
+        "address_scopes",
+        "address_scope",
+        wire_addressing.AddressScopeNew,
+        wire_addressing.AddressScopeChange,
+    ),
+    Route("GET", _AUTO, handlers.show_auto_topology, "read"),
+    Route("DELETE", _AUTO, handlers.delete_auto_topology, "write"),
     *_object(
         nouns.ADDRESS_GROUP,
         "address_groups",

@@ -12,6 +12,7 @@ import msgspec
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Fault, Forbidden, NotFound
 from pilvi.network import addresses, store, store_addresses, wire
+from pilvi.network.autoallocation import AutoAllocationVerbs
 from pilvi.network.floatingips import FloatingIpVerbs
 from pilvi.network.nouns import NETWORK, PORT, SUBNET
 from pilvi.policy import Context
@@ -44,7 +45,7 @@ class ServerPort(msgspec.Struct, frozen=True, gc=False):
     server_id: str
 
 
-class ServerVerbs(FloatingIpVerbs):
+class ServerVerbs(FloatingIpVerbs, AutoAllocationVerbs):
     def allocate(
         self,
         tx: Tx,
@@ -56,7 +57,8 @@ class ServerVerbs(FloatingIpVerbs):
     ) -> list[str]:
         """The ids of the server's ports, in the order of the requests.
 
-        `requests`: "none" for no network card; None or "auto" for one on the project's only network. Raises the
+        `requests`: "none" for no network card; None or "auto" for one on the project's only network, which
+        "auto" makes where there is none. Raises the
         faults that Compute answers: BadRequest for what is not there, Conflict for what is taken, Forbidden for
         the quota and for external networks."""
         nics = self._nics(tx, context, requests)
@@ -99,11 +101,16 @@ class ServerVerbs(FloatingIpVerbs):
         if len(usable) > 1:
             raise Conflict("Multiple possible networks found, use a Network ID to be more specific.")
         if not usable and requests == "auto":
-            raise BadRequest(
-                "Unable to automatically allocate a network for project: it has none. Create a network "
-                "with a subnet, or ask for 'none'."
-            )
+            return [NicRequest(self._auto_allocated(tx, context))]
         return [NicRequest(row.id) for row in usable if store.subnets_of(tx, row.id)]
+
+    def _auto_allocated(self, tx: Tx, context: Context) -> str:
+        try:
+            return self._auto_network(tx, context, context.project_id)
+        except Conflict as fault:
+            raise BadRequest(
+                f"Unable to automatically allocate a network for project {context.project_id}: {fault.message}"
+            ) from None
 
     def _server_quota(self, tx: Tx, context: Context, wanted: int) -> None:
         try:

@@ -26,6 +26,7 @@ from pilvi.network.tables import (
     routers,
     rules,
     security_groups,
+    subnetpools,
     subnets,
     tags,
 )
@@ -209,6 +210,18 @@ def subnets_of(tx: Tx, *network_ids: str) -> list[sa.Row]:
 
 def subnet_ids_of(tx: Tx, network_ids: Collection[str]) -> dict[str, list[str]]:
     return _grouped(tx, _SUBNET_IDS_OF, network_ids)
+
+
+def address_scopes_of(tx: Tx, network_ids: Collection[str]) -> dict[tuple[str, int], str]:
+    """(network, IP version) -> address scope, of those that have one."""
+    query = (
+        sa.select(subnets.c.network_id, subnets.c.ip_version, subnetpools.c.address_scope_id)
+        .join(subnetpools, subnetpools.c.id == subnets.c.subnetpool_id)
+        .where(subnetpools.c.address_scope_id.is_not(None))
+        .distinct()
+    )
+    found = (row for part in chunks(network_ids) for row in tx.all(query.where(subnets.c.network_id.in_(part))))
+    return {(row.network_id, row.ip_version): row.address_scope_id for row in found}
 
 
 def usable_networks(tx: Tx, project_id: str) -> list[sa.Row]:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, NotFound
 from pilvi.network import addresses, store, wire
+from pilvi.network.addressscopes import AddressScopeVerbs
 from pilvi.network.networks import NetworkVerbs
 from pilvi.network.nouns import SUBNET_POOL
 from pilvi.network.tables import subnetpools, subnets
@@ -22,7 +23,7 @@ QUOTA_PREFIXLEN = {4: 32, 6: 64}  # a pool's quota counts IPv4 addresses, and IP
 DEFAULTS = {"shared": False, "is_default": False}
 
 
-class SubnetPoolVerbs(NetworkVerbs):
+class SubnetPoolVerbs(NetworkVerbs, AddressScopeVerbs):
     def create_subnetpools(self, context: Context, wanted: Sequence[wire.SubnetPoolNew]) -> list[dict[str, Any]]:
         """Raises BadRequest for prefixes and lengths that do not fit together, Forbidden, Conflict (quota)."""
         return self._each(context, SUBNET_POOL, wanted, self._create_subnetpool)
@@ -41,6 +42,7 @@ class SubnetPoolVerbs(NetworkVerbs):
         self._only_default(tx, version, values.get("is_default", False))
         pool_id = self._ids.uuid()
         values |= {"ip_version": version, "prefixes": [str(prefix) for prefix in prefixes]}
+        self._check_scope(tx, context, values.get("address_scope_id"), version, values["prefixes"])
         store.insert(tx, SUBNET_POOL, {**values, "id": pool_id, "project_id": project})
         self._share_with_all(tx, SUBNET_POOL, pool_id, project, values)
         return pool_id
@@ -69,6 +71,12 @@ class SubnetPoolVerbs(NetworkVerbs):
                 values["prefixes"] = _more_prefixes(row, values["prefixes"])
             _check_lengths(row.ip_version, {**row._mapping, **values})
             self._only_default(tx, row.ip_version, values.get("is_default", False), pool_id)
+            scope_id = values.get("address_scope_id", row.address_scope_id)
+            prefixes = values.get("prefixes", row.prefixes)
+            if scope_id != row.address_scope_id or prefixes != row.prefixes:
+                self._check_scope(tx, context, scope_id, row.ip_version, prefixes, pool_id)
+            if scope_id != row.address_scope_id:
+                self._changed(tx)
             store.update(tx, SUBNET_POOL, pool_id, **values)
             return self._fresh(tx, SUBNET_POOL, context, [pool_id])[0]
 

@@ -12,6 +12,8 @@ from pilvi.network.nouns import NETWORK, PORT, SUBNET
 from pilvi.network.subnetpools import SubnetPoolVerbs
 from pilvi.policy import Context
 
+DEVICE_OWNERS = ("network:", "compute:", "baremetal:", "neutron:", "trunk:")  # what they begin with
+
 
 class SubnetVerbs(SubnetPoolVerbs):
     def create_subnets(self, context: Context, wanted: Sequence[wire.SubnetNew]) -> list[dict[str, Any]]:
@@ -33,6 +35,7 @@ class SubnetVerbs(SubnetPoolVerbs):
         values["cidr"] = str(prefix)
         values["gateway_ip"] = self._gateway(prefix, values.get("gateway_ip", addresses.default_gateway(prefix)))
         _check_modes(values, prefix)
+        _check_services(values)
         pools, gateway = values.get("allocation_pools"), values["gateway_ip"]
         values["allocation_pools"] = (
             addresses.default_pools(prefix, gateway) if pools is None else addresses.check_pools(pools, prefix, gateway)
@@ -85,7 +88,7 @@ class SubnetVerbs(SubnetPoolVerbs):
         """The guests that are there make themselves addresses as soon as a router tells them of the subnet."""
         prefix = addresses.parse_prefix(subnet.cidr, "cidr")
         for port in store.ports_on(tx, network_id):
-            if not port.device_owner.startswith("network:"):
+            if not port.device_owner.startswith("network:") and _serves(subnet, port.device_owner):
                 store_addresses.add(tx, port.id, [(subnet.id, addresses.eui64(prefix, port.mac_address))])
 
     def update_subnet(self, context: Context, subnet_id: str, change: wire.SubnetChange) -> dict[str, Any]:
@@ -111,6 +114,7 @@ class SubnetVerbs(SubnetPoolVerbs):
                     "enable_dhcp is set to False.",
                     kind="InvalidInput",
                 )
+            _check_services(values)
             _lists({**values, "ip_version": row.ip_version}, values)
             store.update(tx, SUBNET, subnet_id, **values)
             if "enable_dhcp" in values and row.ip_version == 4:
@@ -173,7 +177,7 @@ class SubnetVerbs(SubnetPoolVerbs):
         subnets = {subnet.id: subnet for subnet in store.subnets_of(tx, network_id)}
         router = owner.startswith("network:router")
         if wanted is None:
-            found = self._one_of_each(tx, network_id, list(subnets.values()))
+            found = self._one_of_each(tx, network_id, list(subnets.values()), owner)
         else:
             spare, found = list(has), []
             for one in sorted(wanted, key=lambda one: one.ip_address is None):
@@ -181,15 +185,23 @@ class SubnetVerbs(SubnetPoolVerbs):
                 found.append(pair)
         if not owner.startswith("network:"):
             for subnet in subnets.values():
-                if addresses.is_automatic(subnet) and subnet.id not in dict(found):
+                if addresses.is_automatic(subnet) and subnet.id not in dict(found) and _serves(subnet, owner):
                     found.append((subnet.id, addresses.eui64(addresses.parse_prefix(subnet.cidr, "cidr"), mac)))
         return found
 
-    def _one_of_each(self, tx: Tx, network_id: str, subnets: list[Any]) -> list[tuple[str, str]]:
+    def _one_of_each(self, tx: Tx, network_id: str, subnets: list[Any], owner: str) -> list[tuple[str, str]]:
+        """Of the subnets that are there for ports of this owner, and else of those that are there for all."""
         found = []
+        usable = [subnet for subnet in subnets if _serves(subnet, owner)]
+        if subnets and not usable:
+            raise Conflict(
+                f"No valid service subnet for the given device owner, network {network_id}, service type {owner}.",
+                kind="IpAddressGenerationFailureNoMatchingSubnet",
+            )
+        usable.sort(key=lambda subnet: not subnet.service_types)
         for version in (4, 6):
             candidates = [
-                subnet for subnet in subnets if subnet.ip_version == version and not addresses.is_automatic(subnet)
+                subnet for subnet in usable if subnet.ip_version == version and not addresses.is_automatic(subnet)
             ]
             for subnet in candidates:
                 if (address := store_addresses.next_free(tx, subnet)) is not None:
@@ -289,6 +301,20 @@ class SubnetVerbs(SubnetPoolVerbs):
 
 def no_addresses(network_id: str) -> Conflict:
     return Conflict(f"No more IP addresses available on network {network_id}.", kind="IpAddressGenerationFailure")
+
+
+def _serves(subnet: Any, owner: str) -> bool:
+    return not subnet.service_types or owner in subnet.service_types
+
+
+def _check_services(values: dict[str, Any]) -> None:
+    """Raises BadRequest for what no port's device owner is."""
+    for kind in values.get("service_types", ()):
+        if not kind.startswith(DEVICE_OWNERS):
+            raise BadRequest(
+                f"Subnet service type {kind} does not correspond to a valid device owner.",
+                kind="InvalidSubnetServiceType",
+            )
 
 
 def _check_modes(values: dict[str, Any], prefix: addresses.Prefix) -> None:

@@ -67,6 +67,14 @@ networks = sa.Table(
     _policy(),
 )
 
+address_scopes = sa.Table(
+    "address_scopes",
+    metadata,
+    *_standard(),
+    sa.Column("ip_version", sa.Integer, nullable=False),
+    sa.Column("shared", sa.Boolean, nullable=False, default=False),
+)
+
 subnetpools = sa.Table(
     "subnetpools",
     metadata,
@@ -79,6 +87,7 @@ subnetpools = sa.Table(
     sa.Column("default_quota", sa.Integer),  # of each project; IPv4 addresses, or IPv6 prefixes of /64
     sa.Column("shared", sa.Boolean, nullable=False, default=False),
     sa.Column("is_default", sa.Boolean, nullable=False, default=False),
+    sa.Column("address_scope_id", sa.ForeignKey("address_scopes.id"), index=True),
 )
 
 subnets = sa.Table(
@@ -96,6 +105,8 @@ subnets = sa.Table(
     sa.Column("ipv6_ra_mode", sa.String(32)),
     sa.Column("ipv6_address_mode", sa.String(32)),
     sa.Column("subnetpool_id", sa.ForeignKey("subnetpools.id"), index=True),  # that its CIDR was taken from
+    # Device owners of the ports that get addresses of it; empty: of those that get none elsewhere.
+    sa.Column("service_types", sa.JSON, nullable=False, default=list, server_default="[]"),
     sa.Column("cursor", sa.String(32), nullable=False, default=""),  # the address given out last, as `addresses.number`
 )
 
@@ -151,6 +162,15 @@ routers = sa.Table(
     sa.Column("routes", sa.JSON, nullable=False, default=list),  # [{"destination", "nexthop"}]
     sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
     _policy(),  # of its gateway
+)
+
+# What projects were given that only wanted a network. Either may be gone by now.
+auto_topologies = sa.Table(
+    "auto_allocated_topologies",
+    metadata,
+    sa.Column("project_id", sa.String(255), primary_key=True),
+    sa.Column("network_id", sa.String(36), nullable=False),
+    sa.Column("router_id", sa.String(36), nullable=False),
 )
 
 floatingips = sa.Table(

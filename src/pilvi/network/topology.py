@@ -59,7 +59,11 @@ _FLOATING = (
     .where(tables.floatingips.c.router_id.is_not(None))
     .order_by(tables.floatingips.c.created_at, tables.floatingips.c.id)
 )
-_SUBNETS = sa.select(tables.subnets).order_by(tables.subnets.c.created_at, tables.subnets.c.id)
+_SUBNETS = (
+    sa.select(tables.subnets, tables.subnetpools.c.address_scope_id)
+    .join(tables.subnetpools, tables.subnetpools.c.id == tables.subnets.c.subnetpool_id, isouter=True)
+    .order_by(tables.subnets.c.created_at, tables.subnets.c.id)
+)
 _NETWORKS = sa.select(tables.networks).order_by(tables.networks.c.id)
 _ROUTERS = sa.select(tables.routers).order_by(tables.routers.c.id)
 _RULES = sa.select(tables.rules).order_by(tables.rules.c.id)
@@ -150,6 +154,7 @@ def _subnet(row: Any, metadata_ip: str | None) -> Subnet:
         tuple(HostRoute(route["destination"], route["nexthop"]) for route in row.host_routes),
         metadata_ip,
         row.ipv6_ra_mode,
+        row.address_scope_id,
     )
 
 

@@ -13,6 +13,7 @@ from pilvi.engine.clock import seconds_text
 from pilvi.network import store, store_addresses, store_forwardings, store_qos, store_sharing
 from pilvi.network.nouns import (
     ADDRESS_GROUP,
+    ADDRESS_SCOPE,
     DEFAULT_RULE,
     FLOATING_IP,
     NETWORK,
@@ -85,6 +86,7 @@ def standard(row: sa.Row, labels: dict[str, list[str]]) -> dict[str, Any]:
 def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
     subnets, shared = store.subnet_ids_of(tx, ids), shared_ones(tx, NETWORK, context, ids)
+    scopes = store.address_scopes_of(tx, ids)
     found = []
     for row in rows:
         view = {
@@ -99,8 +101,8 @@ def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str
             "qos_policy_id": row.qos_policy_id,
             "availability_zone_hints": row.availability_zone_hints,
             "availability_zones": [ZONE],
-            "ipv4_address_scope": None,
-            "ipv6_address_scope": None,
+            "ipv4_address_scope": scopes.get((row.id, 4)),
+            "ipv6_address_scope": scopes.get((row.id, 6)),
         }
         if row.external:
             view["is_default"] = row.is_default
@@ -130,6 +132,7 @@ def _subnets(_tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[st
             "subnetpool_id": row.subnetpool_id,
             "ipv6_ra_mode": row.ipv6_ra_mode,
             "ipv6_address_mode": row.ipv6_address_mode,
+            "service_types": row.service_types,
         }
         for row in rows
     ]
@@ -149,6 +152,7 @@ def _subnet_pools(
             "max_prefixlen": row.max_prefixlen,
             "default_prefixlen": row.default_prefixlen,
             "default_quota": row.default_quota,
+            "address_scope_id": row.address_scope_id,
             "shared": row.id in shared,
             "is_default": row.is_default,
         }
@@ -325,6 +329,24 @@ def _rules(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str, 
         )
     return found
 
+
+
+@shows(ADDRESS_SCOPE)
+def _address_scopes(
+    tx: Tx, context: Context, rows: Sequence[sa.Row], _labels: dict[str, list[str]]
+) -> list[dict[str, Any]]:
+    shared = shared_ones(tx, ADDRESS_SCOPE, context, [row.id for row in rows])
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "tenant_id": row.project_id,
+            "project_id": row.project_id,
+            "ip_version": row.ip_version,
+            "shared": row.id in shared,
+        }
+        for row in rows
+    ]
 
 
 @shows(ADDRESS_GROUP)

@@ -98,6 +98,7 @@ class _Subnet(_Named, kw_only=True):
     dns_nameservers: Annotated[list[Ip], Meta(max_length=5)] | UnsetType | None = UNSET
     host_routes: Annotated[list[HostRoute], Meta(max_length=20)] | UnsetType | None = UNSET
     allocation_pools: Annotated[list[Pool], Meta(max_length=100)] | UnsetType | None = UNSET
+    service_types: Annotated[list[Text], Meta(max_length=20)] | UnsetType = UNSET
 
 
 class SubnetNew(_Subnet, kw_only=True):
@@ -122,6 +123,7 @@ class _SubnetPool(_Named, kw_only=True):
     max_prefixlen: PrefixLength | UnsetType = UNSET
     default_prefixlen: PrefixLength | UnsetType = UNSET
     default_quota: Annotated[int, Meta(ge=0, le=2**31 - 1)] | UnsetType | None = UNSET
+    address_scope_id: Uuid | UnsetType | None = UNSET
     is_default: bool | UnsetType = UNSET
 
 

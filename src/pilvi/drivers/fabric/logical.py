@@ -27,6 +27,7 @@ from pilvi.drivers.fabric.base import (
 from pilvi.supervise.namespace import lasting_mac
 
 OWNER = "pilvi:of"
+BORDER_PRIORITY = 100
 LEASE_SECONDS = 43200
 METADATA_ADDRESS = "169.254.169.254/32"
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
@@ -270,6 +271,7 @@ class _Compiler:
             static_routes=routes,
             nat=nat,
             load_balancer=forwardings,
+            policies=list(self._borders(router)),
         )
 
     def _forwardings(self, router: Router) -> Iterator[Ref]:
@@ -351,15 +353,26 @@ class _Compiler:
             yield self._put(
                 "NAT", one.id, type="dnat_and_snat", external_ip=one.floating_ip, logical_ip=one.fixed_ip
             )
-        outside = [one.ip_address for one in gateway.fixed_ips if self.subnets[one.subnet_id].ip_version == 4]
+        outside = [one for one in gateway.fixed_ips if self.subnets[one.subnet_id].ip_version == 4]
         if not (gateway.enable_snat and outside):
             return
+        scope = self.subnets[outside[0].subnet_id].address_scope
         for port in router.ports:
             for fixed_ip in port.fixed_ips:
                 subnet = self.subnets[fixed_ip.subnet_id]
-                if subnet.ip_version == 4:
-                    key = f"{router.id} {subnet.cidr}"
-                    yield self._put("NAT", key, type="snat", external_ip=outside[0], logical_ip=subnet.cidr)
+                if subnet.ip_version == 4 and (scope is None or subnet.address_scope != scope):
+                    key, address = f"{router.id} {subnet.cidr}", outside[0].ip_address
+                    yield self._put("NAT", key, type="snat", external_ip=address, logical_ip=subnet.cidr)
+
+    def _borders(self, router: Router) -> Iterator[Ref]:
+        """What keeps the router's networks apart whose addresses are of different scopes."""
+        inside = [(port, self.subnets[one.subnet_id]) for port in router.ports for one in port.fixed_ips]
+        for port, here in inside:
+            for _, there in inside:
+                if here.ip_version == there.ip_version and here.address_scope != there.address_scope:
+                    match = f'inport == "lrp-{port.id}" && ip{there.ip_version}.dst == {there.cidr}'
+                    yield self._put("Logical_Router_Policy", f"{router.id} {port.id} {there.cidr}",
+                                    priority=BORDER_PRIORITY, match=match, action="drop")  # fmt: skip
 
     # Security groups
 

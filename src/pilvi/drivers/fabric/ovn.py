@@ -26,8 +26,9 @@ from pilvi.drivers.fabric.logical import OWNER, Ref, Rows, owners, rows_of
 from pilvi.drivers.fabric.ovn_rows import MARK, MarkedRows
 
 TABLES = (
-    "ACL", "Address_Set", "DHCP_Options", "DNS", "Gateway_Chassis", "Load_Balancer", "Logical_Router", "Logical_Router_Port",
-    "Logical_Router_Static_Route", "Logical_Switch", "Logical_Switch_Port", "NAT", "Port_Group", "QoS",
+    "ACL", "Address_Set", "DHCP_Options", "DNS", "Gateway_Chassis", "Load_Balancer", "Logical_Router",
+    "Logical_Router_Policy", "Logical_Router_Port", "Logical_Router_Static_Route", "Logical_Switch",
+    "Logical_Switch_Port", "NAT", "Port_Group", "QoS",
 )  # fmt: skip
 DATAPATHS = ("Logical_Switch", "Logical_Router")
 

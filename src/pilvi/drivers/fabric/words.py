@@ -26,6 +26,7 @@ class Subnet(msgspec.Struct, frozen=True):
     ipv6_ra_mode: str | None = (
         "slaac"  # slaac | dhcpv6-stateful | dhcpv6-stateless; None: no router advertisements
     )
+    address_scope: str | None = None  # within one, no address is there twice
 
 
 class Network(msgspec.Struct, frozen=True):
