@@ -23,6 +23,27 @@ def upgrade() -> None:
     with op.batch_alter_table('address_groups', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_address_groups_project_id'), ['project_id'], unique=False)
 
+    op.create_table('address_scopes',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('ip_version', sa.Integer(), nullable=False),
+    sa.Column('shared', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_address_scopes'))
+    )
+    with op.batch_alter_table('address_scopes', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_address_scopes_project_id'), ['project_id'], unique=False)
+
+    op.create_table('auto_allocated_topologies',
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('network_id', sa.String(length=36), nullable=False),
+    sa.Column('router_id', sa.String(length=36), nullable=False),
+    sa.PrimaryKeyConstraint('project_id', name=op.f('pk_auto_allocated_topologies'))
+    )
     op.create_table('network_foundations',
     sa.Column('name', sa.String(length=64), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_network_foundations'))
@@ -196,6 +217,14 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_security_group_rules_remote_address_group_id'), ['remote_address_group_id'], unique=False)
         batch_op.create_foreign_key(batch_op.f('fk_security_group_rules_remote_address_group_id'), 'address_groups', ['remote_address_group_id'], ['id'])
 
+    with op.batch_alter_table('subnetpools', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('address_scope_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_subnetpools_address_scope_id'), ['address_scope_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_subnetpools_address_scope_id'), 'address_scopes', ['address_scope_id'], ['id'])
+
+    with op.batch_alter_table('subnets', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('service_types', sa.JSON(), server_default='[]', nullable=False))
+
     with op.batch_alter_table('volumes', schema=None) as batch_op:
         batch_op.add_column(sa.Column('encryption_key_id', sa.String(length=36), nullable=True))
 
@@ -204,6 +233,14 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table('volumes', schema=None) as batch_op:
         batch_op.drop_column('encryption_key_id')
+
+    with op.batch_alter_table('subnets', schema=None) as batch_op:
+        batch_op.drop_column('service_types')
+
+    with op.batch_alter_table('subnetpools', schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f('fk_subnetpools_address_scope_id'), type_='foreignkey')
+        batch_op.drop_index(batch_op.f('ix_subnetpools_address_scope_id'))
+        batch_op.drop_column('address_scope_id')
 
     with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_security_group_rules_remote_address_group_id'), type_='foreignkey')
@@ -263,6 +300,11 @@ def downgrade() -> None:
 
     op.drop_table('network_rbac_policies')
     op.drop_table('network_foundations')
+    op.drop_table('auto_allocated_topologies')
+    with op.batch_alter_table('address_scopes', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_address_scopes_project_id'))
+
+    op.drop_table('address_scopes')
     with op.batch_alter_table('address_groups', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_address_groups_project_id'))
 
