@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -71,6 +72,26 @@ class ImageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stores: tuple[StoreSettings, ...] = ()
 
 
+class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A further place where volumes are kept."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+    path: str  # a folder
+
+
+class VolumeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    backends: tuple[BackendSettings, ...] = ()  # beside "file", in the state folder
+
+    def __post_init__(self) -> None:
+        names = ["file", *(each.name for each in self.backends)]
+        if len(set(names)) < len(names):
+            raise ValueError("two backends have one name; \"file\" is the one in the state folder")
+
+    @property
+    def names(self) -> list[str]:
+        return ["file", *(each.name for each in self.backends)]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:8774"
     database: str = ""  # SQLAlchemy URL; empty: SQLite in the state folder
@@ -87,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: NetworkSettings = NetworkSettings()
     identity: IdentitySettings = IdentitySettings()
     image: ImageSettings = ImageSettings()
+    volume: VolumeSettings = VolumeSettings()
     host: HostSettings = HostSettings()
 
 

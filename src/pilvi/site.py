@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pilvi.drivers.fabric.base import Northbound
@@ -55,6 +56,7 @@ class SimulatedSite:
         from pilvi.drivers.disk.simulated import SimulatedDisks
         from pilvi.drivers.fabric.simulated import SimulatedFabric, SimulatedNorthbound
         from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
+        from pilvi.drivers.volume.several import SeveralVolumes
         from pilvi.drivers.volume.simulated import SimulatedVolumes
 
         self._settings = settings = cloud.settings
@@ -62,14 +64,16 @@ class SimulatedSite:
         roots = {name: cloud.place.node / name for name in names}
         fabrics = {name: SimulatedFabric(roots[name] / "fabric") for name in names}
         self.northbound = SimulatedNorthbound(tuple(fabrics.values()))
-        self.volumes = SimulatedVolumes(cloud.place / "volumes" / "simulated")
+        stores = {"file": SimulatedVolumes(cloud.place / "volumes" / "simulated")} | {
+            each.name: SimulatedVolumes(Path(each.path)) for each in settings.volume.backends}
+        self.volumes = stores["file"]
         self.agents = [
             Agent(
                 name, roots[name], cloud.bus, clock=cloud.clock, settings=settings, fabric=fabrics[name],
                 hypervisor=SimulatedHypervisor(roots[name] / "guests", vcpus=settings.host.vcpus or 256,
                                                memory_mib=settings.host.memory_mib or 4 << 20),
                 disks=SimulatedDisks(roots[name] / "disks", capacity_bytes=(settings.host.disk_gib or 100_000) << 30),
-                volumes=self.volumes,
+                volumes=SeveralVolumes(stores),
             )
             for name in names
         ]
@@ -139,6 +143,7 @@ class RealSite:
         from pilvi.drivers.fabric.ovs import OvsFabric
         from pilvi.drivers.volume.file import FileVolumes
         from pilvi.drivers.volume.luks import Luks
+        from pilvi.drivers.volume.several import SeveralVolumes
 
         uid, root = cloud.settings.host.guest_uid, cloud.place.node
         self.agents.append(Agent(
@@ -148,7 +153,8 @@ class RealSite:
                                         unseal=cloud.volume_keys.decrypt),
             disks=FileDisks(root / "disks", uid=uid, gid=uid),
             fabric=OvsFabric(self.stack.sockets.ovsdb, self.names.namespace, userspace=self.stack.userspace),
-            volumes=FileVolumes(cloud.place / "volumes", uid=uid, gid=uid),
+            volumes=SeveralVolumes({"file": FileVolumes(cloud.place / "volumes", uid=uid, gid=uid)} | {
+                each.name: FileVolumes(Path(each.path), uid=uid, gid=uid) for each in cloud.settings.volume.backends}),
             luks=Luks(cloud.place / "volumes" / "luks", cloud.volume_keys.decrypt),
         ))
         cloud.engine.add_reconciler(EngineDaemons(self))

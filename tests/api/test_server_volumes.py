@@ -260,6 +260,8 @@ def test_servers_share_what_is_to_be_shared(cloud, member, server, hypervisor):
     member.request("DELETE", f"{SERVERS}/{server}/os-volume_attachments/{volume}")
     cloud.settle()
     assert status(member, volume) == "in-use"
+    alone = make(cloud, member, "/snapshots", "snapshot", version="3.50", volume_id=volume, force=True)
+    assert show(member, f"/snapshots/{alone}")["status"] == "available"
     member.request("DELETE", f"{SERVERS}/{other}/os-volume_attachments/{volume}")
     cloud.settle()
     assert status(member, volume) == "available"

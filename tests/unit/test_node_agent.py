@@ -14,6 +14,7 @@ from pilvi.bus.local import LocalBus
 from pilvi.drivers.disk.simulated import SimulatedDisks
 from pilvi.drivers.fabric.simulated import SimulatedFabric
 from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
+from pilvi.drivers.volume.several import SeveralVolumes
 from pilvi.drivers.volume.simulated import SimulatedVolumes
 from pilvi.engine.clock import ManualClock
 from pilvi.node.agent import Agent, Locks, mark_for_restart
@@ -40,7 +41,7 @@ class Host:
             hypervisor=SimulatedHypervisor(root / "guests", memory_mib=2048),
             disks=SimulatedDisks(root / "disks"),
             fabric=SimulatedFabric(root / "fabric"),
-            volumes=SimulatedVolumes(root / "volumes"),
+            volumes=SeveralVolumes({"file": SimulatedVolumes(root / "volumes")}),
         )
         self.agent.hypervisor.listen(self.agent._tell)
         self.bus.serve("host", self.agent.handle)

@@ -21,7 +21,7 @@ from pilvi.bus.base import Bus
 from pilvi.drivers.disk.base import DiskStore, Image
 from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
-from pilvi.drivers.volume.base import Containers, VolumeStore
+from pilvi.drivers.volume.base import Containers, VolumeStores
 from pilvi.engine.clock import Clock
 from pilvi.node import audit, cards, copies, local_disks, moving, plugging, rest, transfers, volumes
 from pilvi.node.journal import Journal
@@ -61,7 +61,7 @@ class Agent:
         fabric: HostFabric,
         clock: Clock,
         settings: Settings,
-        volumes: VolumeStore,
+        volumes: VolumeStores,
         luks: Containers | None = None,
     ):
         """`luks` is None where the content of volumes is only pretended."""

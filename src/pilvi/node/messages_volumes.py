@@ -24,6 +24,7 @@ class VolumeNew(msgspec.Struct, frozen=True):
     image: ImageSource | None = None
     snapshot_id: str | None = None
     encryption: Encryption | None = None
+    backend: str = "file"
 
 
 class Sharing(msgspec.Struct, frozen=True):
@@ -56,6 +57,17 @@ class CopyIn(msgspec.Struct, frozen=True):
     source: str
     format: str
     size_bytes: int
+    backend: str = "file"  # of a volume that is nowhere yet
+
+
+class Moving(msgspec.Struct, frozen=True):
+    """A volume that goes to another backend; where a server has it, whose guest writes to it meanwhile."""
+
+    volume_id: str
+    target: str  # the backend
+    size_bytes: int
+    shared: bool = False  # it is to be one that several guests may open
+    server_id: str | None = None
 
 
 class NewName(msgspec.Struct, frozen=True):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pilvi.drivers.hypervisor.base import Disk, HypervisorError, PowerState
+from pilvi.drivers.volume.base import VolumeError
 from pilvi.node.messages import GuestSpec, VolumeSpec, disk_name, disk_serial
 from pilvi.node.messages_volumes import Limiting, Redirect, Resized, VolumeOrder
 
@@ -20,6 +22,9 @@ def disk_of(agent: Agent, volume: VolumeSpec) -> Disk:
     found = agent.volumes.info(volume.volume_id)
     if found is None:
         raise HypervisorError(f"volume {volume.volume_id} is not there")
+    if volume.shared and found.format != "raw":
+        with suppress(VolumeError):  # a guest has it open, for itself: QEMU will say so
+            found = agent.volumes.share(volume.volume_id, True)
     return Disk(disk_name(volume.volume_id), found.path, found.format, serial=disk_serial(volume.volume_id),
                 readonly=volume.readonly, bus=volume.bus, shared=volume.shared,
                 limits=volume.limits, key=volume.key)

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 def create(agent: Agent, wanted: VolumeNew) -> VolumeInfo:
     if wanted.encryption is not None and agent.luks is not None:
         return _create_encrypted(agent, agent.luks, wanted, wanted.encryption)
+    store = agent.volumes.at(wanted.backend)
     if wanted.image is not None:
         image = Image(wanted.image.id, wanted.image.path, wanted.image.format)
-        return agent.volumes.ensure_from_image(wanted.volume_id, image, wanted.size_bytes)
+        return store.ensure_from_image(wanted.volume_id, image, wanted.size_bytes)
     if wanted.snapshot_id is not None:
-        return agent.volumes.ensure_from_snapshot(wanted.volume_id, wanted.snapshot_id, wanted.size_bytes)
-    return agent.volumes.ensure_blank(wanted.volume_id, wanted.size_bytes)
+        return store.ensure_from_snapshot(wanted.volume_id, wanted.snapshot_id, wanted.size_bytes)
+    return store.ensure_blank(wanted.volume_id, wanted.size_bytes)
 
 
 def _create_encrypted(agent: Agent, luks: Containers, wanted: VolumeNew, encryption: Encryption) -> VolumeInfo:
@@ -40,7 +41,7 @@ def _create_encrypted(agent: Agent, luks: Containers, wanted: VolumeNew, encrypt
     if (found := agent.volumes.info(wanted.volume_id)) is not None:
         return found
     with luks.container(wanted.volume_id, encryption, wanted.image) as container:
-        return agent.volumes.copy_in(wanted.volume_id, container, "raw", wanted.size_bytes)
+        return agent.volumes.at(wanted.backend).copy_in(wanted.volume_id, container, "raw", wanted.size_bytes)
 
 
 def share(agent: Agent, order: Sharing) -> None:
@@ -98,22 +99,25 @@ def copy_out(agent: Agent, order: CopyOut) -> int:
 
 
 def copy_in(agent: Agent, order: CopyIn) -> VolumeInfo:
-    return agent.volumes.copy_in(order.volume_id, Path(order.source), order.format, order.size_bytes)
+    there = agent.volumes.info(order.volume_id) is not None
+    store = agent.volumes if there else agent.volumes.at(order.backend)
+    return store.copy_in(order.volume_id, Path(order.source), order.format, order.size_bytes)
 
 
 def rename(agent: Agent, order: NewName) -> None:
     agent.volumes.rename(order.name, order.new_name)
 
 
-def inventory(agent: Agent, _: None) -> Inventory:
-    kept = agent.volumes
+def inventory(agent: Agent, backend: str) -> Inventory:
+    """What this backend keeps; "": all of them."""
+    kept = agent.volumes.at(backend) if backend else agent.volumes
     return Inventory(
         tuple(Kept(name, found.size_bytes) for name in kept.volumes() if (found := kept.info(name)) is not None),
         tuple(Kept(name, found.size_bytes) for name in kept.snapshots() if (found := kept.snapshot(name)) is not None))
 
 
-def capacity(agent: Agent, _: None) -> Capacity:
-    return agent.volumes.capacity()
+def capacity(agent: Agent, backend: str) -> Capacity:
+    return agent.volumes.at(backend).capacity()
 
 
 VERBS = {
@@ -130,6 +134,6 @@ VERBS = {
     "volume_copy_in": (copy_in, CopyIn),
     "volume_share": (share, Sharing),
     "volume_rename": (rename, NewName),
-    "volume_inventory": (inventory, type(None)),
-    "volume_capacity": (capacity, type(None)),
+    "volume_inventory": (inventory, str),
+    "volume_capacity": (capacity, str),
 }

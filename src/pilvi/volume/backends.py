@@ -11,7 +11,7 @@ from pilvi.drivers.volume.base import Capacity
 from pilvi.faults import BadRequest, Conflict, NotFound
 from pilvi.policy import Context
 from pilvi.volume import store
-from pilvi.volume.base import BACKEND, ZONE, Base
+from pilvi.volume.base import ZONE, Base
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.tables import messages, services
 
@@ -30,7 +30,8 @@ class Backends(Base):
     def services(self, host: str | None = None, binary: str | None = None) -> list[ServiceView]:
         """Of this host (with or without its backend), and this binary."""
         keeper, up = self.keeper, self.keeper in self.bus.nodes()
-        there = (("cinder-scheduler", keeper), ("cinder-volume", f"{keeper}@{BACKEND}"), ("cinder-backup", keeper))
+        there = (("cinder-scheduler", keeper), *(("cinder-volume", self.service_host(each)) for each in self.backends),
+                 ("cinder-backup", keeper))
         with self.db.read() as tx:
             rows = {(row.host, row.binary): row for row in tx.all(sa.select(services))}
         found = []
@@ -59,22 +60,19 @@ class Backends(Base):
         with self.db.transaction() as tx:
             store.set_service(tx, found[0].host, "cinder-volume", frozen=frozen)
 
-    def pool_name(self) -> str:
-        return f"{self.keeper}@{BACKEND}#{BACKEND}"
-
-    def capacity(self) -> Capacity:
+    def capacity(self, backend: str) -> Capacity:
         """Raises Conflict where the host does not answer."""
         try:
-            return self.bus.call(self.keeper, "volume_capacity", None, Capacity)
+            return self.bus.call(self.keeper, "volume_capacity", backend, Capacity)
         except (BusError, RemoteError) as error:
-            raise Conflict(f"What the backend {self.pool_name()} has is not known: {error}") from None
+            raise Conflict(f"What the backend {self.pool_name(backend)} has is not known: {error}") from None
 
     def host_usage(self, host: str) -> list[tuple[str, int, int, int, int]]:
         """By project: volumes, GiB, snapshots, GiB. Raises NotFound for a host that keeps no volumes."""
         if not any(each.host == host for each in self.services(binary="cinder-volume")):
             raise NotFound(f"Host {host} could not be found.")
         with self.db.read() as tx:
-            return store.host_usage(tx, self.keeper)
+            return store.host_usage(tx, self.keeper, self.backend_at(host))
 
     # -- messages
 

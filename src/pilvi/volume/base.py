@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pilvi.image.service import Images
 
 ZONE = "nova"
-BACKEND = "file"  # what pools and services are named by, after their host
+BACKEND = "file"  # in the state folder; pools and services are named by their backend, after their host
 MESSAGE_SECONDS = 30 * 24 * 3600
 
 
@@ -44,6 +44,20 @@ class Base:
     def keeper(self) -> str:
         """The host whose agent makes and deletes volumes."""
         return self.hosts()[0]
+
+    @property
+    def backends(self) -> list[str]:
+        return self.settings.volume.names
+
+    def service_host(self, backend: str = BACKEND) -> str:
+        return f"{self.keeper}@{backend}"
+
+    def pool_name(self, backend: str = BACKEND) -> str:
+        return f"{self.keeper}@{backend}#{backend}"
+
+    def backend_at(self, host: str) -> str | None:
+        """The backend that this names, with its pool or without."""
+        return next((each for each in self.backends if host in (self.service_host(each), self.pool_name(each))), None)
 
     def get(self, tx: Tx, context: Context, table: sa.Table, key: str, what: str) -> sa.Row:
         """Raises NotFound, also for another project's."""

@@ -10,7 +10,7 @@ from pilvi.faults import BadRequest, Forbidden, NotFound
 from pilvi.http.request import Request, Response
 from pilvi.volume import views, wire
 from pilvi.volume.backends import ServiceView
-from pilvi.volume.base import BACKEND, ZONE
+from pilvi.volume.base import ZONE
 from pilvi.volume.handlers_volumes import FILTERS
 from pilvi.volume.types import CAPABILITIES, PROTOCOL, VENDOR
 
@@ -238,14 +238,19 @@ def show_host(request: Request) -> Response:
 def pools(request: Request) -> Response:
     service = request.cloud.volume
     if not request.flag("detail", False):
-        return Response(200, {"pools": [{"name": service.pool_name()}]})
-    found, now = service.capacity(), micros_text(request.cloud.clock.now())
-    capabilities = {
+        return Response(200, {"pools": [{"name": service.pool_name(each)} for each in service.backends]})
+    return Response(200, {"pools": [pool(request, each) for each in service.backends]})
+
+
+def pool(request: Request, backend: str) -> dict[str, Any]:
+    service = request.cloud.volume
+    found, now = service.capacity(backend), micros_text(request.cloud.clock.now())
+    return {"name": service.pool_name(backend), "capabilities": {
+        "volume_backend_name": backend,
         **{name: value == "True" if value in ("True", "False") else value for name, value in CAPABILITIES.items()},
         "driver_version": __version__, "total_capacity_gb": round(found.total_bytes / GIB, 2),
         "free_capacity_gb": round(found.free_bytes / GIB, 2), "reserved_percentage": 0, "timestamp": now, "updated": now,
-        "location_info": service.pool_name(), "max_over_subscription_ratio": "20.0"}
-    return Response(200, {"pools": [{"name": service.pool_name(), "capabilities": capabilities}]})
+        "location_info": service.pool_name(backend), "max_over_subscription_ratio": "20.0"}}
 
 
 PROPERTIES = {
@@ -257,13 +262,13 @@ PROPERTIES = {
 
 def capabilities(request: Request) -> Response:
     host = request.params["host"]
-    if host not in (request.cloud.volume.pool_name(), request.cloud.volume.service_host()):
+    if (backend := request.cloud.volume.backend_at(host)) is None:
         raise NotFound(f"Service {host} could not be found.")
     properties = {name: {"title": title, "description": text, "type": kind}
                   for name, (title, text, kind) in PROPERTIES.items()}
     return Response(200, {
-        "namespace": f"OS::Storage::Capabilities::{host}", "vendor_name": VENDOR, "volume_backend_name": BACKEND,
-        "pool_name": BACKEND, "driver_version": __version__, "storage_protocol": PROTOCOL, "display_name": "Files",
+        "namespace": f"OS::Storage::Capabilities::{host}", "vendor_name": VENDOR, "volume_backend_name": backend,
+        "pool_name": backend, "driver_version": __version__, "storage_protocol": PROTOCOL, "display_name": "Files",
         "description": "Volumes as chains of qcow2 files", "visibility": "public", "replication_targets": [],
         "properties": properties})
 

@@ -22,32 +22,33 @@ PREFIXES = ("volume-", "snapshot-", "_snapshot-")
 
 
 class Managing(Backups, Backends):
-    def inventory(self) -> Inventory:
+    def inventory(self, backend: str = "") -> Inventory:
         """Raises Conflict where the host does not answer."""
         try:
-            return self.bus.call(self.keeper, "volume_inventory", None, Inventory)
+            return self.bus.call(self.keeper, "volume_inventory", backend, Inventory)
         except (BusError, RemoteError) as error:
-            raise Conflict(f"What the backend {self.pool_name()} keeps is not known: {error}") from None
+            raise Conflict(f"What {backend or 'the backends of ' + self.keeper} keeps is not known: {error}") from None
 
     def manageable(self, host: str, table: sa.Table) -> list[tuple[Kept, sa.Row | None]]:
         """What is kept, with the row it has. Raises BadRequest for another host."""
-        self._check_host(host)
-        found = self.inventory()
+        found = self.inventory(self._backend(host))
         kept = found.volumes if table is volumes else found.snapshots
         with self.db.read() as tx:
             rows = store.by_ids(tx, table, [each.name for each in kept])
         return [(each, rows.get(each.name)) for each in kept]
 
-    def _check_host(self, host: str) -> None:
-        if host not in (self.pool_name(), self.service_host()):
-            raise BadRequest(f"Invalid host: there is no backend {host}; there is {self.pool_name()}.")
+    def _backend(self, host: str) -> str:
+        if (found := self.backend_at(host)) is None:
+            raise BadRequest(f"Invalid host: there is no backend {host}; there is "
+                             f"{', '.join(map(self.pool_name, self.backends))}.")
+        return found
 
-    def _named(self, reference: dict[str, str], table: sa.Table) -> Kept:
+    def _named(self, backend: str, reference: dict[str, str], table: sa.Table) -> Kept:
         """What is meant. Raises BadRequest for what is not kept, or has a row already."""
         name = reference.get("source-name") or reference.get("source-id") or ""
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)
-        for kept, row in self.manageable(self.pool_name(), table):
+        for kept, row in self.manageable(self.pool_name(backend), table):
             if kept.name == name and row is None:
                 return kept
             if kept.name == name:
@@ -57,11 +58,11 @@ class Managing(Backups, Backends):
 
     def manage_volume(self, context: Context, *, host: str, reference: dict[str, str], volume_type: str | None,
                       **values: Any) -> sa.Row:
-        self._check_host(host)
-        kept = self._named(reference, volumes)
+        backend = self._backend(host)
+        kept = self._named(backend, reference, volumes)
         with self.db.transaction() as tx:
             kind = self.wanted_type(tx, context, volume_type)
-            if (lacking := unfit(kind.extra_specs)) is not None:
+            if (lacking := unfit(kind.extra_specs, backend)) is not None:
                 raise BadRequest(f"Manage existing volume failed due to volume type mismatch: {lacking}.")
             if store.find(tx, encryptions, type_id=kind.id) is not None:
                 raise BadRequest("Manage existing volume failed due to volume type mismatch: what is kept is not encrypted "
@@ -70,6 +71,7 @@ class Managing(Backups, Backends):
             self.grow(tx, context.project_id or "", kind.name, volumes=1, gigabytes=size)
             row = store.insert(tx, volumes, self.fresh(
                 tx, context, size=size, status="managing", type_id=kind.id, availability_zone=ZONE, host=self.keeper,
+                backend=backend,
                 readonly=None, multiattach=multiattach(kind.extra_specs), encryption_key_id=None, image_metadata=None,
                 snapshot_id=None, source_volid=None, group_id=None, attach_status="detached", **values))
             self.engine.begin(tx, "volume.manage", row.id, context=context, memory={
@@ -88,7 +90,9 @@ class Managing(Backups, Backends):
             self.forget_volume(tx, volume_id)
 
     def manage_snapshot(self, context: Context, *, volume_id: str, reference: dict[str, str], **values: Any) -> sa.Row:
-        kept = self._named(reference, snapshots)
+        with self.db.read() as tx:
+            backend = self.volume(tx, context, volume_id).backend
+        kept = self._named(backend, reference, snapshots)
         with self.db.transaction() as tx:
             volume = self.volume(tx, context, volume_id)
             size = -(-kept.size_bytes // GIB)

@@ -50,8 +50,9 @@ class VolumeOperation(Operation):
         self.service.tell(tx, progress.project_id, progress.request_id, resource, event, text)
 
     def back(self, tx: Tx, progress: Progress, **values: Any) -> None:
-        """The volume is in its old status again."""
+        """The volume is in its old status again, or the one that its attachments have given it since."""
         store.update(tx, volumes, progress.memory["volume"], status=progress.memory["status"], **values)
+        self.service.settle(tx, progress.memory["volume"])
 
     def users(self, progress: Progress, volume_id: str) -> list[tuple[str, str]]:
         """Host and server of everybody who has the volume open now."""
@@ -63,10 +64,12 @@ class VolumeOperation(Operation):
     def freeze(self, progress: Progress) -> None:
         order = self.snapshot_order(progress)
         target = self.call(progress, "volume_begin_snapshot", order, VolumeInfo)
-        for host, server in self.users(progress, order.volume_id):
+        users = self.users(progress, order.volume_id)
+        for host, server in users:
             self.call(progress, "redirect_volume", Redirect(server, order.volume_id, target), host=host)
         self.call(progress, "volume_end_snapshot", order)
-        self.share(progress, order.volume_id)
+        if not users:  # or else the only one that has it keeps it to itself, until it is attached anew
+            self.share(progress, order.volume_id)
 
     def share(self, progress: Progress, volume_id: str) -> None:
         """What several guests may open stays that: how it is kept has just changed."""
@@ -90,13 +93,13 @@ class Create(VolumeOperation):
         memory = progress.memory
         if "backup" in memory:
             path = self.service.backup_file(memory["file"])
-            self.call(progress, "volume_copy_in", CopyIn(memory["volume"], str(path), "qcow2", memory["size"]),
-                      timeout=COPY_SECONDS)
+            self.call(progress, "volume_copy_in", CopyIn(memory["volume"], str(path), "qcow2", memory["size"],
+                                                         memory["backend"]), timeout=COPY_SECONDS)
             return self.share(progress, memory["volume"])
         image = ImageSource(**memory["image"]) if "image" in memory else None
         way = Encryption(**memory["encryption"]) if "encryption" in memory else None
-        self.call(progress, "volume_create", VolumeNew(memory["volume"], memory["size"], image, memory.get("snapshot"), way),
-                  timeout=COPY_SECONDS)
+        self.call(progress, "volume_create", VolumeNew(
+            memory["volume"], memory["size"], image, memory.get("snapshot"), way, memory["backend"]), timeout=COPY_SECONDS)
         self.share(progress, memory["volume"])
 
     def unmake(self, progress: Progress) -> None:
@@ -137,7 +140,8 @@ class Clone(Create):
 
     def make_copy(self, progress: Progress) -> None:
         memory = progress.memory
-        order = VolumeNew(memory["volume"], memory["size"], snapshot_id="of-" + memory["volume"])
+        order = VolumeNew(memory["volume"], memory["size"], snapshot_id="of-" + memory["volume"],
+                          backend=memory["backend"])
         self.call(progress, "volume_create", order)
         self.share(progress, memory["volume"])
 

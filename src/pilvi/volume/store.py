@@ -130,16 +130,17 @@ def usage(tx: Tx, project_id: str) -> dict[str, int]:
     return found
 
 
-def host_usage(tx: Tx, host: str) -> list[tuple[str, int, int, int, int]]:
+def host_usage(tx: Tx, host: str, backend: str | None) -> list[tuple[str, int, int, int, int]]:
     """By project: volumes, their GiB, snapshots, their GiB."""
     found: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for project, number, size in tx.all(
             sa.select(volumes.c.project_id, sa.func.count(), sa.func.sum(volumes.c.size))
-            .where(volumes.c.host == host).group_by(volumes.c.project_id)):
+            .where(volumes.c.host == host, volumes.c.backend == backend).group_by(volumes.c.project_id)):
         found[project][:2] = number, int(size)
     for project, number, size in tx.all(
             sa.select(snapshots.c.project_id, sa.func.count(), sa.func.sum(snapshots.c.size))
-            .join(volumes, volumes.c.id == snapshots.c.volume_id).where(volumes.c.host == host)
+            .join(volumes, volumes.c.id == snapshots.c.volume_id)
+            .where(volumes.c.host == host, volumes.c.backend == backend)
             .group_by(snapshots.c.project_id)):
         found[project][2:] = number, int(size)
     return [(project, *numbers) for project, numbers in sorted(found.items())]

@@ -24,6 +24,8 @@ volumes = sa.Table(
     sa.Column("type_id", ID, nullable=False),
     sa.Column("availability_zone", NAME, nullable=False),
     sa.Column("host", NAME),  # the agent that serves it
+    sa.Column("backend", sa.String(63), nullable=False, server_default="file"),
+    sa.Column("migration_status", sa.String(16)),  # migrating success error
     sa.Column("bootable", sa.Boolean, nullable=False),
     sa.Column("readonly", sa.Boolean),
     sa.Column("multiattach", sa.Boolean, nullable=False),

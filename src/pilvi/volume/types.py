@@ -17,8 +17,8 @@ from pilvi.volume.tables import default_types, type_access, types, volumes
 
 DEFAULT = "__DEFAULT__"  # the type of volumes whose type is not named, as in OpenStack
 VENDOR, PROTOCOL = "Pilvi", "file"
-CAPABILITIES = {  # what extra specs are held against
-    "volume_backend_name": BACKEND, "vendor_name": VENDOR, "storage_protocol": PROTOCOL, "driver_version": "1.0",
+CAPABILITIES = {  # what extra specs are held against, beside the backend's name
+    "vendor_name": VENDOR, "storage_protocol": PROTOCOL, "driver_version": "1.0",
     "multiattach": "True", "QoS_support": "True", "thin_provisioning_support": "True", "sparse_copy_volume": "True",
     "backend_state": "up", "online_extend_support": "True",
 }
@@ -169,16 +169,17 @@ class Types(Base):
                 raise NotFound(f"Default type for project {project_id} not found.")
 
 
-def unfit(specs: Mapping[str, str]) -> str | None:
-    """What the backend lacks of these extra specs, in words; None where it has it all."""
+def unfit(specs: Mapping[str, str], backend: str = BACKEND) -> str | None:
+    """What a backend lacks of these extra specs, in words; None where it has it all."""
+    has = {**CAPABILITIES, "volume_backend_name": backend}
     for name, wanted in specs.items():
         if name.startswith(UNHELD):
             continue
         scope, _, inner = name.rpartition(":")
         if scope not in ("", "capabilities"):
             continue  # for a driver of another kind
-        if not _fits(CAPABILITIES.get(inner), wanted):
-            return f"the backend {BACKEND} has {inner} {CAPABILITIES.get(inner)!r}, and the volume type wants {wanted!r}"
+        if not _fits(has.get(inner), wanted):
+            return f"the backend {backend} has {inner} {has.get(inner)!r}, and the volume type wants {wanted!r}"
     return None
 
 

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from pilvi.engine.clock import micros_text
 from pilvi.http.request import Request
-from pilvi.volume.base import BACKEND
 from pilvi.volume.service import Found
 
 PREFIX = "/volume"
@@ -53,7 +52,7 @@ def volume(request: Request, found: Found, row: sa.Row, *, full: bool = True) ->
         "attachments": [_used(request, each) for each in held],
     }
     if request.context.is_admin:
-        shown["migration_status"] = None
+        shown["migration_status"] = row.migration_status
     _later(request, row, shown)
     if full:
         _full(request, row, shown)
@@ -82,8 +81,8 @@ def _full(request: Request, row: sa.Row, shown: dict[str, Any]) -> None:
     if row.image_metadata:
         shown["volume_image_metadata"] = row.image_metadata
     if request.context.is_admin:
-        shown |= {"os-vol-host-attr:host": row.host and f"{row.host}@{BACKEND}#{BACKEND}",
-                  "os-vol-mig-status-attr:migstat": None, "os-vol-mig-status-attr:name_id": None}
+        shown |= {"os-vol-host-attr:host": row.host and f"{row.host}@{row.backend}#{row.backend}",
+                  "os-vol-mig-status-attr:migstat": row.migration_status, "os-vol-mig-status-attr:name_id": None}
 
 
 def _used(request: Request, row: sa.Row) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Source(NamedTuple):
     values: dict[str, Any] = {}
     type_id: str | None = None
     key_id: str | None = None  # what it is encrypted with
+    backend: str | None = None  # where it has to be, as its source is there
 
 
 class Volumes(Types, Quotas, Encrypting):
@@ -124,23 +125,30 @@ class Volumes(Types, Quotas, Encrypting):
 
     def _place(self, tx: Tx, context: Context, values: dict[str, Any], kind: sa.Row, source: Source) -> sa.Row:
         """Where no backend is what the type asks for, the volume is an error with a message that says so."""
-        row = store.insert(tx, volumes, values)
-        service = store.service(tx, self.service_host(), "cinder-volume")
-        lacking = "the backend's service is disabled" if service and service.disabled else unfit(kind.extra_specs)
-        if lacking is not None:
+        backend, lacking = self.choose_backend(tx, kind.extra_specs, source.backend)
+        row = store.insert(tx, volumes, {**values, "backend": backend})
+        if lacking:
             self.tell(tx, context.project_id, context.request_id, ("VOLUME", row.id), "VOLUME_VOLUME_001_002",
                       f"schedule allocate volume: Could not find any available weighted backend: {lacking}.")
             return store.update(tx, volumes, row.id, status="error", host=None)
         memory = {**source.memory, "volume": row.id, "size": stored_bytes(row.size, row.encryption_key_id),
-                  "host": row.host, "shared": row.multiattach}
+                  "host": row.host, "backend": row.backend, "shared": row.multiattach}
         if row.encryption_key_id is not None and source.key_id is None:
             memory["encryption"] = self.way(tx, row.encryption_key_id)
         kind_of = "volume.clone" if "source" in source.memory else "volume.create"
         self.engine.begin(tx, kind_of, source.memory.get("source", row.id), context=context, memory=memory)
         return row
 
-    def service_host(self) -> str:
-        return f"{self.keeper}@{BACKEND}"
+    def choose_backend(self, tx: Tx, specs: Mapping[str, str], only: str | None = None) -> tuple[str, str]:
+        """(the first that has what is asked for, what the others lack while there is none, in words)."""
+        lacking = []
+        for backend in self.backends if only is None else [only]:
+            service = store.service(tx, self.service_host(backend), "cinder-volume")
+            disabled = f"the service of the backend {backend} is disabled" if service and service.disabled else None
+            if (trouble := disabled or unfit(specs, backend)) is None:
+                return backend, ""
+            lacking.append(trouble)
+        return only or BACKEND, "; ".join(lacking)
 
     def _source(self, tx: Tx, context: Context, wanted: VolumeCreate) -> Source:
         named = [name for name in ("image_id", "snapshot_id", "source_volid", "backup_id") if getattr(wanted, name)]
@@ -172,14 +180,15 @@ class Volumes(Types, Quotas, Encrypting):
         if row.status != "available":
             raise BadRequest(f"Originating snapshot status must be one of 'available' values; it is {row.status}.")
         volume = store.get(tx, volumes, row.volume_id)
-        return Source({"snapshot": row.id}, row.size, _inherited(volume), row.type_id, volume.encryption_key_id)
+        return Source({"snapshot": row.id}, row.size, _inherited(volume), row.type_id, volume.encryption_key_id,
+                      volume.backend)
 
     def _from_volume(self, tx: Tx, context: Context, volume_id: str) -> Source:
         row = self.volume(tx, context, volume_id)
         if row.status not in READY:
             raise BadRequest(f"Invalid volume: the source volume's status must be available or in-use; it is {row.status}.")
         self.check_copyable(tx, row)
-        return Source({"source": row.id}, row.size, _inherited(row), row.type_id, row.encryption_key_id)
+        return Source({"source": row.id}, row.size, _inherited(row), row.type_id, row.encryption_key_id, row.backend)
 
     def _from_backup(self, tx: Tx, context: Context, backup_id: str) -> Source:
         row = self.get(tx, context, backups, backup_id, "Backup")
@@ -197,8 +206,9 @@ class Volumes(Types, Quotas, Encrypting):
 
     def check_copyable(self, tx: Tx, row: sa.Row) -> None:
         """Raises BadRequest for a volume that several guests may be writing to: it has no moment to be copied at."""
-        if row.multiattach and store.count(tx, attachments, attachments.c.volume_id == row.id):
-            raise BadRequest(f"Invalid volume: Volume {row.id} is multiattach: it is copied only while no server has it.")
+        if row.multiattach and store.count(tx, attachments, attachments.c.volume_id == row.id) > 1:
+            raise BadRequest(f"Invalid volume: Volume {row.id} is attached to several servers: it is copied only while one "
+                             "has it, or none.")
 
     def _size(self, wanted: VolumeCreate, source: Source) -> int:
         size = wanted.size if wanted.size is not None else source.size

@@ -113,3 +113,10 @@ class VolumeStore(Protocol):
         """Deletes it, and not its snapshots; one that is not there is fine."""
 
     def capacity(self) -> Capacity: ...
+
+
+class VolumeStores(VolumeStore, Protocol):
+    """Several of them as one."""
+
+    def at(self, backend: str) -> VolumeStore:
+        """The one of this name. Raises VolumeError."""

@@ -64,8 +64,9 @@ class FileVolumes:
         with told(VolumeError, f"volume {volume_id} cannot be made {'several' if shared else 'one'} guest's"):
             with self._kept(self._volumes, volume_id) as file:
                 if (_format(file) == "raw") is not shared:
+                    # A guest that has it open has locked it: it is not converted under its hands.
                     self._put(volume_id, self._fresh(volume_id, "shared" if shared else "own", shared), lambda new: (
-                        _convert(file, "qcow2", new, "raw") if shared else self._overlay(new, file, 0)))
+                        _convert(file, "qcow2", new, "raw", locked=True) if shared else self._overlay(new, file, 0)))
             return self._known(volume_id)
 
     def rename(self, name: str, new_name: str) -> None:
@@ -329,9 +330,9 @@ def _info(file: Path) -> VolumeInfo:
     return VolumeInfo(str(file), _format(file), _described(file, _format(file))["virtual-size"])
 
 
-def _convert(source: Path, disk_format: str, target: Path, wanted: str) -> None:
-    run("qemu-img", "convert", "-q", "-U", "-f", disk_format, "-O", QEMU_NAMES.get(wanted, wanted), str(source),
-         str(target), seconds=COPY_SECONDS)
+def _convert(source: Path, disk_format: str, target: Path, wanted: str, *, locked: bool = False) -> None:
+    run("qemu-img", "convert", "-q", *(() if locked else ("-U",)), "-f", disk_format, "-O", QEMU_NAMES.get(wanted, wanted),
+        str(source), str(target), seconds=COPY_SECONDS)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
