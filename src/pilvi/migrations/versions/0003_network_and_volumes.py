@@ -226,6 +226,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('service_types', sa.JSON(), server_default='[]', nullable=False))
 
     with op.batch_alter_table('volumes', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('backend', sa.String(length=63), server_default='file', nullable=False))
+        batch_op.add_column(sa.Column('migration_status', sa.String(length=16), nullable=True))
         batch_op.add_column(sa.Column('encryption_key_id', sa.String(length=36), nullable=True))
 
 
@@ -233,6 +235,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     with op.batch_alter_table('volumes', schema=None) as batch_op:
         batch_op.drop_column('encryption_key_id')
+        batch_op.drop_column('migration_status')
+        batch_op.drop_column('backend')
 
     with op.batch_alter_table('subnets', schema=None) as batch_op:
         batch_op.drop_column('service_types')
