@@ -109,10 +109,11 @@ class Names:
 
 
 def build_stack(place: Place) -> Any:
+    from pilvi.drivers.fabric.matches import DROP_GROUP
     from pilvi.supervise.ovn import OvnStack
 
     return OvnStack(place / "ovn", Names(place).namespace, system_id=socket.gethostname(),
-                    bridge_mappings={PHYSICAL_NETWORK: EXTERNAL_BRIDGE})
+                    bridge_mappings={PHYSICAL_NETWORK: EXTERNAL_BRIDGE}, northd_waits_for=DROP_GROUP)
 
 
 class RealSite:
@@ -157,7 +158,9 @@ class RealSite:
                 each.name: FileVolumes(Path(each.path), uid=uid, gid=uid) for each in cloud.settings.volume.backends}),
             luks=Luks(cloud.place / "volumes" / "luks", cloud.volume_keys.decrypt),
         ))
-        cloud.engine.add_reconciler(EngineDaemons(self))
+        engines = EngineDaemons(self)
+        cloud.engine.add_reconciler(engines)
+        cloud.network.on_change(lambda: cloud.engine.poke_reconciler(engines.name))
         start_agents(cloud, self.agents)
 
     def processes(self) -> list[dict[str, Any]]:
@@ -190,7 +193,7 @@ class EngineDaemons(Reconciler):
     """Keeps the databases, northd, the switch and its controller running."""
 
     name = "engines"
-    period = 2.0
+    period = 0.5
     shared = False
 
     def __init__(self, site: RealSite):
@@ -198,6 +201,8 @@ class EngineDaemons(Reconciler):
 
     def reconcile(self) -> str:
         restarted = self._site.stack.check()
+        if self._site.stack.northd_waits():
+            return "northd waits for the northbound database to be filled"
         return "restarted " + ", ".join(restarted) if restarted else "all run"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import uvicorn
 from pilvi.cloud import Cloud
 from pilvi.daemon import listen
 from pilvi.settings import HostSettings, Place, Settings
+from pilvi.site import Site
 from tests.support.wait import eventually
 
 PASSWORDS = {"admin": "admin-secret", "pilvi": "pilvi-secret", "oscloud": "oscloud-secret"}
@@ -115,13 +116,14 @@ class Served:
 
 @contextmanager
 def simulated_cloud(root: Path, *, database: str = "", hosts: int = 1, vcpus: int = 0, memory_mib: int = 0,
-                    disk_gib: int = 0, **settings: Any) -> Iterator[Served]:
+                    disk_gib: int = 0, make_site: Callable[[Cloud], Site] | None = None,
+                    **settings: Any) -> Iterator[Served]:
     host = HostSettings(vcpus=vcpus, memory_mib=memory_mib, disk_gib=disk_gib, reserved_memory_mib=0)
     chosen = msgspec.structs.replace(Settings(simulated=True, simulated_hosts=hosts, database=database, host=host,
                                               shutdown_seconds=2), **settings)
     place = Place(root)
     place.root.mkdir(parents=True, exist_ok=True)
-    cloud = Cloud(place, chosen)
+    cloud = Cloud(place, chosen, make_site=make_site)
     cloud.bootstrap(PASSWORDS)
     cloud.start()
     listener = listen("127.0.0.1:0")

@@ -140,3 +140,43 @@ def test_two_clouds_in_one_process_have_their_own_databases(database: Database, 
         assert "net1" not in second.ctl("ls-list")
         assert other.sync(WHOLE) > 0
         assert northbound.sync(WHOLE) == 0
+
+
+def test_a_database_made_anew_has_the_same_rows_again(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    before, disturbances = _uuids(database), northbound.disturbances()
+    os.kill(database.daemon.pid(), signal.SIGKILL)
+    wait_for(lambda: database.daemon.pid() is None, "the server to die")
+    database.file.unlink()
+    database.create()
+    database.daemon.start()
+    wait_for(lambda: northbound.disturbances() > disturbances, "the loss to be noticed")
+    assert _uuids(database) == []
+    assert northbound.sync(WHOLE) > 0
+    assert _uuids(database) == before
+    assert northbound.sync(WHOLE) == 0
+
+
+def _uuids(database: Database) -> list[str]:
+    tables = ("Logical_Switch", "Logical_Switch_Port", "Logical_Router", "Port_Group", "ACL", "NAT")
+    return sorted(uuid for one in tables for uuid in database.ctl("--bare", "--columns=_uuid", "list", one).split())
+
+
+def test_only_what_others_do_is_a_disturbance(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    before = northbound.disturbances()
+    northbound.sync(Topology((network(1),), (port(1, 11),), (), (OPEN,)))
+    database.ctl("ls-add", "theirs", "--", "lsp-add", "theirs", "their-port")
+    database.ctl("set", "Logical_Switch_Port", "p1-11", "up=true")
+    wait_for(lambda: northbound.ports_up() == {"p1-11"}, "the report")
+    assert northbound.disturbances() == before
+    database.ctl("lsp-del", "p1-11")
+    wait_for(lambda: northbound.disturbances() > before, "the deletion to be noticed")
+
+
+def test_a_row_without_its_mark_is_taken_back(database: Database, northbound: OvnNorthbound):
+    northbound.sync(WHOLE)
+    database.ctl("clear", "Logical_Switch", "net1", "external_ids")
+    assert northbound.sync(WHOLE) > 0
+    assert northbound.sync(WHOLE) == 0
+    assert len(database.ctl("--bare", "--columns=_uuid", "find", "Logical_Switch", "name=net1").split()) == 1

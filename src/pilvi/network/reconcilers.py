@@ -46,6 +46,10 @@ class NetworkReconciler(Reconciler):
     def on_change(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
 
+    def compare_all(self) -> None:
+        """The next pass compares everything."""
+        self._whole_at = 0.0
+
     def realised(self, port_ids: Collection[str]) -> bool:
         """Was the driver given these ports? Those that are gone need nothing."""
         if self._applied is None:

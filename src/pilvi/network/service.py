@@ -46,6 +46,7 @@ class Networks(
 
     def refresh(self) -> None:
         """Has the next pass compare everything with what the driver has, and mend that."""
+        self.reconciler.compare_all()
         self._engine.poke_reconciler(self.reconciler.name)
 
     def on_change(self, callback: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ daemons go on when Pilvi ends, however it ends; `start` takes over what runs and
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ SCHEMAS = {
     "sb": Path("/usr/share/ovn/ovn-sb.ovsschema"),
     "conf": Path("/usr/share/openvswitch/vswitch.ovsschema"),
 }
-PROGRAMS = ("ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-vswitchd", "ovn-northd", "ovn-controller")
+PROGRAMS = ("ovsdb-server", "ovsdb-client", "ovsdb-tool", "ovs-vsctl", "ovs-vswitchd", "ovn-northd", "ovn-controller")
 VSCTL_SECONDS = 15
 SOCKET_PATH_LIMIT = 107  # unix(7): sun_path, less its final NUL
 
@@ -50,7 +51,9 @@ def kernel_datapath() -> bool:
 class OvnStack:
     """`namespace` is made where it is not there. `userspace` None finds out which datapath this kernel has.
 
-    `bridge_mappings` are physical networks and their bridges, {"public": "br-ex"}; the bridges are made."""
+    `bridge_mappings` are physical networks and their bridges, {"public": "br-ex"}; the bridges are made.
+    `northd_waits_for` is a port group that a northbound database has once it is complete: northd does not run before,
+    or it would take the hosts' flows away after the database was lost."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class OvnStack:
         userspace: bool | None = None,
         bridge_mappings: Mapping[str, str] | None = None,
         encap_ip: str = "127.0.0.1",
+        northd_waits_for: str | None = None,
     ) -> None:
         self.root = Path(root).absolute()
         self.namespace = namespace
@@ -68,6 +72,7 @@ class OvnStack:
         self.userspace = not kernel_datapath() if userspace is None else userspace
         self.bridge_mappings = dict(bridge_mappings or {})
         self.encap_ip = encap_ip
+        self._northd_waits_for = northd_waits_for
         longest = self.root / "br-int.snoop"
         if len(os.fsencode(longest)) > SOCKET_PATH_LIMIT:
             raise ValueError(
@@ -100,10 +105,23 @@ class OvnStack:
             list(pool.map(self._start_database, self._databases))
         self.vsctl("--no-wait", "init")
         self.vsctl("--no-wait", "set", "Open_vSwitch", ".", *self._settings())
+        runnable = (self._switch,) if self.northd_waits() else (self._switch, self._northd)
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(Daemon.start, (self._switch, self._northd)))
+            list(pool.map(Daemon.start, runnable))
         self._ensure_bridges()
         self._controller.start()
+
+    def northd_waits(self) -> bool:
+        """Whether northd does not run because the northbound database has not got everything yet."""
+        if self._northd_waits_for is None or self._northd.pid() is not None:
+            return False
+        where = [["name", "==", self._northd_waits_for]]
+        query = ["OVN_Northbound", {"op": "select", "table": "Port_Group", "where": where, "columns": ["name"]}]
+        try:
+            answer = run("ovsdb-client", f"--timeout={VSCTL_SECONDS}", "query", self.sockets.nb, json.dumps(query))
+        except HostError:
+            return True
+        return not json.loads(answer)[0].get("rows")
 
     def stop(self) -> None:
         """Ends the daemons; the databases stay. Traffic of the guests stops with them."""
@@ -115,11 +133,13 @@ class OvnStack:
         return {daemon.name: daemon.pid() for daemon in self.daemons}
 
     def check(self) -> list[str]:
-        """Restarts the daemons that died and returns their names. Raises HostError."""
-        dead = [daemon.name for daemon in self.daemons if daemon.pid() is None]
+        """Restarts the daemons that died and returns the names of those that run again. Raises HostError."""
+        dead = [daemon for daemon in self.daemons if daemon.pid() is None]
+        if dead == [self._northd] and self.northd_waits():
+            dead = []
         if dead or not host.exists(self.namespace):
             self.start()
-        return dead
+        return [daemon.name for daemon in dead if daemon.pid() is not None]
 
     def ensure_way_out(
         self,
@@ -176,11 +196,31 @@ class OvnStack:
     def _start_database(self, daemon: Daemon) -> None:
         file = Path(daemon.command[1])
         if not file.exists():
-            unfinished = file.with_suffix(".new")
-            unfinished.unlink(missing_ok=True)
-            run("ovsdb-tool", "create", str(unfinished), str(SCHEMAS[file.stem]))
-            unfinished.rename(file)
-        daemon.start()
+            self._create_database(file)
+        try:
+            daemon.start()
+        except HostError:
+            if not self._damaged(file):
+                raise
+            # It holds nothing that is not made again from elsewhere, and nothing works before it serves.
+            file.replace(file.with_suffix(".damaged"))
+            self._create_database(file)
+            daemon.start()
+
+    def _create_database(self, file: Path) -> None:
+        if file.stem == "nb" and self._northd_waits_for is not None:
+            self._northd.stop()
+        unfinished = file.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        run("ovsdb-tool", "create", str(unfinished), str(SCHEMAS[file.stem]))
+        unfinished.rename(file)
+
+    def _damaged(self, file: Path) -> bool:
+        try:
+            run("ovsdb-tool", "query", str(file), json.dumps([json.loads(SCHEMAS[file.stem].read_text())["name"]]))
+        except HostError:
+            return True
+        return False
 
     def _settings(self) -> list[str]:
         mappings = ",".join(f"{network}:{bridge}" for network, bridge in sorted(self.bridge_mappings.items()))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container, Iterator, Sequence
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from ovs.db import error as ovs_error
 from ovs.db.data import Atom, Datum
@@ -25,6 +25,7 @@ from pilvi.drivers.fabric.base import FabricError, Packet, Pipeline, Scope, Topo
 from pilvi.drivers.fabric.logical import OWNER, Ref, Rows, owners, rows_of
 from pilvi.drivers.fabric.ovn_rows import MARK, MarkedRows
 
+NAMESPACE = UUID("5b1f6c0e-6a8b-4d0c-9a35-9b1c8f6f6c55")  # of the UUIDs of our rows, by table and key
 TABLES = (
     "ACL", "Address_Set", "DHCP_Options", "DNS", "Gateway_Chassis", "Load_Balancer", "Logical_Router",
     "Logical_Router_Policy", "Logical_Router_Port", "Logical_Router_Static_Route", "Logical_Switch",
@@ -140,12 +141,17 @@ class _Difference:
             rows = self.idl.rows(ref)
             surplus += rows[1:] if ref in self.want else rows
             if ref in self.want:
-                self.have[ref] = rows[0] if rows else txn.insert(self.idl.tables[ref.table])
+                self.have[ref] = rows[0] if rows else self._insert(txn, ref)
         changed = sum(_write(ref, self._row, self.want[ref], self.idl.known) for ref in self.have)
         changed += self._join(surplus)
         for row in surplus:
             row.delete()
         self.result = changed + len(surplus)
+
+    def _insert(self, txn: IdlTransaction, ref: Ref) -> Row:
+        """A row has the same UUID again in a database made anew: then northd finds nothing to change for hosts."""
+        table, wanted = self.idl.tables[ref.table], uuid5(NAMESPACE, f"{ref.table} {ref.key}")
+        return table.rows.get(wanted) or txn.insert(table, new_uuid=wanted, persist_uuid=True)
 
     def post_commit(self, txn: IdlTransaction) -> None:
         """ovsdbapp calls it; there is nothing to do."""
