@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pilvi.supervise import namespace as host
 from tests.system.netlab import Guest, wait_for
 
 INTERVAL = 0.02
@@ -153,6 +152,3 @@ def traffic() -> Iterator[Traffic]:
         yield made
     finally:
         made.close()
-
-
-__all__ = ["Traffic", "host", "traffic"]

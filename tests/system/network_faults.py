@@ -196,7 +196,8 @@ def ground() -> Iterator[Ground]:
 def line(found: Lost) -> str:
     lost = " | ".join(f"{count} ({count * 20 / 1000:.1f} s)" for count in found.lost.values())
     stalled = " | ".join(f"{seconds:.1f} s" for name, seconds in found.longest.items() if name.startswith("TCP"))
-    return f"| {found.fault} | {lost} | {stalled} | {found.seconds:.1f} s |" + (f" broken: {found.broken}" * bool(found.broken))
+    broken = f" broken: {', '.join(found.broken)}" if found.broken else ""
+    return f"| {found.fault} | {lost} | {stalled} | {found.seconds:.1f} s |{broken}"
 
 
 def main() -> None:
@@ -207,7 +208,7 @@ def main() -> None:
         parser.error(reason)
     with ground() as made, traffic() as flowing:
         made.start(flowing)
-        print("| fault | lost within the network | lost through the floating IP | TCP within stalls | TCP through stalls | all back after |")
+        print("| fault | lost within | lost through | TCP within stalls | TCP through stalls | all back after |")
         print("|---|---|---|---|---|---|")
         for name, fault in faults(made).items():
             if options.only in name:
