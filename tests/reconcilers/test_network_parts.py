@@ -32,6 +32,7 @@ from pilvi.network.wire_groups import AddressGroupNew
 from pilvi.policy import Context, with_implied
 from tests.support import ovsdb
 from tests.support.faces import SmallCloud
+from tests.support.postgresql import postgresql
 
 ADMIN = Context(user_id="alice", project_id="a", roles=with_implied(frozenset({"admin"})))
 
@@ -271,8 +272,13 @@ class World:
 
 
 @pytest.fixture
-def cloud(tmp_path):
-    cloud = SmallCloud(f"sqlite:///{tmp_path}/pilvi.db", clock=ManualClock())
+def url(tmp_path):
+    return f"sqlite:///{tmp_path}/pilvi.db"
+
+
+@pytest.fixture
+def cloud(url):
+    cloud = SmallCloud(url, clock=ManualClock())
     yield cloud
     cloud.close()
 
@@ -288,11 +294,10 @@ def driver(request):
         yield northbound
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_parts_come_to_the_same_as_the_whole(cloud, driver, seed):
+def check(cloud, driver, seed, rounds):
     world = World(cloud, driver, seed)
     world.reconciler.reconcile()
-    for _ in range(60):
+    for _ in range(rounds):
         for _ in range(world.random.randrange(1, 5)):
             world.step()
         world.reconciler.reconcile()
@@ -301,4 +306,21 @@ def test_parts_come_to_the_same_as_the_whole(cloud, driver, seed):
         assert driver.sync(wanted) == 0
         assert not left
     assert world.northbound.whole == 1, "it never had to look at everything"
-    assert len(world.done) >= 15, world.done
+    return world.done
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_parts_come_to_the_same_as_the_whole(cloud, driver, seed):
+    done = check(cloud, driver, seed, 35)
+    assert len(done) >= 12, done
+
+
+@pytest.mark.postgresql
+class TestOnPostgresql:
+    @pytest.fixture
+    def url(self):
+        with postgresql() as url:
+            yield url
+
+    def test_parts_come_to_the_same_as_the_whole(self, cloud):
+        check(cloud, SimulatedNorthbound(), 5, 12)
