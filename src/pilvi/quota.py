@@ -40,6 +40,7 @@ DEFAULTS: dict[str, dict[str, int]] = {
         "security_group_rule": 100,
         "subnetpool": -1,
         "rbac_policy": 10,
+        "trunk": -1,
     },
     "image": {  # sizes in MiB
         "image_count_total": 100,

@@ -24,11 +24,13 @@ from pilvi.network.nouns import (
     RULE,
     SECURITY_GROUP,
     SUBNET,
+    TRUNK,
 )
 from pilvi.network.reconcilers import NetworkReconciler
 from pilvi.network.service import Networks, NicRequest
 from pilvi.network.wire_forwardings import PortForwardingChange, PortForwardingNew
 from pilvi.network.wire_groups import AddressGroupNew
+from pilvi.network.wire_trunks import SubPort, TrunkNew
 from pilvi.policy import Context, with_implied
 from tests.support import ovsdb
 from tests.support.faces import SmallCloud
@@ -163,6 +165,14 @@ class World:
     def do_shape_floating_ip(self):
         change = wire.FloatingIpChange(qos_policy_id=self.any(QOS_POLICY).id)
         self.networks.update_floating_ip(ADMIN, self.any(FLOATING_IP).id, change)
+
+    def do_trunk(self):
+        parent, below = (self.any(PORT, device_owner="").id for _ in range(2))
+        subport = SubPort(port_id=below, segmentation_type="vlan", segmentation_id=self.random.randrange(1, 9))
+        self.networks.create_trunks(ADMIN, [TrunkNew(port_id=parent, sub_ports=[subport])])
+
+    def do_delete_trunk(self):
+        self.networks.delete_trunk(ADMIN, self.any(TRUNK).id)
 
     def do_readdress(self):
         port = self.any(PORT, device_owner="")

@@ -66,6 +66,8 @@ _NAMES = {
     "standard-attr-timestamp": "Resource timestamps",
     "stateful-security-group": "Stateful security group",
     "subnet-service-types": "Subnet service types",
+    "trunk": "Trunk Extension",
+    "trunk-details": "Trunk port details",
     "subnet_allocation": "Subnet Allocation",
 }
 

@@ -186,6 +186,7 @@ RBAC_POLICY = _noun(
     tagged=False,
     target_tenant="target",
 )
+TRUNK = _noun("trunk", "Trunk", tables.trunks, "admin_state_up", "port_id")
 QOS_POLICY = _noun(
     "policy", "QosPolicy", tables.qos_policies, plural="policies", path="qos/policies", shared_as="qos_policy"
 )
@@ -224,6 +225,7 @@ NOUNS = (
     ADDRESS_GROUP,
     DEFAULT_RULE,
     RBAC_POLICY,
+    TRUNK,
     QOS_POLICY,
     BANDWIDTH_LIMIT_RULE,
     DSCP_MARKING_RULE,

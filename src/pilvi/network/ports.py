@@ -7,11 +7,12 @@ from typing import Any
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
-from pilvi.network import addresses, dhcpoptions, store, store_addresses, store_forwardings, wire
+from pilvi.network import addresses, dhcpoptions, store, store_addresses, store_forwardings, store_trunks, wire
 from pilvi.network.nouns import NETWORK, PORT, SECURITY_GROUP
 from pilvi.network.policy import NETWORK_OWNER_ATTRIBUTES
 from pilvi.network.subnets import SubnetVerbs
 from pilvi.network.tables import floatingips, port_forwardings
+from pilvi.network.trunks import free_of_trunks
 from pilvi.policy import Context
 
 MAC_TRIES = 16
@@ -158,6 +159,8 @@ class PortVerbs(SubnetVerbs):
             has = store_addresses.of_ports(tx, [port_id]).get(port_id, ())
             dhcpoptions.check(options, {6 if ":" in address else 4 for _, address in has})
             store.update(tx, PORT, port_id, **values, extra_dhcp_opts=options)
+            if "host" in values:
+                store_trunks.follow(tx, [port_id], values["host"])
             self._changed(tx, PORT, port_id)
             return self._fresh(tx, PORT, context, [port_id])[0]
 
@@ -177,7 +180,7 @@ class PortVerbs(SubnetVerbs):
             if not changed:
                 return
         self._permit_on(tx, context, network, changed)
-        if row.device_owner in (*ROUTERS_OWN, store.METADATA) and {
+        if row.device_owner in (*ROUTERS_OWN, store.METADATA, store_trunks.OWNER) and {
             "device_owner",
             "device_id",
             "mac_address",
@@ -259,6 +262,7 @@ class PortVerbs(SubnetVerbs):
                     f"Port {port_id} cannot be deleted directly via the port API: has device owner {row.device_owner}.",
                     kind="ServicePortInUse",
                 )
+            free_of_trunks(tx, port_id)
             store.delete_ports(tx, [port_id])
             if row.device_owner == store.COMPUTE:
                 for callback in self._card_gone:

@@ -10,12 +10,14 @@ from pilvi.network import (
     handlers,
     handlers_forwardings,
     handlers_qos,
+    handlers_trunks,
     nouns,
     wire,
     wire_addressing,
     wire_groups,
     wire_qos,
     wire_sharing,
+    wire_trunks,
 )
 from pilvi.network.policy import RULES
 
@@ -47,6 +49,7 @@ _ROUTER = V2 + "/routers/{object_id}"
 _FORWARDINGS = V2 + "/floatingips/{object_id}/port_forwardings"
 _ADDRESSES = V2 + "/address-groups/{object_id}"
 _AUTO = V2 + "/auto-allocated-topology/{project_id}"
+_TRUNK = V2 + "/trunks/{object_id}"
 _QUOTA = V2 + "/quotas/{project_id}"
 
 ROUTES = (
@@ -71,6 +74,10 @@ ROUTES = (
         wire.SecurityGroupChange,
     ),
     *_object(nouns.QOS_POLICY, "qos_policies", "qos_policy", wire_qos.PolicyNew, wire_qos.PolicyChange, "write_qos"),
+    *_object(nouns.TRUNK, "trunks", "trunk", wire_trunks.TrunkNew, wire_trunks.TrunkChange),
+    Route("GET", _TRUNK + "/get_subports", handlers_trunks.show_subports, "read"),
+    Route("PUT", _TRUNK + "/add_subports", handlers_trunks.add_subports, "write"),
+    Route("PUT", _TRUNK + "/remove_subports", handlers_trunks.remove_subports, "write"),
     *handlers_qos.routes(V2 + "/qos"),
     *_object(nouns.RULE, "security_group_rules", "security_group_rule", wire.RuleNew, None),
     *_object(

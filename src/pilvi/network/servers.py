@@ -11,7 +11,7 @@ import msgspec
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Fault, Forbidden, NotFound
-from pilvi.network import addresses, store, store_addresses, wire
+from pilvi.network import addresses, store, store_addresses, store_trunks, wire
 from pilvi.network.autoallocation import AutoAllocationVerbs
 from pilvi.network.floatingips import FloatingIpVerbs
 from pilvi.network.nouns import NETWORK, PORT, SUBNET
@@ -170,6 +170,7 @@ class ServerVerbs(FloatingIpVerbs, AutoAllocationVerbs):
 
     def bind(self, tx: Tx, server_id: str, host: str) -> None:
         store.bind(tx, server_id, OWNER, host)
+        store_trunks.follow(tx, store_trunks.cards(server_id, OWNER), host)
 
     def release(self, tx: Tx, server_id: str) -> None:
         """Deletes the ports that were made for the server, and gives the user's own back."""
@@ -178,9 +179,11 @@ class ServerVerbs(FloatingIpVerbs, AutoAllocationVerbs):
     def _release(self, tx: Tx, ports: Sequence[Any]) -> None:
         if not ports:
             return
-        store.delete_ports(tx, [port.id for port in ports if port.made_for_server])
+        trunks = store_trunks.trunks_of(tx, [port.id for port in ports])  # whose parents stay
+        store.delete_ports(tx, [port.id for port in ports if port.made_for_server and port.id not in trunks])
+        store_trunks.follow(tx, list(trunks), "")
         for port in ports:
-            if not port.made_for_server:
+            if not port.made_for_server or port.id in trunks:
                 store.update(
                     tx,
                     PORT,
@@ -190,6 +193,7 @@ class ServerVerbs(FloatingIpVerbs, AutoAllocationVerbs):
                     host="",
                     nic=0,
                     nic_tag=None,
+                    made_for_server=False,
                     dns_name="",
                     status="DOWN",
                 )

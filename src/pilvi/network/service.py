@@ -11,13 +11,14 @@ from pilvi.network.cards import CardVerbs
 from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, SECURITY_GROUP, SUBNET_POOL
+from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, SECURITY_GROUP, SUBNET_POOL, TRUNK
 from pilvi.network.pathverbs import PathVerbs
 from pilvi.network.proxied import ProxiedVerbs
 from pilvi.network.qos import QosVerbs
 from pilvi.network.quotas import QuotaVerbs, TagVerbs
 from pilvi.network.reconcilers import NetworkReconciler
 from pilvi.network.servers import NicRequest, ServerPort
+from pilvi.network.trunks import TrunkVerbs
 from pilvi.tenancy import Owned
 
 __all__ = ["Networks", "NicRequest", "ServerPort"]
@@ -32,6 +33,7 @@ class Networks(
     QosVerbs,
     QuotaVerbs,
     TagVerbs,
+    TrunkVerbs,
     AvailabilityVerbs,
     PathVerbs,
 ):
@@ -56,7 +58,7 @@ class Networks(
     def kept_for_projects(self) -> list[Owned]:
         """But for the default security group that every project gets, and what goes with servers and routers."""
         plain = [Owned(noun.plural, noun.table.c.project_id) for noun in (NETWORK, SUBNET_POOL, ROUTER, FLOATING_IP)]
-        plain.append(Owned("qos_policies", QOS_POLICY.table.c.project_id))
+        plain += [Owned("qos_policies", QOS_POLICY.table.c.project_id), Owned("trunks", TRUNK.table.c.project_id)]
         ports, groups = PORT.table.c, SECURITY_GROUP.table.c
         return [
             *plain,

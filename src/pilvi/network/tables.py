@@ -136,6 +136,24 @@ ports = sa.Table(
     sa.Index("ix_ports_device_id", "device_id"),
 )
 
+trunks = sa.Table(
+    "trunks",
+    metadata,
+    *_standard(),
+    sa.Column("admin_state_up", sa.Boolean, nullable=False, default=True),
+    sa.Column("port_id", sa.ForeignKey("ports.id"), nullable=False, unique=True),  # over which its subports are reached
+)
+
+subports = sa.Table(
+    "trunk_subports",
+    metadata,
+    sa.Column("port_id", sa.ForeignKey("ports.id"), primary_key=True),
+    sa.Column("trunk_id", sa.ForeignKey("trunks.id"), nullable=False),
+    sa.Column("segmentation_type", sa.String(16), nullable=False),  # vlan
+    sa.Column("segmentation_id", sa.Integer, nullable=False),
+    sa.UniqueConstraint("trunk_id", "segmentation_type", "segmentation_id"),
+)
+
 addresses = sa.Table(
     "port_addresses",
     metadata,

@@ -28,7 +28,7 @@ from pilvi.drivers.fabric.base import (
     Subnet,
     Topology,
 )
-from pilvi.network import scopes, store, store_forwardings, tables
+from pilvi.network import scopes, store, store_forwardings, store_trunks, tables
 from pilvi.network.shaping import Policies
 
 
@@ -91,6 +91,10 @@ def read(tx: Tx, scope: Scope | None = None) -> World:
     for port_id, group_id in _some(tx, _GROUPS, tables.port_groups.c.port_id, port_ids):
         groups[port_id].append(group_id)
     rows = [_Port(*row) for row in _some(tx, _PORTS, tables.ports.c.id, port_ids)]
+    wires = {
+        row.port_id: (row.parent_id, row.segmentation_id)
+        for row in _some(tx, store_trunks.WIRES, tables.subports.c.port_id, port_ids)
+    }
     floating = _some(tx, _FLOATING, tables.floatingips.c.router_id, router_ids)
     networks = _some(tx, _NETWORKS, tables.networks.c.id, network_ids)
     policies = Policies(tx, networks)
@@ -99,7 +103,7 @@ def read(tx: Tx, scope: Scope | None = None) -> World:
     return World(
         Topology(
             _networks(tx, networks, rows, fixed),
-            _ports(rows, fixed, groups, policies),
+            _ports(rows, fixed, groups, policies, wires),
             _routers(tx, router_ids, rows, fixed, floating, policies),
             security_groups,
             _address_groups(tx, part and part.scope.address_groups, security_groups),
@@ -159,7 +163,11 @@ def _subnet(row: Any, metadata_ip: str | None) -> Subnet:
 
 
 def _ports(
-    rows: Sequence[_Port], fixed: dict[str, list[FixedIp]], groups: dict[str, list[str]], policies: Policies
+    rows: Sequence[_Port],
+    fixed: dict[str, list[FixedIp]],
+    groups: dict[str, list[str]],
+    policies: Policies,
+    wires: dict[str, tuple[str, int]],
 ) -> tuple[Port, ...]:
     return tuple(
         Port(
@@ -173,7 +181,7 @@ def _ports(
             row.admin_state_up,
             row.dns_name,
             tuple((one["ip_version"], one["opt_name"], one["opt_value"]) for one in row.extra_dhcp_opts),
-            None,
+            wires.get(row.id),
             policies.shaping(row.qos_policy_id, row.network_id),
         )
         for row in rows

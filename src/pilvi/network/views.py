@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx, plain
 from pilvi.engine.clock import seconds_text
-from pilvi.network import store, store_addresses, store_forwardings, store_qos, store_sharing
+from pilvi.network import store, store_addresses, store_forwardings, store_qos, store_sharing, store_trunks
 from pilvi.network.nouns import (
     ADDRESS_GROUP,
     ADDRESS_SCOPE,
@@ -165,6 +165,8 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
     ids = [row.id for row in rows]
     fixed, groups = store_addresses.of_ports(tx, ids), store.security_groups_of(tx, ids)
     policies = store_qos.policies_of_networks(tx, {row.network_id for row in rows})
+    trunks = store_trunks.trunks_of(tx, ids)
+    subports = store_trunks.subports_of(tx, [trunk.id for trunk in trunks.values()])
     found = []
     for row in rows:
         pairs = fixed.get(row.id, ())
@@ -187,6 +189,8 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
             "qos_network_policy_id": policies.get(row.network_id),
             "dns_assignment": [_name(row.dns_name, address) for _, address in pairs],
         }
+        if (trunk := trunks.get(row.id)) is not None:
+            view["trunk_details"] = _trunk_details(trunk, subports.get(trunk.id, ()))
         if context.is_admin:
             view |= {
                 "binding:host_id": row.host,
@@ -196,6 +200,14 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
             }
         found.append(view)
     return found
+
+
+def _trunk_details(trunk: Any, subports: Sequence[Any]) -> dict[str, Any]:
+    fields = ("port_id", "segmentation_type", "segmentation_id", "mac_address")
+    return {
+        "trunk_id": trunk.id,
+        "sub_ports": [{field: getattr(one, field) for field in fields} for one in subports],
+    }
 
 
 def _name(dns_name: str, address: str) -> dict[str, str]:

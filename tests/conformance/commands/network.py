@@ -188,10 +188,6 @@ ABSENT = {
     "OVN numbers the networks": (
         *_all("network segment", "x", "--network n.lab --network-type geneve x"),
         *_all("network segment range", "x", "--network-type geneve --minimum 5 --maximum 9 x")),
-    "there are no trunks": (
-        *_all("network trunk", "x", "--parent-port n.port x", "--name y", "unset --subport n.port x"),
-        "network subport list --trunk x", "network trunk subport add x n.port", "network trunk subport list x",
-        "network trunk subport remove x n.port"),
     "there are no proxies of neighbour discovery": _all("router ndp proxy", "x", "--port n.port n.way"),
 }
 

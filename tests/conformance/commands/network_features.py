@@ -9,6 +9,7 @@ ALICE = "pilvi"
 
 def features(run: Shell) -> None:
     shaping(run)
+    trunks(run)
 
 
 def shaping(run: Shell) -> None:
@@ -35,3 +36,21 @@ def shaping(run: Shell) -> None:
     run("network qos rule type show bandwidth_limit", user=ALICE)
     run(f"network qos rule delete n.slow {rule['id']}")
     run("network qos policy delete n.slow")
+
+
+def trunks(run: Shell) -> None:
+    for name in ("n.below", "n.lower"):
+        run(f"port create --network n.lab {name}", user=ALICE)
+    tagged = "segmentation-type=vlan,segmentation-id"
+    run(f"network trunk create --parent-port n.port --subport port=n.below,{tagged}=100 n.trunk", user=ALICE)
+    run(f"network trunk set --subport port=n.lower,{tagged}=200 --name n.trunk n.trunk", user=ALICE)
+    run("network trunk list --long", user=ALICE)
+    run("network trunk show n.trunk", user=ALICE)
+    run("network subport list --trunk n.trunk", user=ALICE)
+    run("network trunk unset --subport n.lower n.trunk", user=ALICE)
+    run("network trunk subport add --segmentation-type vlan --segmentation-id 300 n.trunk n.lower", user=ALICE)
+    run("network trunk subport list n.trunk", user=ALICE)
+    run("network trunk subport remove n.trunk n.lower", user=ALICE)
+    run("network trunk delete n.trunk", user=ALICE)
+    for name in ("n.below", "n.lower"):
+        run(f"port delete {name}", user=ALICE)
