@@ -163,6 +163,33 @@ def upgrade() -> None:
     with op.batch_alter_table('qos_dscp_marking_rules', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_qos_dscp_marking_rules_project_id'), ['project_id'], unique=False)
 
+    op.create_table('trunks',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('admin_state_up', sa.Boolean(), nullable=False),
+    sa.Column('port_id', sa.String(length=36), nullable=False),
+    sa.ForeignKeyConstraint(['port_id'], ['ports.id'], name=op.f('fk_trunks_port_id')),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_trunks')),
+    sa.UniqueConstraint('port_id', name=op.f('uq_trunks_port_id'))
+    )
+    with op.batch_alter_table('trunks', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_trunks_project_id'), ['project_id'], unique=False)
+
+    op.create_table('trunk_subports',
+    sa.Column('port_id', sa.String(length=36), nullable=False),
+    sa.Column('trunk_id', sa.String(length=36), nullable=False),
+    sa.Column('segmentation_type', sa.String(length=16), nullable=False),
+    sa.Column('segmentation_id', sa.Integer(), nullable=False),
+    sa.ForeignKeyConstraint(['port_id'], ['ports.id'], name=op.f('fk_trunk_subports_port_id')),
+    sa.ForeignKeyConstraint(['trunk_id'], ['trunks.id'], name=op.f('fk_trunk_subports_trunk_id')),
+    sa.PrimaryKeyConstraint('port_id', name=op.f('pk_trunk_subports')),
+    sa.UniqueConstraint('trunk_id', 'segmentation_type', 'segmentation_id', name=op.f('uq_trunk_subports_trunk_id_segmentation_type_segmentation_id'))
+    )
     op.create_table('port_forwardings',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('project_id', sa.String(length=255), nullable=False),
@@ -280,6 +307,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_port_forwardings_internal_port_id'))
 
     op.drop_table('port_forwardings')
+    op.drop_table('trunk_subports')
+    with op.batch_alter_table('trunks', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_trunks_project_id'))
+
+    op.drop_table('trunks')
     with op.batch_alter_table('qos_dscp_marking_rules', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_qos_dscp_marking_rules_project_id'))
 
