@@ -254,10 +254,13 @@ class PortVerbs(SubnetVerbs):
             )
 
     def delete_port(self, context: Context, port_id: str) -> None:
-        """Raises Conflict for ports that belong to a router, a floating IP or the network itself."""
+        """Raises Conflict for ports that belong to a router or a floating IP. A network without a metadata port makes
+        itself another one."""
         with self._db.transaction() as tx:
             row = self._own(tx, PORT, context, port_id)
-            if row.device_owner in (*ROUTERS_OWN, store.METADATA):
+            if row.device_owner == store.METADATA:
+                store.lock_network(tx, row.network_id)
+            if row.device_owner in ROUTERS_OWN:
                 raise Conflict(
                     f"Port {port_id} cannot be deleted directly via the port API: has device owner {row.device_owner}.",
                     kind="ServicePortInUse",
@@ -268,6 +271,9 @@ class PortVerbs(SubnetVerbs):
                 for callback in self._card_gone:
                     callback(tx, row.device_id, port_id)
             self._changed(tx, PORT, port_id)
+            if row.device_owner == store.METADATA:
+                self._ensure_metadata_port(tx, store.get(tx, NETWORK, row.network_id))
+                self._changed(tx, NETWORK, row.network_id)
 
     def port_for_router(self, tx: Tx, context: Context, port_id: str) -> Any:
         row = store.find(tx, PORT, context, port_id)
