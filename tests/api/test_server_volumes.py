@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from pilvi.settings import BackendSettings, VolumeSettings
 from tests.api.test_volume import call, make, show, status
 from tests.support.cloud import simulated_cloud
+from tests.support.wait import eventually
 
 SERVERS = "/compute/v2.1/servers"
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
-    with simulated_cloud(tmp_path_factory.mktemp("cloud")) as served:
+    root = tmp_path_factory.mktemp("cloud")
+    more = VolumeSettings((BackendSettings("second", str(root / "second")),))
+    with simulated_cloud(root / "state", volume=more) as served:
         served.image_id = served.image()
         yield served
 
@@ -321,3 +325,102 @@ def test_the_key_of_an_encrypted_volume_is_sealed_on_its_way(cloud, member, serv
     call(member, "POST", f"/volumes/{volume}/action", {"os-extend": {"new_size": 2}})
     cloud.settle()
     assert (status(member, volume), cloud.cloud.site.volumes.info(volume).size_bytes) == ("in-use", (2 << 30) + (2 << 20))
+
+
+@pytest.fixture
+def other_type(cloud):
+    admin = cloud.login("admin")
+    specs = {"volume_backend_name": "second"}
+    if all(each["name"] != "elsewhere" for each in show(admin, "/types")):
+        call(admin, "POST", "/types", {"volume_type": {"name": "elsewhere", "extra_specs": specs}})
+    return "elsewhere"
+
+
+def stores(cloud):
+    return [cloud.cloud.site.agents[0].volumes.at(name) for name in ("file", "second")]
+
+
+def where(cloud, volume):
+    return [name for name, store in zip(("file", "second"), stores(cloud), strict=True) if volume in store.volumes()]
+
+
+def host(cloud, backend):
+    pools = show(cloud.login("admin"), "/scheduler-stats/get_pools")
+    return next(each["name"] for each in pools if f"@{backend}#" in each["name"])
+
+
+def migrate(cloud, volume, backend):
+    order = {"os-migrate_volume": {"host": host(cloud, backend).partition("#")[0]}}
+    answer = call(cloud.login("admin"), "POST", f"/volumes/{volume}/action", order)
+    cloud.settle()
+    return answer
+
+
+def test_a_type_says_where_a_volume_is(cloud, member, other_type):
+    one, other = make(cloud, member, size=1), make(cloud, member, size=1, volume_type=other_type)
+    assert (where(cloud, one), where(cloud, other)) == (["file"], ["second"])
+    copy = make(cloud, member, source_volid=other)
+    assert where(cloud, copy) == ["second"]
+    admin = cloud.login("admin")
+    assert show(admin, f"/volumes/{other}")["os-vol-host-attr:host"] == host(cloud, "second")
+    services = show(admin, "/os-services?binary=cinder-volume")
+    assert [each["host"].partition("@")[2] for each in services] == ["file", "second"]
+
+
+def test_a_volume_goes_to_another_backend(cloud, member):
+    volume = make(cloud, member, size=1)
+    assert call(member, "POST", f"/volumes/{volume}/action", {"os-migrate_volume": {"host": "x"}}).status == 403
+    for wrong in ("nowhere@else", host(cloud, "file")):
+        order = {"os-migrate_volume": {"host": wrong}}
+        assert call(cloud.login("admin"), "POST", f"/volumes/{volume}/action", order).status == 400
+    assert migrate(cloud, volume, "second").status == 202
+    shown = show(cloud.login("admin"), f"/volumes/{volume}")
+    assert (shown["status"], shown["migration_status"], where(cloud, volume)) == ("available", "success", ["second"])
+    assert shown["os-vol-host-attr:host"] == host(cloud, "second")
+    make(cloud, member, "/snapshots", "snapshot", volume_id=volume)
+    assert migrate(cloud, volume, "file").status == 400
+
+
+@pytest.mark.parametrize("state", ["running", "os-stop", "shelve"])
+def test_under_its_server(cloud, member, server, hypervisor, other_type, state):
+    volume = make(cloud, member, size=1)
+    attach(cloud, member, server, volume)
+    if state != "running":
+        act(cloud, member, server, state)
+    order = {"os-retype": {"new_type": other_type, "migration_policy": "never"}}
+    assert call(member, "POST", f"/volumes/{volume}/action", order).status == 400
+    order["os-retype"]["migration_policy"] = "on-demand"
+    assert call(member, "POST", f"/volumes/{volume}/action", order).status == 202
+    cloud.settle()
+    shown = show(cloud.login("admin"), f"/volumes/{volume}")
+    assert (shown["status"], shown["volume_type"], shown["migration_status"]) == ("in-use", other_type, "success")
+    assert where(cloud, volume) == ["second"]
+    if state == "running":
+        assert "second" in disk(hypervisor, server, volume).path
+    else:
+        act(cloud, member, server, {"os-stop": "os-start", "shelve": "unshelve"}[state])
+        assert disk(hypervisor, server, volume).path == stores(cloud)[1].info(volume).path
+    assert member.request("DELETE", f"{SERVERS}/{server}/os-volume_attachments/{volume}").status == 202
+    cloud.settle()
+    assert call(member, "DELETE", f"/volumes/{volume}").status == 202
+    cloud.settle()
+    assert where(cloud, volume) == []
+
+
+@pytest.mark.parametrize("verb", ["mirror_disk", "switch_disk"])
+def test_a_move_that_fails_and_one_that_is_cut_short(cloud, member, server, hypervisor, verb):
+    """Before the guest has the other it can be undone; after that it is carried on with."""
+    volume = make(cloud, member, size=1)
+    attach(cloud, member, server, volume)
+    hypervisor.fail(verb, "no", 1)
+    assert migrate(cloud, volume, "second").status == 202
+    shown = show(cloud.login("admin"), f"/volumes/{volume}")
+    if verb == "mirror_disk":
+        assert (shown["status"], shown["migration_status"], where(cloud, volume)) == ("in-use", "error", ["file"])
+        assert stores(cloud)[1].info(f"to-{volume}") is None
+        assert migrate(cloud, volume, "second").status == 202
+    eventually(lambda: status(member, volume) == "in-use", 30, "the second attempt")
+    shown = show(cloud.login("admin"), f"/volumes/{volume}")
+    assert (shown["migration_status"], where(cloud, volume)) == ("success", ["second"])
+    assert stores(cloud)[1].volumes().count(volume) == 1
+    assert not [name for name in stores(cloud)[1].volumes() if name.startswith(("to-", "now-"))]

@@ -16,7 +16,16 @@ from typing import Any, Protocol
 
 from pilvi.cli.client import Client
 from pilvi.lock import running_pid
-from pilvi.settings import HostSettings, IdentitySettings, ImageSettings, Place, Settings, StoreSettings
+from pilvi.settings import (
+    BackendSettings,
+    HostSettings,
+    IdentitySettings,
+    ImageSettings,
+    Place,
+    Settings,
+    StoreSettings,
+    VolumeSettings,
+)
 from tests.support.wait import eventually
 from tests.system.lab import PORT, Lab
 
@@ -44,6 +53,7 @@ def settings(place: Place, **more: Any) -> Settings:
         image=ImageSettings(format_enforcement=False, import_allow=("127.0.0.1",), http_store=True,
                             show_multiple_locations=True,
                             stores=(StoreSettings("second", str(place / "images-second"), weight=-1),)),
+        volume=VolumeSettings((BackendSettings("second", str(place / "volumes-second")),)),
     )
 
 

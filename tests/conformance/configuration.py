@@ -130,11 +130,12 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
         "volume": {
             "catalog_type": "block-storage", "min_microversion": "3.0", "max_microversion": "latest", "build_timeout": 300,
             "volume_size": 1, "disk_format": "raw", "vendor_name": "Pilvi", "storage_protocol": "file",
+            "backend_names": "file,second",
         },
         "volume-feature-enabled": {
             **dict.fromkeys(("backup", "snapshot", "clone", "manage_snapshot", "manage_volume", "extend_attached_volume",
                              "extend_attached_encrypted_volume"), on),
-            "multi_backend": "false", "api_extensions": "all",
+            "multi_backend": on, "api_extensions": "all",
         },
         "validation": {
             "run_validation": str(target.real).lower(), "connect_method": "floating", "auth_method": "keypair",

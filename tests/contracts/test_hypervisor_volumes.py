@@ -19,6 +19,7 @@ from pilvi.drivers.hypervisor.base import Disk, HypervisorError, PowerState
 from pilvi.drivers.hypervisor.qemu_volumes import throttle
 from pilvi.drivers.volume.luks import Luks, options
 from tests.contracts.test_hypervisor import UID, Qemu, Simulated, becomes, guest, only_qemu, qemu, rig
+from tests.support.wait import eventually
 
 __all__ = ["qemu", "rig"]
 
@@ -197,3 +198,45 @@ def test_an_encrypted_volume_comes_and_goes(qemu: Qemu) -> None:
     assert (holds(disk, 5), holds(disk, 6, MIB)) == (True, True)
 
 
+
+
+@only_qemu
+def test_a_volume_goes_elsewhere_under_its_guest(qemu: Qemu) -> None:
+    disk, one = volume(qemu, "qcow2", 6 * MIB), running(qemu)
+    elsewhere = Disk("any", str(qemu.root / "elsewhere.qcow2"))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", elsewhere.path, str(6 * MIB)], check=True)
+    os.chown(elsewhere.path, UID, UID)
+    qemu.driver.attach_disk(one, disk)
+    write(qemu, one, 1)
+    eventually(lambda: qemu.driver.mirror_disk(one, NAME, elsewhere), 30, "both to be alike")
+    write(qemu, one, 2, MIB)
+    for _ in range(2):
+        qemu.driver.switch_disk(one, NAME, elsewhere.path)
+    assert qemu.driver.mirror_disk(one, NAME, elsewhere), "it has that already"
+    write(qemu, one, 3, 2 * MIB)
+    moved = Disk(NAME, elsewhere.path)
+    assert [holds(moved, *each) for each in ((1, 0), (2, MIB), (3, 2 * MIB))] == [True] * 3
+    assert not holds(disk, 3, 2 * MIB)
+    Path(disk.path).unlink()
+    qemu.driver.resize_disk(one, NAME, 8 * MIB)
+    write(qemu, one, 4, 5 * MIB)
+    assert holds(moved, 4, 5 * MIB)
+
+
+@only_qemu
+def test_a_mirror_that_is_given_up_leaves_the_guest_what_it_had(qemu: Qemu) -> None:
+    disk, one = volume(qemu, "qcow2"), running(qemu)
+    elsewhere = Disk("any", str(qemu.root / "elsewhere.qcow2"))
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", elsewhere.path, str(4 * MIB)], check=True)
+    os.chown(elsewhere.path, UID, UID)
+    qemu.driver.attach_disk(one, disk)
+    for _ in range(2):
+        qemu.driver.mirror_disk(one, NAME, elsewhere)
+        qemu.driver.stop_mirroring(one, NAME)
+    with pytest.raises(HypervisorError, match="not mirrored"):
+        qemu.driver.switch_disk(one, NAME, elsewhere.path)
+    write(qemu, one, 1)
+    assert (holds(disk, 1), holds(elsewhere, 1)) == (True, False)
+    with pytest.raises(HypervisorError):
+        qemu.driver.mirror_disk(one, NAME, Disk("any", str(qemu.root / "none")))
+    assert qemu.driver.use(one).disks

@@ -23,7 +23,7 @@ from pilvi.drivers.fabric.base import HostFabric
 from pilvi.drivers.hypervisor.base import Disk, Guest, Hypervisor, Nic, PowerState, UnknownGuest
 from pilvi.drivers.volume.base import Containers, VolumeStores
 from pilvi.engine.clock import Clock
-from pilvi.node import audit, cards, copies, local_disks, moving, plugging, rest, transfers, volumes
+from pilvi.node import audit, cards, copies, local_disks, moving, plugging, rest, transfers, volume_moves, volumes
 from pilvi.node.journal import Journal
 from pilvi.node.messages import EVENTS, Event, GuestSpec, ImageSource, Observed, Order, Question, Resources
 from pilvi.node.uptime import LOAD, UPTIME, uptime
@@ -43,6 +43,7 @@ MODULES: tuple[ModuleType, ...] = (
     plugging,
     rest,
     transfers,
+    volume_moves,
     volumes,
 )
 ALIVE = (PowerState.RUNNING, PowerState.PAUSED)

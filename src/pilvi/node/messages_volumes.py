@@ -65,7 +65,7 @@ class Moving(msgspec.Struct, frozen=True):
 
     volume_id: str
     target: str  # the backend
-    size_bytes: int
+    passing: str  # a file for what passes between the two
     shared: bool = False  # it is to be one that several guests may open
     server_id: str | None = None
 

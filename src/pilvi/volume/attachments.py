@@ -69,6 +69,11 @@ class Attachments(Snapshots):
         self.settle(tx, row.volume_id)
 
     def start_detaching(self, tx: Tx, attachment_id: str) -> None:
+        """Raises BadRequest for a volume that is on its way to another backend."""
+        held = store.get(tx, attachments, attachment_id)
+        volume = held and store.get(tx, volumes, held.volume_id)
+        if volume is not None and volume.status in ("migrating", "retyping"):
+            raise BadRequest(f"Invalid volume: Unable to detach volume {volume.id}: it is {volume.status}.")
         row = store.update(tx, attachments, attachment_id, status="detaching")
         if row is not None:
             self.settle(tx, row.volume_id)

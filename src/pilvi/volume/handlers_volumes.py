@@ -167,14 +167,29 @@ def reset_status(request: Request, key: str, value: Any) -> None:
     if body.status is not None and body.status not in STATUSES:
         raise BadRequest(f"Invalid input for field/attribute status. Value: {body.status}. It is none of "
                          f"{', '.join(sorted(STATUSES))}.")
-    if not values and body.migration_status is None:
+    if body.migration_status is not None:
+        values["migration_status"] = None if body.migration_status == "none" else body.migration_status
+    if not values:
         raise BadRequest("Must specify 'status', 'attach_status', or 'migration_status' for update.")
     request.cloud.volume.reset_status(request.context, key, values)
 
 
 def retype(request: Request, key: str, value: Any) -> None:
     body = wire.argument("os-retype", value, wire.Retype)
-    request.cloud.volume.retype(request.context, key, body.new_type)
+    request.cloud.volume.retype(request.context, key, body.new_type, move=body.migration_policy == "on-demand")
+
+
+def migrate(request: Request, key: str, value: Any) -> None:
+    """Every move copies, and nobody else gets at the volume meanwhile: `force_host_copy`, `lock_volume` are so anyway."""
+    body = wire.argument("os-migrate_volume", value, wire.Migrate)
+    for name in ("force_host_copy", "lock_volume"):
+        wire.flag(getattr(body, name), name)
+    request.cloud.volume.migrate(request.context, key, body.host)
+
+
+def migrate_completion(request: Request, key: str, _: Any) -> None:
+    request.cloud.volume.show_volume(request.context, key)
+    raise BadRequest(f"Invalid volume: Volume {key} has no migration that somebody else could complete.")
 
 
 def upload(request: Request, key: str, value: Any) -> Response:
@@ -285,6 +300,8 @@ ACTIONS = {
     "os-update_readonly_flag": Action(set_readonly),
     "os-reset_status": Action(reset_status, ADMIN),
     "os-retype": Action(retype),
+    "os-migrate_volume": Action(migrate, ADMIN),
+    "os-migrate_volume_completion": Action(migrate_completion, ADMIN),
     "os-volume_upload_image": Action(upload),
     "revert": Action(revert, MEMBER, (3, 40)),
     "os-unmanage": Action(unmanage, ADMIN),

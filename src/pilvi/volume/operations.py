@@ -3,84 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pilvi.bus.base import BusError
 from pilvi.db import Tx
-from pilvi.drivers.volume.base import VolumeInfo
-from pilvi.engine.operations import Operation, Progress, Retry, Step
+from pilvi.engine.operations import Operation, Progress, Step
 from pilvi.faults import Fault
 from pilvi.node.messages import ImageSource
 from pilvi.node.messages_volumes import (
     CopyIn,
     CopyOut,
     Encryption,
-    Limiting,
     NewName,
-    Redirect,
     Resized,
-    Sharing,
     SnapshotOrder,
     VolumeNew,
     VolumeSize,
 )
-from pilvi.volume import store
+from pilvi.volume import operations_moving, store
+from pilvi.volume.operations_base import COPY_SECONDS, VolumeOperation
 from pilvi.volume.tables import backups, snapshots, volumes
 
 if TYPE_CHECKING:
     from pilvi.volume.service import Volumes
-
-COPY_SECONDS = 3600
-
-
-class VolumeOperation(Operation):
-    def __init__(self, service: Volumes):
-        self.service = service
-
-    def call(self, progress: Progress, verb: str, argument: Any, answer: type | None = None, *, timeout: float = 300,
-             host: str | None = None) -> Any:
-        """A verb of the agent that looks after volumes, unless told. Raises Retry while it does not answer."""
-        progress.host = host or progress.memory["host"]
-        try:
-            return self.service.bus.call(progress.host, verb, argument, answer, timeout)
-        except BusError as error:
-            raise Retry(str(error)) from None
-
-    def tell(self, tx: Tx, progress: Progress, resource: tuple[str, str], event: str, text: str) -> None:
-        self.service.tell(tx, progress.project_id, progress.request_id, resource, event, text)
-
-    def back(self, tx: Tx, progress: Progress, **values: Any) -> None:
-        """The volume is in its old status again, or the one that its attachments have given it since."""
-        store.update(tx, volumes, progress.memory["volume"], status=progress.memory["status"], **values)
-        self.service.settle(tx, progress.memory["volume"])
-
-    def users(self, progress: Progress, volume_id: str) -> list[tuple[str, str]]:
-        """Host and server of everybody who has the volume open now."""
-        with self.service.db.read() as tx:
-            return self.service.users(tx, volume_id)
-
-    # -- a snapshot: made of a volume that may be in use
-
-    def freeze(self, progress: Progress) -> None:
-        order = self.snapshot_order(progress)
-        target = self.call(progress, "volume_begin_snapshot", order, VolumeInfo)
-        users = self.users(progress, order.volume_id)
-        for host, server in users:
-            self.call(progress, "redirect_volume", Redirect(server, order.volume_id, target), host=host)
-        self.call(progress, "volume_end_snapshot", order)
-        if not users:  # or else the only one that has it keeps it to itself, until it is attached anew
-            self.share(progress, order.volume_id)
-
-    def share(self, progress: Progress, volume_id: str) -> None:
-        """What several guests may open stays that: how it is kept has just changed."""
-        if progress.memory.get("shared"):
-            self.call(progress, "volume_share", Sharing(volume_id, True), timeout=COPY_SECONDS)
-
-    def unfreeze(self, progress: Progress) -> None:
-        self.call(progress, "volume_absent_snapshot", self.snapshot_order(progress).snapshot_id)
-
-    def snapshot_order(self, progress: Progress) -> SnapshotOrder:
-        return SnapshotOrder(progress.memory["volume"], progress.memory["snapshot"])
 
 
 class Create(VolumeOperation):
@@ -222,50 +166,6 @@ class Extend(VolumeOperation):
         self.tell(tx, progress, ("VOLUME", memory["volume"]), "VOLUME_VOLUME_004_001", f"extend volume: {reason}")
 
 
-class Retype(VolumeOperation):
-    kind, action = "volume.retype", "retype"
-
-    def steps(self) -> tuple[Step, ...]:
-        return (
-            Step("convert volume", self.convert, self.convert_back),
-            Step("limit guests", self.limit, self.limit_as_before),
-        )
-
-    def convert(self, progress: Progress) -> None:
-        self._share(progress, progress.memory["shared"])
-
-    def convert_back(self, progress: Progress) -> None:
-        self._share(progress, progress.memory["old_shared"])
-
-    def _share(self, progress: Progress, shared: bool) -> None:
-        memory = progress.memory
-        if memory["shared"] != memory["old_shared"]:
-            self.call(progress, "volume_share", Sharing(memory["volume"], shared), timeout=COPY_SECONDS)
-
-    def limit(self, progress: Progress) -> None:
-        self._limit(progress, progress.memory["type"])
-
-    def limit_as_before(self, progress: Progress) -> None:
-        self._limit(progress, progress.memory["old_type"])
-
-    def _limit(self, progress: Progress, type_id: str) -> None:
-        volume_id = progress.memory["volume"]
-        with self.service.db.read() as tx:
-            row = store.get(tx, volumes, volume_id)
-            limits = self.service.limits(tx, type_id, row.size) if row is not None else {}
-            users = self.service.users(tx, volume_id)
-        for host, server in users:
-            self.call(progress, "limit_volume", Limiting(server, volume_id, limits), host=host)
-
-    def finish(self, tx: Tx, progress: Progress) -> None:
-        memory = progress.memory
-        self.back(tx, progress, type_id=memory["type"], multiattach=memory["shared"])
-
-    def fail(self, tx: Tx, progress: Progress, reason: str) -> None:
-        self.back(tx, progress)
-        self.tell(tx, progress, ("VOLUME", progress.memory["volume"]), "VOLUME_VOLUME_003_001", f"retype volume: {reason}")
-
-
 class Upload(VolumeOperation):
     """The volume's content becomes an image."""
 
@@ -273,17 +173,34 @@ class Upload(VolumeOperation):
 
     def steps(self) -> tuple[Step, ...]:
         return (
+            Step("freeze volume", self.freeze, self.unfreeze),
             Step("copy volume", self.copy, self.uncopy),
+            Step("let go of volume", self.unfreeze),
             Step("store image", self.store),
         )
+
+    def _frozen(self, progress: Progress) -> str | None:
+        """What is copied of a volume that a guest writes to meanwhile."""
+        return f"image-{progress.memory['image']}" if progress.memory["status"] == "in-use" else None
+
+    def snapshot_order(self, progress: Progress) -> SnapshotOrder:
+        return SnapshotOrder(progress.memory["volume"], self._frozen(progress) or "")
+
+    def freeze(self, progress: Progress) -> None:
+        if self._frozen(progress) is not None:
+            super().freeze(progress)
+
+    def unfreeze(self, progress: Progress) -> None:
+        if self._frozen(progress) is not None:
+            super().unfreeze(progress)
 
     def file(self, progress: Progress) -> Path:
         return self.service.folder / "out" / progress.memory["image"]
 
     def copy(self, progress: Progress) -> None:
         memory = progress.memory
-        self.call(progress, "volume_copy_out", CopyOut(memory["volume"], None, str(self.file(progress)), memory["format"]),
-                  timeout=COPY_SECONDS)
+        self.call(progress, "volume_copy_out", CopyOut(
+            memory["volume"], self._frozen(progress), str(self.file(progress)), memory["format"]), timeout=COPY_SECONDS)
 
     def uncopy(self, progress: Progress) -> None:
         self.file(progress).unlink(missing_ok=True)
@@ -466,5 +383,5 @@ class ManageSnapshot(Manage):
 
 def operations(service: Volumes) -> tuple[Operation, ...]:
     return tuple(kind(service) for kind in (
-        Create, Clone, Delete, CreateSnapshot, DeleteSnapshot, Extend, Retype, Upload, Revert, Reimage, Backup, Restore,
-        DeleteBackup, Manage, ManageSnapshot))
+        Create, Clone, Delete, CreateSnapshot, DeleteSnapshot, Extend, Upload, Revert, Reimage, Backup, Restore,
+        DeleteBackup, Manage, ManageSnapshot, *operations_moving.OPERATIONS))

@@ -14,6 +14,7 @@ from pilvi.volume.auditing import Auditing
 from pilvi.volume.for_servers import BootSource
 from pilvi.volume.groups import Groups
 from pilvi.volume.listing import Listing
+from pilvi.volume.moving import Moving
 from pilvi.volume.operations import operations
 from pilvi.volume.qos import Qos
 from pilvi.volume.reimaging import Reimaging
@@ -23,7 +24,7 @@ from pilvi.volume.volumes import Found, VolumeCreate
 __all__ = ["BootSource", "Found", "Listing", "VolumeCreate", "Volumes"]
 
 
-class Volumes(Reimaging, Qos, Auditing, Groups):
+class Volumes(Moving, Reimaging, Qos, Auditing, Groups):
     """The verbs of all nouns; each noun has a module of its own."""
 
     def __init__(self, *parts: Any, folder: Path, **others: Any):

@@ -16,7 +16,7 @@ from pilvi.volume.base import BACKEND, ZONE
 from pilvi.volume.encrypting import GIB, IN_IMAGE, Encrypting, stored_bytes
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.quotas import Quotas
-from pilvi.volume.tables import attachments, backups, encryptions, groups, snapshots, types, volumes
+from pilvi.volume.tables import attachments, backups, groups, snapshots, types, volumes
 from pilvi.volume.types import Types, multiattach, unfit
 
 DELETABLE = ("available", "error", "error_restoring", "error_extending", "error_managing")
@@ -331,32 +331,6 @@ class Volumes(Types, Quotas, Encrypting):
     def show_volume_encryption(self, context: Context, volume_id: str) -> dict[str, Any]:
         with self.db.read() as tx:
             return self.encryption_shown(tx, self.volume(tx, context, volume_id))
-
-    def retype(self, context: Context, volume_id: str, new_type: str) -> None:
-        """Raises BadRequest where the volume's backend is not what the type asks for: it cannot move."""
-        with self.db.transaction() as tx:
-            row = self.volume(tx, context, volume_id)
-            old, new = store.get(tx, types, row.type_id), self.wanted_type(tx, context, new_type)
-            if row.status not in READY:
-                raise BadRequest(f"Invalid volume: Volume {volume_id} status must be available or in-use to retype; it is "
-                                 f"{row.status}.")
-            if old is not None and old.id == new.id:
-                raise BadRequest(f"Invalid input received: Volume {volume_id} is of the type {new.name} already.")
-            if (lacking := unfit(new.extra_specs)) is not None:
-                raise BadRequest(f"Invalid volume: it cannot be retyped: {lacking}.")
-            many, encrypted = multiattach(new.extra_specs), store.find(tx, encryptions, type_id=new.id) is not None
-            if many != row.multiattach and row.status == "in-use":
-                raise BadRequest("Invalid volume: a volume that is in use cannot change its multiattach.")
-            if encrypted != (row.encryption_key_id is not None):
-                raise BadRequest("Invalid volume: a retype neither encrypts nor decrypts a volume: copy its content to a "
-                                 "new one.")
-            if encrypted and many:
-                raise BadRequest("Invalid volume: encrypted volumes cannot be multiattach.")
-            self.grow(tx, row.project_id, None, **{f"volumes_{new.name}": 1, f"gigabytes_{new.name}": row.size})
-            self.busy(tx, row, READY, "retyping")
-            self.engine.begin(tx, "volume.retype", volume_id, context=context, memory={
-                "host": row.host, "volume": volume_id, "status": row.status, "type": new.id, "old_type": row.type_id,
-                "shared": many, "old_shared": row.multiattach})
 
     def upload(self, context: Context, volume_id: str, *, force: bool, name: str, disk_format: str,
                container_format: str, visibility: str, protected: bool) -> tuple[Found, str]:

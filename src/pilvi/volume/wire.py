@@ -177,6 +177,12 @@ class Status(Body):
     migration_status: Name | None = None
 
 
+class Migrate(Body):
+    host: Required
+    force_host_copy: Flag = False
+    lock_volume: Flag = False
+
+
 class Retype(Body):
     new_type: Required
     migration_policy: Annotated[str, Meta(pattern=r"^(never|on-demand)\Z")] | None = None

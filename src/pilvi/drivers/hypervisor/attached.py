@@ -46,3 +46,17 @@ class Attached(Protocol):
         """From now on its throughput has these limits and no others.
 
         Raises UnknownGuest, HypervisorError when it is off or has no such disk."""
+
+    def mirror_disk(self, guest_id: str, name: str, target: Disk) -> bool:
+        """Whether all that is written to a disk of a running guest is written to an empty one as large as well, which has
+        all that was written before; or the guest has it already. It runs on. To be asked again until then.
+
+        Raises UnknownGuest, HypervisorError: off, no such disk, or it came to nothing."""
+
+    def switch_disk(self, guest_id: str, name: str, path: str) -> None:
+        """The guest has what its disk is mirrored to, and lets go of what it had. Done already is fine.
+
+        Raises UnknownGuest, HypervisorError: off, or it is not mirrored."""
+
+    def stop_mirroring(self, guest_id: str, name: str) -> None:
+        """Gives up what `mirror_disk` has begun. A guest that is off or unknown mirrors nothing."""

@@ -19,12 +19,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import msgspec
+
 from pilvi.drivers.hypervisor import (
     qemu_agent,
     qemu_command,
     qemu_copy,
     qemu_hotplug,
     qemu_memory,
+    qemu_mirror,
     qemu_transfer,
     qemu_use,
     qemu_volumes,
@@ -207,6 +210,19 @@ class QemuHypervisor:
     def resize_disk(self, guest_id: str, name: str, size_bytes: int) -> None:
         with self._talking(guest_id) as monitor:
             qemu_volumes.resize(monitor, name, size_bytes)
+
+    def mirror_disk(self, guest_id: str, name: str, target: Disk) -> bool:
+        with self._talking(guest_id) as monitor:
+            return qemu_mirror.mirror(monitor, msgspec.structs.replace(target, name=name))
+
+    def switch_disk(self, guest_id: str, name: str, path: str) -> None:
+        with self._talking(guest_id) as monitor:
+            qemu_mirror.switch(monitor, name, path)
+
+    def stop_mirroring(self, guest_id: str, name: str) -> None:
+        if self.state(guest_id) in ALIVE:
+            with self._talking(guest_id) as monitor:
+                qemu_mirror.stop(monitor, name)
 
     def limit_disk(self, guest_id: str, name: str, limits: dict[str, int]) -> None:
         with self._talking(guest_id) as monitor:

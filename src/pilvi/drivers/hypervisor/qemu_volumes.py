@@ -62,7 +62,7 @@ def unplug(monitor: Monitor, name: str) -> bool:
 
 def redirect(monitor: Monitor, name: str, path: str) -> None:
     """Raises HypervisorError where there is no such disk."""
-    nodes = _nodes(monitor, name)
+    nodes = nodes_of(monitor, name)
     if not nodes:
         raise HypervisorError(f"it has no disk {name}")
     if nodes[-1][1] == path:
@@ -76,7 +76,7 @@ def redirect(monitor: Monitor, name: str, path: str) -> None:
 
 def resize(monitor: Monitor, name: str, size_bytes: int) -> None:
     """Raises HypervisorError where there is no such disk."""
-    nodes = _nodes(monitor, name)
+    nodes = nodes_of(monitor, name)
     if not nodes:
         raise HypervisorError(f"it has no disk {name}")
     header = _header(monitor, name)
@@ -128,7 +128,7 @@ def addresses(monitor: Monitor) -> dict[str, str]:
             if name.startswith(prefix + VOLUME)}
 
 
-def _nodes(monitor: Monitor, name: str) -> list[tuple[int, str]]:
+def nodes_of(monitor: Monitor, name: str) -> list[tuple[int, str]]:
     """The number and the file of each node of this disk, the one that the guest writes to last."""
     prefix = volume_node(name).removesuffix("0")
     found = []
@@ -141,7 +141,7 @@ def _nodes(monitor: Monitor, name: str) -> list[tuple[int, str]]:
 def _close(monitor: Monitor, name: str) -> None:
     if _header(monitor, name) is not None:
         monitor.ask("blockdev-del", {"node-name": opened_node(name)})
-    for number, _ in reversed(_nodes(monitor, name)):
+    for number, _ in reversed(nodes_of(monitor, name)):
         monitor.ask("blockdev-del", {"node-name": volume_node(name, number)})
     if any(each["name"] == secret_id(name) for each in monitor.ask("qom-list", {"path": "/objects"})):
         monitor.ask("object-del", {"id": secret_id(name)})

@@ -210,6 +210,22 @@ class SimulatedHypervisor(Faults):
         self._has_disk(self._alive(guest_id).guest, name)
         self._do("resize_disk", guest_id)
 
+    def mirror_disk(self, guest_id: str, name: str, target: Disk) -> bool:
+        self._has_disk(self._alive(guest_id).guest, name)
+        self._do("mirror_disk", guest_id)
+        return True
+
+    def switch_disk(self, guest_id: str, name: str, path: str) -> None:
+        guest = self._alive(guest_id).guest
+        self._has_disk(guest, name)
+        self._do("switch_disk", guest_id)
+        self._change(guest_id, disks=tuple(
+            msgspec.structs.replace(each, path=path) if each.name == name else each for each in guest.disks))
+
+    def stop_mirroring(self, guest_id: str, name: str) -> None:
+        if self.state(guest_id) in ALIVE:
+            self._do("stop_mirroring", guest_id)
+
     def limit_disk(self, guest_id: str, name: str, limits: dict[str, int]) -> None:
         guest = self._alive(guest_id).guest
         self._has_disk(guest, name)

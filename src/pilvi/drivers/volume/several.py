@@ -41,6 +41,9 @@ class SeveralVolumes:
     def ensure_from_snapshot(self, volume_id: str, snapshot_id: str, size_bytes: int) -> VolumeInfo:
         return self._with_snapshot(snapshot_id).ensure_from_snapshot(volume_id, snapshot_id, size_bytes)
 
+    def reimage(self, volume_id: str, image: Image) -> VolumeInfo:
+        return self._of(volume_id).reimage(volume_id, image)
+
     def begin_snapshot(self, volume_id: str, snapshot_id: str) -> VolumeInfo:
         return self._of(volume_id).begin_snapshot(volume_id, snapshot_id)
 
