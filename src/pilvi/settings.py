@@ -15,9 +15,15 @@ from pilvi.faults import ConfigurationError
 class NetworkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     external_cidr: str = "172.24.4.0/24"
     mtu: int = 1442  # of tenant networks, bytes: 1500 less Geneve's overhead
+    geneve_ids: tuple[int, int] = (100_000, 999_999)  # first and last of those that networks' tunnels are given
     dns_nameservers: tuple[str, ...] = ()
     default_pool: str = "10.128.0.0/9"  # that subnets are taken from by default; made at the first start; "": none
     uplink: str = ""  # interface that joins the external network to the world
+
+    def __post_init__(self) -> None:
+        first, last = self.geneve_ids
+        if not 1 <= first <= last < 2**24:
+            raise ValueError(f"network.geneve_ids: {first} to {last} is no range within 1 to {2**24 - 1}")
 
 
 class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

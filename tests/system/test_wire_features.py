@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from pilvi.drivers.fabric.base import FixedIp, FloatingIp, Network, Port, Shaping, Subnet, Topology
+from pilvi.supervise import namespace as host
 from tests.system import netlab
 from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Guest, Lab, Vlan, network, port, router, wait_for
 
@@ -202,11 +203,19 @@ def test_a_guests_own_vlans_pass_where_the_network_is_transparent(lab: Lab):
 
 def test_a_vlan_network_is_that_vlan_of_the_world_outside(lab: Lab):
     subnet = Subnet("sub5", "10.0.5.0/24", gateway_ip="10.0.5.1")
-    net = Network("net5", "tagged", 1500, (subnet,), "public", vlan=42, tunnel_key=70_000)
+    net = Network("net5", "tagged", 1500, (subnet,), "public", vlan=42)
     one = Port("p5-11", "net5", "0a:00:00:00:05:0b", (FixedIp("sub5", "10.0.5.11"),), ("open",))
-    lab.sync(Topology((EXTERNAL_NETWORK, net), (one,), (), (OPEN,)))
+    lab.sync(Topology((EXTERNAL_NETWORK, net), (one,), (router(5),), (OPEN,)))
     guest, world = addressed(lab, one), lab.outsider()
+    assert guest.pings(WORLD), "through a router, from one VLAN of the world to another"
     with vlan(world, 42, "10.0.5.200/24", "0a:00:00:00:05:c8"):
         assert guest.pings("10.0.5.200")
     with vlan(world, 43, "10.0.5.200/24", "0a:00:00:00:05:c8"):
         assert not guest.pings("10.0.5.200", tries=3), "another VLAN is another network"
+
+
+def test_a_networks_tunnels_have_its_id(lab: Lab):
+    numbered = msgspec.structs.replace(network(1), tunnel_key=70_000)
+    lab.sync(Topology((numbered,), (port(1, 11),), (), (OPEN,)))
+    southbound = ("ovn-sbctl", f"--db={lab.stack.sockets.sb}", "--bare", "--columns=tunnel_key", "list")
+    assert host.run(*southbound, "Datapath_Binding").split() == ["70000"]

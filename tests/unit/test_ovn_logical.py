@@ -277,6 +277,18 @@ class TestRouters:
         ports = self.table("Logical_Switch_Port")
         assert [one["options"] for one in ports if one["type"] == "localnet"] == [{"network_name": "physnet"}]
 
+    def test_a_leg_in_a_physical_network_is_where_the_gateway_is(self):
+        there = Network("n", "lan", 1500, BOTH, "physnet", vlan=42)
+        leg = RouterPort("l", "n", "0a:00:00:00:00:01", (FixedIp("s4", "10.0.0.1"),))
+
+        def options(gateway: Gateway | None) -> dict:
+            found = rows(networks=(there, self.WORLD), routers=(Router("r", "router", (leg,), gateway),))
+            return found[Ref("Logical_Router_Port", "l")]["options"]
+
+        assert options(self.GATEWAY) == {"reside-on-redirect-chassis": "true"}
+        assert options(None) == {}
+        assert self.rows()[Ref("Logical_Router_Port", "l")]["options"] == {}
+
     def test_the_first_chassis_is_preferred(self):
         chassis = self.table("Gateway_Chassis", chassis=("h1", "h2"))
         ranked = sorted(chassis, key=lambda row: -row["priority"])

@@ -66,6 +66,7 @@ _NAMES = {
     "standard-attr-timestamp": "Resource timestamps",
     "stateful-security-group": "Stateful security group",
     "subnet-service-types": "Subnet service types",
+    "vlan-transparent": "Vlantransparent",
     "trunk": "Trunk Extension",
     "trunk-details": "Trunk port details",
     "subnet_allocation": "Subnet Allocation",

@@ -28,7 +28,7 @@ class FoundingVerbs(SubnetVerbs, DefaultRuleVerbs):
         for all that subnets are taken from by default (a prefix; empty: none)."""
         with self._db.transaction() as tx:
             tx.lock("network bootstrap")
-            if tx.one(sa.select(NETWORK.table.c.id).where(NETWORK.table.c.physical_network == "public")) is None:
+            if tx.one(sa.select(NETWORK.table.c.id).where(NETWORK.table.c.network_type == "flat")) is None:
                 self._found_external(tx, external_cidr, gateway, dns, project_id)
             if _first_time(tx, "policies of what is shared"):
                 for noun in (NETWORK, SUBNET_POOL):

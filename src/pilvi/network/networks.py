@@ -9,13 +9,12 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict
-from pilvi.network import store, store_addresses, store_qos, store_sharing, wire
+from pilvi.network import provider, store, store_addresses, store_qos, store_sharing, wire
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, SUBNET
 from pilvi.network.sharing import SharingVerbs
 from pilvi.network.store_sharing import SHARED
 from pilvi.policy import Context
 
-PHYSICAL_NETWORK, PHYSICAL_MTU = "public", 1500
 SMALLEST_MTU = 68  # RFC 791
 DEFAULTS = {"shared": False, "external": False, "is_default": False}
 
@@ -28,6 +27,7 @@ class NetworkVerbs(SharingVerbs):
     def _create_network(self, tx: Tx, context: Context, wanted: wire.NetworkNew) -> str:
         values = wire.given(wanted)
         project = self._project(context, values)
+        values["vlan_transparent"] = bool(values.get("vlan_transparent"))
         self._permit(context, NETWORK, values, DEFAULTS)
         self._zones(values)
         self._take_quota(tx, NETWORK, project)
@@ -40,44 +40,15 @@ class NetworkVerbs(SharingVerbs):
         return self._insert_network(tx, {**values, "project_id": project})
 
     def _insert_network(self, tx: Tx, values: dict[str, Any]) -> str:
-        self._provider(values)
-        flat = values["network_type"] == "flat"
-        values["mtu"] = self._mtu(values.get("mtu", 0), PHYSICAL_MTU if flat else self._settings.network.mtu)
-        if flat:
-            tx.lock("physical network", values["physical_network"])
-            if (
-                tx.one(NETWORK.table.select().where(NETWORK.table.c.physical_network == values["physical_network"]))
-                is not None
-            ):
-                raise Conflict(
-                    f"Unable to create the flat network. Physical network {values['physical_network']} is in use.",
-                    kind="FlatNetworkInUse",
-                )
+        provider.settle(tx, values, self._settings.network.geneve_ids)
+        values["mtu"] = self._mtu(values.get("mtu", 0), self._widest(values["physical_network"]))
         network_id = self._ids.uuid()
         store.insert(tx, NETWORK, {**values, "id": network_id})
         self._share_with_all(tx, NETWORK, network_id, values["project_id"], values)
         return network_id
 
-    def _provider(self, values: dict[str, Any]) -> None:
-        kind = values.pop("network_type", None) or "geneve"
-        physical = values.pop("physical_network", None)
-        if values.pop("segmentation_id", None) is not None:
-            raise BadRequest(
-                "Invalid input for operation: segmentation_id cannot be chosen: OVN numbers its networks.",
-                kind="InvalidInput",
-            )
-        if kind not in ("geneve", "flat"):
-            raise BadRequest(
-                f"Invalid input for operation: network_type value '{kind}' not supported: there are geneve and flat.",
-                kind="InvalidInput",
-            )
-        if (physical is None) == (kind == "flat") or physical not in (None, PHYSICAL_NETWORK):
-            raise BadRequest(
-                f"Invalid input for operation: a flat network has the physical_network {PHYSICAL_NETWORK}, "
-                "another one has none.",
-                kind="InvalidInput",
-            )
-        values.update(network_type=kind, physical_network=physical)
+    def _widest(self, physical_network: str | None) -> int:
+        return provider.PHYSICAL_MTU if physical_network else self._settings.network.mtu
 
     def _mtu(self, wanted: int, most: int) -> int:
         if wanted and not SMALLEST_MTU <= wanted <= most:
@@ -100,8 +71,7 @@ class NetworkVerbs(SharingVerbs):
                 {"shared": row.shared, "external": row.external, "is_default": row.is_default},
             )
             if "mtu" in values:
-                most = PHYSICAL_MTU if row.network_type == "flat" else self._settings.network.mtu
-                values["mtu"] = self._mtu(values["mtu"], most)
+                values["mtu"] = self._mtu(values["mtu"], self._widest(row.physical_network))
             self._still_used(tx, row, values)
             self._check_policy(tx, context, values, row.qos_policy_id)
             self._only_default_network(tx, values.get("is_default", False), network_id)

@@ -57,12 +57,14 @@ NETWORK = _noun(
     "mtu",
     "port_security_enabled",
     "is_default",
+    "vlan_transparent",
     "qos_policy_id",
     shared_as="network",
     **{
         "router:external": "external",
         "provider:network_type": "network_type",
         "provider:physical_network": "physical_network",
+        "provider:segmentation_id": "segmentation_id",
     },
 )
 SUBNET = _noun(

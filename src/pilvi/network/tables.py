@@ -61,10 +61,13 @@ networks = sa.Table(
     sa.Column("is_default", sa.Boolean, nullable=False, default=False),
     sa.Column("mtu", sa.Integer, nullable=False),
     sa.Column("port_security_enabled", sa.Boolean, nullable=False, default=True),
-    sa.Column("network_type", sa.String(32), nullable=False, default="geneve"),  # geneve | flat
-    sa.Column("physical_network", sa.String(64), unique=True),  # of a flat network, which has it for itself
+    sa.Column("network_type", sa.String(32), nullable=False, default="geneve"),  # geneve | flat | vlan
+    sa.Column("physical_network", sa.String(64)),
+    sa.Column("segmentation_id", sa.Integer),  # a VLAN there, or the tunnels' id; None: untagged, or OVN chooses
+    sa.Column("vlan_transparent", sa.Boolean, nullable=False, default=False, server_default=sa.text("false")),
     sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
     _policy(),
+    sa.UniqueConstraint("physical_network", "segmentation_id"),
 )
 
 address_scopes = sa.Table(

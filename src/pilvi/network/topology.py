@@ -142,6 +142,9 @@ def _networks(
                 port and port.id,
                 port and port.mac_address,
                 row.admin_state_up,
+                row.segmentation_id if row.network_type == "vlan" else None,
+                row.segmentation_id if row.network_type == "geneve" else None,
+                row.vlan_transparent,
             )
         )
     return tuple(found)

@@ -99,6 +99,7 @@ def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
             "qos_policy_id": row.qos_policy_id,
+            "vlan_transparent": row.vlan_transparent,
             "availability_zone_hints": row.availability_zone_hints,
             "availability_zones": [ZONE],
             "ipv4_address_scope": scopes.get((row.id, 4)),
@@ -110,7 +111,7 @@ def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str
             view |= {
                 "provider:network_type": row.network_type,
                 "provider:physical_network": row.physical_network,
-                "provider:segmentation_id": None,
+                "provider:segmentation_id": row.segmentation_id,
             }
         found.append(view)
     return found

@@ -50,6 +50,7 @@ READ_ONLY = frozenset(
         "subnetpool_id",
         "qos_network_policy_id",
         "rules",
+        "vlan_transparent",
     }
 )
 
@@ -75,6 +76,7 @@ class NetworkNew(_Network, kw_only=True):
     network_type: Text | UnsetType | None = field(name="provider:network_type", default=UNSET)
     physical_network: Text | UnsetType | None = field(name="provider:physical_network", default=UNSET)
     segmentation_id: int | UnsetType | None = field(name="provider:segmentation_id", default=UNSET)
+    vlan_transparent: bool | UnsetType | None = UNSET
     availability_zone_hints: list[Text] | UnsetType = UNSET
 
 

@@ -10,6 +10,7 @@ ALICE = "pilvi"
 def features(run: Shell) -> None:
     shaping(run)
     trunks(run)
+    carriers(run)
 
 
 def shaping(run: Shell) -> None:
@@ -54,3 +55,12 @@ def trunks(run: Shell) -> None:
     run("network trunk delete n.trunk", user=ALICE)
     for name in ("n.below", "n.lower"):
         run(f"port delete {name}", user=ALICE)
+
+
+def carriers(run: Shell) -> None:
+    physical = "--provider-network-type vlan --provider-physical-network public --provider-segment 42"
+    run(f"network create {physical} n.tagged")
+    run("network list --provider-segment 42 --long")
+    run("network delete n.tagged")
+    run("network create --transparent-vlan n.open", user=ALICE)
+    run("network delete n.open", user=ALICE)

@@ -249,7 +249,7 @@ class _Compiler:
     # Routers
 
     def _router(self, router: Router) -> None:
-        legs = [self._leg(port, self._advertisements(port)) for port in router.ports]
+        legs = [self._leg(port, self._advertisements(port), gated=router.gateway is not None) for port in router.ports]
         routes = [self._route(router, route.destination, route.nexthop) for route in router.routes]
         nat: list[Ref] = []
         forwardings = list(self._forwardings(router))
@@ -285,8 +285,15 @@ class _Compiler:
             yield self._put("Load_Balancer", key, name=key, protocol=[protocol], vips=entries)
 
     def _leg(
-        self, port: RouterPort | Gateway, advertisements: dict[str, str], chassis: Sequence[Ref] = ()
+        self,
+        port: RouterPort | Gateway,
+        advertisements: dict[str, str],
+        chassis: Sequence[Ref] = (),
+        *,
+        gated: bool = False,
     ) -> Ref:
+        """`gated`: the router has a gateway; its legs in physical networks are then where that is, on one host alone."""
+        once = gated and self.networks[port.network_id].physical_network is not None
         outward = isinstance(port, Gateway)
         port_id = port.port_id if isinstance(port, Gateway) else port.id
         name = f"lrp-{port_id}"
@@ -306,6 +313,7 @@ class _Compiler:
             mac=port.mac,
             networks=[f"{one.ip_address}/{self._prefix(one)}" for one in port.fixed_ips],
             ipv6_ra_configs=advertisements,
+            options={"reside-on-redirect-chassis": "true"} if once else {},
             gateway_chassis=list(chassis),
         )
 

@@ -225,8 +225,12 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('object_id', sa.String(length=36), nullable=True))
 
     with op.batch_alter_table('networks', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('segmentation_id', sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column('vlan_transparent', sa.Boolean(), server_default=sa.text('(false)'), nullable=False))
         batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
+        batch_op.drop_constraint(batch_op.f('uq_networks_physical_network'), type_='unique')
         batch_op.create_index(batch_op.f('ix_networks_qos_policy_id'), ['qos_policy_id'], unique=False)
+        batch_op.create_unique_constraint(batch_op.f('uq_networks_physical_network_segmentation_id'), ['physical_network', 'segmentation_id'])
         batch_op.create_foreign_key(batch_op.f('fk_networks_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
 
     with op.batch_alter_table('ports', schema=None) as batch_op:
@@ -290,8 +294,12 @@ def downgrade() -> None:
 
     with op.batch_alter_table('networks', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_networks_qos_policy_id'), type_='foreignkey')
+        batch_op.drop_constraint(batch_op.f('uq_networks_physical_network_segmentation_id'), type_='unique')
         batch_op.drop_index(batch_op.f('ix_networks_qos_policy_id'))
+        batch_op.create_unique_constraint(batch_op.f('uq_networks_physical_network'), ['physical_network'])
         batch_op.drop_column('qos_policy_id')
+        batch_op.drop_column('vlan_transparent')
+        batch_op.drop_column('segmentation_id')
 
     with op.batch_alter_table('network_changes', schema=None) as batch_op:
         batch_op.drop_column('object_id')
