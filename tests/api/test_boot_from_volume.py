@@ -248,6 +248,25 @@ def test_swap_and_ephemeral_disks_are_within_the_flavor(user, cloud):
     assert "8 GiB" in refused(blank, blank)
     assert "1024 MiB" in refused({**swap, "volume_size": 1024})
     assert "More than one swap" in refused(swap, swap)
+    assert "ext4" in refused({**blank, "guest_format": "ntfs"})
+    server = user.boot(image, {**blank, "volume_size": 1}, {**swap, "volume_size": 256}, {**blank, "volume_size": 2},
+                       imageRef=cloud.image_id, flavor="scratch")
+    disks = guest(cloud, server).disks
+    assert [disk.name for disk in disks] == ["root", "ephemeral0", "ephemeral1", "swap"]
+    store = next(agent.disks for agent in cloud.cloud.site.agents if agent.disks.info(server))
+    assert [store.info(f"{server}.{disk.name}").size_bytes for disk in disks[1:]] == [1 << 30, 2 << 30, 256 << 20]
+    volume = make(cloud, user.session, size=1)
+    body = {"volumeAttachment": {"volumeId": volume}}
+    answer = user.session.request("POST", f"{SERVERS}/{server}/os-volume_attachments", body)
+    assert answer.json()["volumeAttachment"]["device"] == "/dev/vde"
+
+
+def test_an_image_of_it_describes_its_own_disks_too(user, cloud):
+    swap = {"source_type": "blank", "guest_format": "swap", "volume_size": 100}
+    image = image_of(user, user.boot(root(user.bootable()), swap, flavor="scratch"))
+    server = user.boot(imageRef=image, block_device_mapping_v2=[], flavor="scratch")
+    assert [disk.name.partition("-")[0] for disk in guest(cloud, server).disks] == ["vol", "ephemeral0", "swap"]
+    assert "swap disk of 100 MiB" in user.boot(imageRef=image, block_device_mapping_v2=[], status=400)
 
 
 def test_beyond_the_quota_nothing_is_made(cloud, user):

@@ -11,6 +11,7 @@ import socket
 import pycdlib
 import pytest
 
+from pilvi.compute.block_devices import BlockDevice
 from pilvi.faces.inside import Inside
 from pilvi.metadata import server as metadata_server
 from pilvi.metadata.server import CONNECTIONS, MetadataServer
@@ -164,6 +165,16 @@ def test_tagged_volumes_are_devices(world, metadata):
     (told,) = one.json("openstack/latest/meta_data.json")["devices"]
     assert (told["bus"], told["address"]) == ("none", "none")
     compute.delete_server(context, one.id)
+    world.settle()
+
+
+def test_a_tagged_disk_of_its_own_is_a_device(world, metadata):
+    image = world.cloud.image.find(world.context(), "image")
+    one = Guest(world, metadata, name="own", old_devices=False, devices=[
+        BlockDevice(source="image", source_id=image, boot_index=0, tag="boot")])
+    (told,) = one.json("openstack/latest/meta_data.json")["devices"]
+    assert (told["type"], told["serial"], told["path"], told["tags"]) == ("disk", one.id[:20], "/dev/vda", ["boot"])
+    world.cloud.compute.delete_server(world.context(), one.id)
     world.settle()
 
 

@@ -179,15 +179,16 @@ def _with_root(wanted: Sequence[BlockDevice], image_id: str | None) -> list[Bloc
 def check(devices: Sequence[BlockDevice], flavor: Any, image_id: str | None) -> None:
     """That they are served, and within what the flavor has. Raises BadRequest."""
     for each in devices:
-        if each.is_image_disk:
-            if each.source_id != image_id or each.boot_index != 0:
-                raise invalid("only the server's own image is copied to a local disk, and booted from there.")
-            if each.bus != "virtio":
-                raise invalid("a disk made from the server's image is on the virtio bus.")
+        if each.is_image_disk and (each.source_id != image_id or each.boot_index != 0):
+            raise invalid("only the server's own image is copied to a local disk, and booted from there.")
         if each.destination == "volume" and each.source in ("image", "blank") and not each.size:
             raise invalid(f"a volume made from {'an image' if each.source == 'image' else 'nothing'} needs a volume_size.")
-        if each.destination == "local" and each.boot_index == 0 and each.source == "blank":
+        if each.destination == "local" and each.bus != "virtio":
+            raise invalid("local disks are on the virtio bus.")
+        if each.destination == "local" and each.boot_index is not None and each.source == "blank":
             raise invalid("a blank local disk cannot be booted from.")
+        if each.is_ephemeral and each.guest_format not in (None, "", "ext4"):
+            raise invalid(f"ephemeral disks are formatted as ext4, not as {each.guest_format}.")
     ephemeral = sum(each.size or flavor.ephemeral for each in devices if each.is_ephemeral)
     if ephemeral > flavor.ephemeral:
         raise invalid(f"ephemeral disks of {ephemeral} GiB are asked for; the flavor has {flavor.ephemeral} GiB.")

@@ -95,6 +95,7 @@ class Creation(Devices, Flavors, Quotas, Hosts, Servers, Scheduling):
                                       wanted.security_groups)
                 self.network.bind(tx, row["id"], row["host"])
                 row["volumes"] = self.give_volumes(tx, context, row, plan)
+                row["local_disks"] = plan.local_disks
             store.insert_servers(tx, rows)
             for row, trail in zip(rows, trails, strict=True):
                 self.engine.begin(tx, "server.boot", row["id"], context=context, memory={

@@ -26,6 +26,7 @@ class Plan(NamedTuple):
     facts: BootImage  # what is known of what it boots from
     image: BootImage | None  # that its own disk is made from; None: it boots from a volume
     volumes: Sequence[BlockDevice]  # in the order in which the guest finds them
+    local_disks: list[dict[str, Any]] | None  # as the server's row keeps them
 
 
 class Devices(Base):
@@ -46,7 +47,8 @@ class Devices(Base):
         volumes = [each for each in devices if each.destination == "volume"]
         facts = {each: self._facts(tx, context, each, multiattach) for each in volumes}
         volumes.sort(key=lambda each: (each.boot_index is None, each.boot_index))
-        return Plan(image or facts[root], image if root.is_image_disk else None, volumes)
+        return Plan(image or facts[root], image if root.is_image_disk else None, volumes,
+                    local_disks.notes_of(devices, flavor))
 
     def boot_image(self, tx: Tx, context: Context, image_id: str, *, described: bool = False) -> BootImage:
         """Raises BadRequest where there is none that a server can boot from."""
@@ -77,7 +79,7 @@ class Devices(Base):
 
         Raises BadRequest for a volume that is not free, OverLimit where Volume's quota is used up."""
         root = ROOT_DEVICE if plan.image else plan.volumes[0].device or free_name(plan.volumes[0].bus, set())
-        taken = {root, *local_disks.devices(server["flavor"], root).values(),
+        taken = {root, *local_disks.devices(server["flavor"], root, plan.local_disks).values(),
                  *(each.device for each in plan.volumes if each.device)}
         entries = []
         for each in plan.volumes:

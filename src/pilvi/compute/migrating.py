@@ -32,7 +32,7 @@ class Migrating(Migrations):
         local disks would be left behind."""
         with self.db.transaction() as tx:
             row, generation = self.taken(tx, context, server_id, LIVELY, generations=GENERATIONS)
-            local = root_volume(row) is None or bool(of_flavor(row.flavor))
+            local = root_volume(row) is None or bool(of_flavor(row.flavor, row.local_disks))
             if disks is not None and disks != local:
                 raise BadRequest(f"{row.host} is on shared storage: Block migration can not be used with shared storage."
                                  if disks else

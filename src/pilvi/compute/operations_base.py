@@ -100,7 +100,7 @@ class ServerOperation(Operation):
             config,
             volumes=volumes,
             agent=(row.image_properties or {}).get("hw_qemu_guest_agent", "").lower() in ("yes", "true", "1"),
-            local_disks=local_disks.of_flavor(flavor),
+            local_disks=local_disks.of_flavor(flavor, row.local_disks),
         )
 
     def _told(self, tx: Tx, server_id: str) -> tuple[Any, list[Any], dict[str, Any]]:

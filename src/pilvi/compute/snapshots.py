@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pilvi.compute import local_disks
 from pilvi.compute.block_devices import to_image
 from pilvi.compute.buses import device_type_of
 from pilvi.compute.devices import root_volume
@@ -59,8 +60,9 @@ class Snapshots(Quotas, Orders):
     def _of_volumes(self, tx: Tx, context: Context, row: sa.Row, generation: int, name: str,
                     metadata: Mapping[str, str]) -> str:
         """An image without data, which describes the snapshots that are begun. Raises OverLimit."""
-        described, snapshots = [], []
+        snapshots: list[str] = []
         try:
+            described = local_disks.described(row.local_disks)
             for entry in row.volumes:
                 snapshots.append(self.volume.snapshot_for_server(tx, context, entry["volume_id"], f"snapshot for {name}"))
                 described.append(_described(entry, snapshots[-1]))

@@ -23,6 +23,7 @@ _SPEC = sa.select(
     S.config_drive,
     S.image_properties,
     S.volumes,
+    S.local_disks,
     S.generation,
     S.project_id,
     S.user_id,

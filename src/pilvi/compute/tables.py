@@ -53,6 +53,7 @@ servers = sa.Table(
     sa.Column("server_group_id", sa.String(36)),
     sa.Column("scheduler_hints", sa.JSON),  # as they were given, which microversion 2.100 shows
     sa.Column("volumes", sa.JSON),  # attachments: id, volume_id, device, tag, delete_on_termination, readonly
+    sa.Column("local_disks", sa.JSON),  # its own disks, where they are not just its flavor's: name, size, tag
     sa.Column("image_properties", sa.JSON),  # of the image as it was when the disk was made from it
     sa.Column("created_at", Time, nullable=False),
     sa.Column("updated_at", Time, nullable=False),

@@ -109,7 +109,7 @@ class ServerVolumes(Interfaces):
 
     def local_devices(self, row: sa.Row) -> dict[str, str]:
         """What Metadata asks: the disk of its host's -> device."""
-        return local_disks.devices(row.flavor, root_device(row))
+        return local_disks.devices(row.flavor, root_device(row), row.local_disks)
 
     # -- within others' transactions
 

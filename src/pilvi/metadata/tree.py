@@ -54,9 +54,10 @@ def tree_of(server: Any, ports: list[Any], network_data: dict[str, Any],
     ec2: Tree = {"meta-data": _ec2(server, ports, local_disks)}
     if user_data is not None:
         ec2["user-data"] = user_data
+    tagged = devices(server, ports, addresses or {}, local_disks)
     return {
         "openstack": {
-            **{version: _openstack(server, network_data, user_data, version, devices(server, ports, addresses or {}))
+            **{version: _openstack(server, network_data, user_data, version, tagged)
                for version in OPENSTACK_VERSIONS},
             "content": {f"{number:04}": base64.b64decode("".join(file["contents"].split()))
                         for number, file in enumerate(server.personality or ())},
@@ -103,13 +104,20 @@ def look_up(tree: Tree, path: str) -> bytes | None:
     ).encode()
 
 
-def devices(server: Any, ports: list[Any], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
+def devices(server: Any, ports: list[Any], addresses: Mapping[str, str],
+            local_disks: Mapping[str, str]) -> list[dict[str, Any]]:
     """The tagged network cards and disks, as meta_data.json describes devices."""
-    return [*_cards(ports, addresses), *_volumes(server.volumes or (), addresses)]
+    return [*_cards(ports, addresses), *_own_disks(server, local_disks), *_volumes(server.volumes or (), addresses)]
 
 
 def has_tags(server: Any, ports: list[Any]) -> bool:
     return any(port.tag for port in ports) or any(each.get("tag") for each in server.volumes or ())
+
+
+def _own_disks(server: Any, local_disks: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"type": "disk", "bus": "none", "address": "none", "path": local_disks.get(each["name"], "/dev/vda"),
+             "serial": server.id[:20] if each["name"] == "root" else each["name"], "tags": [each["tag"]]}
+            for each in server.local_disks or () if each["tag"]]
 
 
 def _cards(ports: list[Any], addresses: Mapping[str, str]) -> list[dict[str, Any]]:
