@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.conformance.commands.booting import booting
 from tests.conformance.commands.shell import Shell
 
 NO_SHARES = "servers use shares of a file share service (Manila), and this cloud has none"
@@ -25,6 +26,7 @@ def compute(run: Shell, folder: Path) -> None:
     changes(run)
     devices(run)
     moves(run)
+    booting(run)
     run("keypair delete mine", user="pilvi")
     run("flavor delete c.tiny c.big")
 
