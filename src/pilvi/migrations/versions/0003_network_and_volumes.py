@@ -248,6 +248,9 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f('ix_security_group_rules_remote_address_group_id'), ['remote_address_group_id'], unique=False)
         batch_op.create_foreign_key(batch_op.f('fk_security_group_rules_remote_address_group_id'), 'address_groups', ['remote_address_group_id'], ['id'])
 
+    with op.batch_alter_table('servers', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('local_disks', sa.JSON(), nullable=True))
+
     with op.batch_alter_table('subnetpools', schema=None) as batch_op:
         batch_op.add_column(sa.Column('address_scope_id', sa.String(length=36), nullable=True))
         batch_op.create_index(batch_op.f('ix_subnetpools_address_scope_id'), ['address_scope_id'], unique=False)
@@ -276,6 +279,9 @@ def downgrade() -> None:
         batch_op.drop_constraint(batch_op.f('fk_subnetpools_address_scope_id'), type_='foreignkey')
         batch_op.drop_index(batch_op.f('ix_subnetpools_address_scope_id'))
         batch_op.drop_column('address_scope_id')
+
+    with op.batch_alter_table('servers', schema=None) as batch_op:
+        batch_op.drop_column('local_disks')
 
     with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_security_group_rules_remote_address_group_id'), type_='foreignkey')
