@@ -184,13 +184,13 @@ class Bench:
     def _passes(self, networks: list[tuple[str, str]], groups: list[str]) -> None:
         make, process = self._port(networks, groups), self.process
         whole, parts = [], []
-        for _ in range(5):
+        for _ in range(self.options.samples):
             process.ask("forget")
             process.ask("whole")
             eventually(process.working_passes, PATIENCE, "a whole pass")
             whole.append(process.working_passes()[0])
             process.settle()
-        for number in range(20):
+        for number in range(4 * self.options.samples):
             process.ask("forget")
             make(number)
             eventually(process.working_passes, PATIENCE, "a pass for the port")
@@ -239,15 +239,16 @@ def cloud(real: bool) -> Iterator[tuple[Process, ovsdb.Database | None]]:
         yield process, database
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", action="store_true", help="a northbound database of OVN's instead of a simulated one")
     for name, count in (("networks", 200), ("routers", 200), ("groups", 50), ("ports", 5000)):
         parser.add_argument(f"--{name}", type=int, default=count)
+    parser.add_argument("--samples", type=int, default=5, help="whole passes that are timed")
     parser.add_argument("--idle", type=float, default=20, help="seconds over which CPU at rest is taken")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--northbound", default="", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.serve:
         return serve(options.serve, options.northbound)
     if options.real and (reason := ovsdb.missing()):
