@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 import pycdlib
 import pytest
 
+from pilvi.drivers.hypervisor import qemu_agent
 from tests.support import metadata_stdio
 from tests.system.lab import eventually
 
@@ -72,6 +74,18 @@ class Guest:
                 while "return" not in (said := json.loads(lines.readline())):
                     assert "error" not in said, said
 
+    def with_password(self, user: str, password: str) -> int:
+        """How ssh ends that is given nothing but a password."""
+        answer = self.folder / "askpass"
+        answer.write_text(f"#!/bin/sh\necho '{password}'\n")
+        answer.chmod(0o700)
+        return subprocess.run(
+            ["ssh", "-p", str(self._port), "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
+             "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30", "-o", "PubkeyAuthentication=no",
+             "-o", "NumberOfPasswordPrompts=1", f"{user}@127.0.0.1", "true"], timeout=120, stdin=subprocess.DEVNULL,
+            capture_output=True, env={**os.environ, "SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force"},
+            check=False).returncode
+
     def ssh(self, command: str, *, user: str = "tiny", options: tuple[str, ...] = (), check: bool = True):
         done = subprocess.run(
             ["ssh", *options, "-i", self.key, "-p", str(self._port), "-o", "StrictHostKeyChecking=no",
@@ -124,7 +138,9 @@ def served(place, disk):
         path = folder / "metadata" / "latest" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    guest = Guest(folder, disk, place / "key")
+    guest = Guest(folder, disk, place / "key", "-device", "virtio-serial", "-chardev",
+                  f"socket,id=agent,path={folder}/agent,server=on,wait=off",
+                  "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0")
     yield guest
     guest.kill()
 
@@ -186,6 +202,16 @@ def test_a_card_plugged_in_later_gets_its_address(ready):
     ready.qmp(execute="device_del", arguments={"id": "later"})
     eventually(lambda: "eth1" not in ready.ssh("ls /sys/class/net").stdout, 60, "eth1 to go")
     eventually(lambda: "eth1" not in ready.ssh("ps").stdout, 60, "the end of eth1's DHCP client")
+
+
+def test_a_password_that_its_agent_sets_opens_the_door_and_the_images_own_does_not(ready):
+    assert ready.with_password("tiny", "gocubsgo") == 255
+    qemu_agent.set_password(ready.folder / "agent", "root", "It's $ecret: 1")
+    assert "root:$6$" in ready.ssh("cat /etc/shadow", user="root").stdout
+    eventually(lambda: ready.with_password("root", "It's $ecret: 1".replace("'", "'\\''")) == 0, 60, "root's password")
+    assert ready.with_password("tiny", "gocubsgo") == 255
+    qemu_agent.set_password(ready.folder / "agent", "tiny", "another")
+    assert ready.with_password("tiny", "another") == 0
 
 
 def config_drive(path: Path, instance: str, key: str) -> Path:

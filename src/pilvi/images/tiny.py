@@ -12,9 +12,9 @@ GUEST = Path(__file__).with_name("tiny_guest")  # the guest's files, and the scr
 KERNEL = "linux-image-cloud-amd64"  # names the kernel of the day as what it depends on
 PACKAGES = (
     "busybox-static", "dropbear-bin", "e2fsprogs",
-    "libblkid1", "libc6", "libcom-err2", "libcrypt1", "libext2fs2", "libgmp10", "libmount1", "libpcre2-8-0",
-    "libselinux1", "libsmartcols1", "libss2", "libtomcrypt1", "libtommath1", "libudev1", "libuuid1", "util-linux",
-    "zlib1g",
+    "libblkid1", "libc6", "libcom-err2", "libcrypt1", "libext2fs2", "libglib2.0-0", "libgmp10", "libmount1", "libnuma1",
+    "libpcre2-8-0", "libselinux1", "libsmartcols1", "libss2", "libtomcrypt1", "libtommath1", "libudev1", "liburing2",
+    "libuuid1", "qemu-guest-agent", "util-linux", "zlib1g",
 )
 
 

@@ -70,7 +70,7 @@ for name in $("$files/bin/busybox" --list); do
     *) ln -s busybox "$root/bin/$name" ;;
     esac
 done
-cp "$files/usr/sbin/dropbear" "$root/usr/sbin/"
+cp "$files"/usr/sbin/{dropbear,qemu-ga} "$root/usr/sbin/"
 cp "$files"/usr/bin/{dropbearkey,dbclient} "$root/usr/bin/"
 ln -s dbclient "$root/usr/bin/ssh"
 cp "$files"/sbin/{resize2fs,mke2fs,blkid,mkfs} "$root/sbin/"
@@ -78,17 +78,18 @@ cp "$files/bin/lsblk" "$root/bin/"
 ln -s mke2fs "$root/sbin/mkfs.ext4"
 for name in libtomcrypt.so.1 libtommath.so.1 libz.so.1 libcrypt.so.1 libc.so.6 libgmp.so.10 libe2p.so.2 libext2fs.so.2 \
     libcom_err.so.2 libblkid.so.1 libuuid.so.1 libmount.so.1 libsmartcols.so.1 libudev.so.1 libselinux.so.1 \
-    libpcre2-8.so.0; do
+    libpcre2-8.so.0 libglib-2.0.so.0 libgmodule-2.0.so.0 libnuma.so.1 liburing.so.2 libm.so.6; do
     cp -L "$(find "$files" -name "$name" | head -1)" "$root/lib/x86_64-linux-gnu/$name"
 done
 cp -L "$(find "$files" -name ld-linux-x86-64.so.2 | head -1)" "$root/lib64/"
 copy_modules "$root" $all
 echo $all >"$root/etc/modules"
 install -m 644 "$guest"/etc/{inittab,issue} "$root/etc/"
-install -m 755 "$guest"/etc/init.d/{rcS,rcK,card,cloud,hotplug} "$root/etc/init.d/"
+install -m 755 "$guest"/etc/init.d/{rcS,rcK,agent,card,cloud,hotplug,sshd} "$root/etc/init.d/"
 install -D -m 755 "$guest/etc/acpi/PWRF/00000080" "$root/etc/acpi/PWRF/00000080"
 install -D -m 755 "$guest/usr/share/udhcpc/default.script" "$root/usr/share/udhcpc/default.script"
 install -m 755 "$guest"/usr/bin/{curl,sudo} "$root/usr/bin/"
+install -m 755 "$guest/usr/sbin/chpasswd" "$root/usr/sbin/"
 password=$(openssl passwd -6 -salt tinysalt gocubsgo)
 printf 'root:x:0:0:root:/root:/bin/sh\ntiny:x:1000:1000::/home/tiny:/bin/sh\n' >"$root/etc/passwd"
 printf 'root:!:19000:0:::::\ntiny:%s:19000:0:::::\n' "$password" >"$root/etc/shadow"
@@ -96,7 +97,8 @@ printf 'root:x:0:\ntiny:x:1000:\ntty:x:5:\n' >"$root/etc/group"
 echo /bin/sh >"$root/etc/shells"
 echo tiny >"$root/etc/hostname"
 echo '127.0.0.1 localhost' >"$root/etc/hosts"
-chmod 600 "$root/etc/shadow"
+echo "$password" >"$root/etc/image.password"
+chmod 600 "$root"/etc/{shadow,image.password}
 chmod 700 "$root/root" "$root/root/.ssh"
 chmod 1777 "$root/tmp"
 cp "$files/boot/vmlinuz-$version" "$root/boot/vmlinuz"
