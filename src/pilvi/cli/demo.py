@@ -48,7 +48,7 @@ class Demo:
             path, disk_format = (self._pretended(), "raw") if self._settings.simulated else (self._built(), "qcow2")
             image = self._admin.post("/image/v2/images", {
                 "name": "tiny", "disk_format": disk_format, "container_format": "bare", "visibility": "public",
-                "min_ram": 96, "os_distro": "tiny"})
+                "min_ram": 96, "os_distro": "tiny", "hw_qemu_guest_agent": "yes"})
             with open(path, "rb") as file:
                 self._admin.upload(f"/image/v2/images/{image['id']}/file", file, path.stat().st_size)
             return image

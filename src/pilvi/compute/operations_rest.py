@@ -9,12 +9,14 @@ from pilvi.compute import states, store, store_running
 from pilvi.compute.operations_base import RUNNING, SHUT_DOWN, ServerOperation
 from pilvi.compute.operations_power import Pause
 from pilvi.db import Tx
-from pilvi.drivers.hypervisor.base import PowerState
+from pilvi.drivers.hypervisor.base import AgentSilent, PowerState
 from pilvi.engine.operations import Progress, Step
+from pilvi.faults import Fault
 from pilvi.node.messages import PasswordOrder, Rescue
 
 SAVE_SECONDS = 960  # more than a hypervisor takes before it gives up
 TRIES = 5  # of starting a guest before it is left to its owner
+AGENT_SECONDS = 120  # for a guest to start its agent
 ADMINISTRATOR = {"windows": "Administrator"}  # by os_type; elsewhere it is root
 
 
@@ -131,9 +133,21 @@ class ChangePassword(Aside):
             row = store.server(tx, progress.object_id)
         if row is None:
             return
-        user = ADMINISTRATOR.get((row.image_properties or {}).get("os_type", ""), "root")
-        self.call(progress, "set_password", PasswordOrder(row.id, progress.memory["generation"], user,
-                                                          row.admin_password))
+        image = row.image_properties or {}
+        user = image.get("os_admin_user") or ADMINISTRATOR.get(image.get("os_type", ""), "root")
+        order = PasswordOrder(row.id, progress.memory["generation"], user, row.admin_password)
+        if not progress.wait(lambda: self._told(progress, order), AGENT_SECONDS, poll=1):
+            raise Fault(f"the guest's agent has not answered within {AGENT_SECONDS} s")
+
+    def _told(self, progress: Progress, order: PasswordOrder) -> bool:
+        """False where the guest's agent does not answer yet."""
+        try:
+            self.call(progress, "set_password", order)
+        except RemoteError as error:
+            if error.kind != AgentSilent.__name__:
+                raise
+            return False
+        return True
 
 
 class CrashDump(Aside):

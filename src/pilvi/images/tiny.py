@@ -1,4 +1,4 @@
-"""The tiny image: an 18 MB guest that boots in seconds, made of Debian's kernel, busybox and dropbear."""
+"""The tiny image: a 20 MB guest that boots in seconds, made of Debian's kernel, busybox and dropbear."""
 
 from __future__ import annotations
 

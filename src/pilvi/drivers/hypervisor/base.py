@@ -14,6 +14,7 @@ from typing import Protocol
 from pilvi.drivers.hypervisor.attached import Attached
 from pilvi.drivers.hypervisor.words import (
     LIMITS,
+    AgentSilent,
     Capabilities,
     Disk,
     DiskUse,
@@ -27,8 +28,8 @@ from pilvi.drivers.hypervisor.words import (
     Use,
 )
 
-__all__ = ["LIMITS", "Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic", "Places",
-           "PowerState", "Transfer", "UnknownGuest", "Use"]
+__all__ = ["LIMITS", "AgentSilent", "Capabilities", "Disk", "DiskUse", "Guest", "Hypervisor", "HypervisorError", "Nic",
+           "Places", "PowerState", "Transfer", "UnknownGuest", "Use"]
 
 
 class Hypervisor(Attached, Protocol):
@@ -74,7 +75,7 @@ class Hypervisor(Attached, Protocol):
         """Sends it an NMI, on which operating systems dump their memory. Raises UnknownGuest, HypervisorError."""
 
     def set_password(self, guest_id: str, user: str, password: str) -> None:
-        """Through its agent. Raises UnknownGuest, HypervisorError: off, without an agent, or that refuses."""
+        """Through its agent. Raises UnknownGuest, AgentSilent, HypervisorError: off, or its agent refuses."""
 
     def has_agent(self, guest_id: str) -> bool:
         """Whether the guest was given a channel for an agent. Raises UnknownGuest."""

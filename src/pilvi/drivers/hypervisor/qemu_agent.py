@@ -9,7 +9,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from pilvi.drivers.hypervisor.base import HypervisorError
+from pilvi.drivers.hypervisor.base import AgentSilent, HypervisorError
 
 ANSWER_SECONDS = 5.0
 LONGEST_ANSWER = 1 << 16
@@ -22,7 +22,7 @@ def set_password(path: Path, user: str, password: str) -> None:
 
 
 def ask(path: Path, command: str, arguments: dict[str, Any]) -> Any:
-    """The agent's answer. Whatever an earlier caller was told is skipped first. Raises HypervisorError."""
+    """The agent's answer. Whatever an earlier caller was told is skipped first. Raises AgentSilent, HypervisorError."""
     with socket.socket(socket.AF_UNIX) as channel:
         channel.settimeout(ANSWER_SECONDS)
         try:
@@ -36,7 +36,7 @@ def ask(path: Path, command: str, arguments: dict[str, Any]) -> Any:
             _send(channel, b"", command, arguments)
             answer = _read(lines)
         except OSError as error:
-            raise HypervisorError(f"its guest agent does not answer: {error}") from error
+            raise AgentSilent(f"its guest agent does not answer: {error}") from error
     if "error" in answer:
         raise HypervisorError(f"its guest agent refused {command}: {answer['error'].get('desc', 'no reason given')}")
     return answer.get("return")

@@ -117,5 +117,9 @@ class HypervisorError(Exception):
     """A verb failed; the message says which guest, what was tried and what the hypervisor answered."""
 
 
+class AgentSilent(HypervisorError):
+    """The guest's agent does not answer: it may not have started yet, and never does where there is none."""
+
+
 class UnknownGuest(HypervisorError):
     """The verb needs a guest that is defined, and there is none of this id."""
