@@ -34,7 +34,8 @@ def prepare(target: Target, workspace: Path, image: Path, web: str) -> Path:
 def upload(target: Target, name: str, image: Path) -> str:
     """The id of a new public image, made with the unmodified client."""
     command = [*target.enter, "openstack", "--os-cloud", "pilvi-admin", "image", "create", "--public",
-               "--property", "hw_qemu_guest_agent=yes", "--disk-format", "qcow2", "--file", str(image), name, "-f", "value", "-c", "id"]
+               "--property", "hw_qemu_guest_agent=yes", "--disk-format", "qcow2", "--file", str(image), name,
+               "-f", "value", "-c", "id"]
     return subprocess.run(command, check=True, capture_output=True, text=True, env=environment(target.place)).stdout.strip()
 
 
@@ -100,7 +101,8 @@ def options(target: Target, workspace: Path, images: list[str], flavors: list[st
                 "snapshot", "cold_migration", "live_migration", "block_migration_for_live_migration",
                 "volume_backed_live_migration", "metadata_service", "config_drive", "disk_config", "console_output",
                 "vnc_console", "serial_console", "interface_attach", "attach_encrypted_volume", "swap_volume",
-                "volume_multiattach", "hostname_fqdn_sanitization", "personality", "enable_instance_password", "change_password"), on),
+                "volume_multiattach", "hostname_fqdn_sanitization", "personality", "enable_instance_password",
+                "change_password"), on),
             "dhcp_domain": "", "nova_policy_roles": "admin,manager,member,reader,service",
             "scheduler_enabled_filters": "ComputeFilter,ComputeCapabilitiesFilter,ImagePropertiesFilter,"
                                          "ServerGroupAntiAffinityFilter,ServerGroupAffinityFilter,SameHostFilter,"
