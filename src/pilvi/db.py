@@ -212,12 +212,15 @@ class Database:
             self._free.put(None)
 
     @contextlib.contextmanager
-    def counting(self) -> Iterator[list[str]]:
-        """Collects the statements that are executed meanwhile (by all threads), for tests that bound them."""
+    def counting(self, threads: str = "") -> Iterator[list[str]]:
+        """Collects the statements that are executed meanwhile, for tests that bound them.
+
+        `threads`: only by those whose names begin so."""
         seen: list[str] = []
 
         def note(_connection, _cursor, statement, *_rest):
-            if not statement.startswith(("BEGIN", "PRAGMA")):
+            ours = threading.current_thread().name.startswith(threads)
+            if ours and not statement.startswith(("BEGIN", "PRAGMA")):
                 seen.append(statement)
 
         event.listen(self.engine, "before_cursor_execute", note)

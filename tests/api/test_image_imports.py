@@ -461,10 +461,10 @@ def test_usage_is_told_beside_the_limits(client, cloud):
     image = client.active(bytes(1 << 20))
     client.order(image, "copy-image", stores=["second"])
     client.settle()
-    client.put(client.create(), bytes(1 << 20), to="stage")
+    client.put(client.create(), bytes((1 << 20) + 1), to="stage")
     usage = client("GET", "/v2/info/usage", status=200).json["usage"]
     assert {name: each["usage"] for name, each in usage.items()} == {
-        "image_size_total": 2, "image_stage_total": 1, "image_count_total": 2, "image_count_uploading": 1}
+        "image_size_total": 2, "image_stage_total": 2, "image_count_total": 2, "image_count_uploading": 1}
     with cloud.db.transaction() as tx:
         quota.set_limits(tx, "image", "a", {"image_stage_total": 1, "image_count_uploading": 2})
     client.put(client.create(), b"x", to="stage", status=413)

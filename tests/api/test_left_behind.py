@@ -23,6 +23,7 @@ def test_what_is_left_of_a_project_that_is_gone(tmp_path, database):
         network = cloud.network(user)
         user.post("/network/v2.0/ports", {"port": {"network_id": network}})
         user.post("/network/v2.0/security-groups", {"security_group": {"name": "web"}})
+        user.post(f"/volume/v3/{gone}/volumes", {"volume": {"size": 1}})
         user.post("/image/v2/images", {"name": "mine", "disk_format": "raw", "container_format": "bare"})
         cloud.image()
         flavor = admin.post("/compute/v2.1/flavors", {"flavor": {"name": "f", "vcpus": 1, "ram": 64, "disk": 1}})
@@ -32,7 +33,7 @@ def test_what_is_left_of_a_project_that_is_gone(tmp_path, database):
         cloud.settle()
         assert admin.get("/pilvi/v1/status")["left_behind"] == []
         assert admin.request("DELETE", f"/identity/v3/projects/{gone}").status == 204
-        kinds = {"images": 1, "networks": 1, "ports": 1, "security_groups": 1, "servers": 1}
+        kinds = {"images": 1, "networks": 1, "ports": 1, "security_groups": 1, "servers": 1, "volumes": 1}
         found = admin.get("/pilvi/v1/status")["left_behind"]
         assert found == [{"project_id": gone, "kind": kind, "count": count} for kind, count in kinds.items()]
         assert admin.request("DELETE", f"/compute/v2.1/servers/{server_id}").status == 204

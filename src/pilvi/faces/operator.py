@@ -26,7 +26,8 @@ def status(request: Request) -> Response:
             for row in store.statuses(tx)
         ]
         hosts = cloud.placement.usage(tx)
-        owned = [*cloud.compute.kept_for_projects(), *cloud.network.kept_for_projects(), *cloud.image.kept_for_projects()]
+        services = (cloud.compute, cloud.network, cloud.image, cloud.volume)
+        owned = [each for service in services for each in service.kept_for_projects()]
         left_behind = cloud.identity.left_behind(tx, owned)
     return Response(200, {"version": __version__, "reconcilers": reconcilers, "hosts": hosts,
                           "processes": cloud.site.processes(), "left_behind": left_behind})

@@ -32,7 +32,6 @@ HASHED_AT_ONCE_BYTES = 32 << 20  # larger data is hashed after the upload was an
 class Upload(NamedTuple):
     id: str
     image_id: str
-    owner: str
     disk_format: str
     container_format: str
     writer: Writer
@@ -97,7 +96,7 @@ class Data:
         staging: bool = False,
     ) -> Upload:
         """Makes the image `saving`. Raises Conflict where it has data or is given some, Forbidden, BadRequest for a
-        store that there is not, TooLarge for a quota that does not suffice."""
+        store that there is not, TooLarge for a quota that is used up."""
         if size is not None and size > MAX_BYTES:
             raise TooLarge(f"The image of {size} bytes exceeds the maximum size of {MAX_BYTES}.")
         upload_id = self._ids.uuid()
@@ -107,7 +106,7 @@ class Data:
             missing = [name for name in ("disk_format", "container_format") if getattr(row, name) is None]
             if missing:
                 raise BadRequest(f"Properties {', '.join(missing)} must be set prior to saving data.")
-            self._check_size(tx, row.owner, size or 0, staging=staging)
+            self.check_size(tx, row.owner, staging=staging)
             self._check_uploading(tx, row.owner)
             if not store.begin_upload(tx, image_id, upload_id, self._until(tx)):
                 raise Conflict(
@@ -117,7 +116,6 @@ class Data:
         return Upload(
             upload_id,
             image_id,
-            row.owner,
             row.disk_format,
             row.container_format,
             self.stores.folders()[target].create(upload_id),
@@ -133,8 +131,7 @@ class Data:
     def finish_upload(self, upload: Upload) -> None:
         """Checks the content and makes the image active, or `uploading` where it is only staged.
 
-        Raises UnsupportedMediaType for content that is refused, TooLarge for a quota that does not suffice, Gone
-        where the image was deleted meanwhile."""
+        Raises UnsupportedMediaType for content that is refused, Gone where the image was deleted meanwhile."""
         writer = upload.writer
         writer.flush()
         virtual = None
@@ -146,7 +143,6 @@ class Data:
         writer.keep()
         if not self._settle_upload(
             upload.image_id,
-            upload.owner,
             upload.id,
             writer.size,
             virtual,
@@ -174,20 +170,16 @@ class Data:
     def _settle_upload(
         self,
         image_id: str,
-        owner: str,
         upload_id: str,
         size: int,
         virtual: int | None,
         status: str = "active",
         target: str = DEFAULT,
     ) -> bool:
-        """Gives the image its data, which is whole; False, with the data gone, where it is no longer wanted.
-
-        Raises TooLarge for a quota that does not suffice."""
+        """Gives the image its data, which is whole; False, with the data gone, where it is no longer wanted."""
         staging = status == "uploading"
         digests = self.digests(upload_id, size, target)
         with self.db.transaction() as tx:
-            self._check_size(tx, owner, size, staging=staging)
             ours = store.end_upload(
                 tx,
                 image_id,

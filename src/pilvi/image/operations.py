@@ -154,7 +154,7 @@ class Import(ImageOperation):
             virtual = self.images.inspect(file, row.id, form["disk_format"], form["container_format"], size)
         digests = self.images.digests(memory["name"], size, DEFAULT)
         with self.db.transaction() as tx:
-            self.images.check_size(tx, row.owner, size)
+            self.images.check_size(tx, row.owner)
             store.update(tx, row.id, size=size, virtual_size=virtual, data=memory["name"], **form, **digests)
 
     def copy(self, progress: Progress) -> None:

@@ -358,21 +358,18 @@ class Images(Sharing, Data, Snapshots, Imports, Locations, Caching, Metadefs, Au
                 f"The quota is used up: image_count_total is {limit}, and the project has {count} images."
             )
 
-    def _check_size(self, tx: Tx, owner: str, adding: int, *, staging: bool = False) -> None:
-        """Raises TooLarge where so many bytes more, in a store or staged, are more than the owner may have."""
+    def check_size(self, tx: Tx, owner: str, *, staging: bool = False) -> None:
+        """Raises TooLarge where the owner has more bytes by now, in stores or staged, than it may have.
+
+        As in Glance, what comes is not counted: nobody has to say before how much that is."""
         quota.lock(tx, owner)
         name = "image_stage_total" if staging else "image_size_total"
         limit = quota.limits(tx, "image", owner)[name]
         used = store.usage(tx, owner)[name]
-        if limit != quota.UNLIMITED and used + adding > limit * MIB:
+        if limit != quota.UNLIMITED and used > limit * MIB:
             raise TooLarge(
-                f"The quota does not suffice: {name} is {limit} MiB, the project's images take "
-                f"{used // MIB} MiB, and this one has {adding // MIB or 1} MiB."
+                f"The quota is used up: {name} is {limit} MiB, and the project's images take {-(-used // MIB)} MiB."
             )
-
-    def check_size(self, tx: Tx, owner: str, adding: int) -> None:
-        """For operations. Raises TooLarge."""
-        self._check_size(tx, owner, adding)
 
     def _check_uploading(self, tx: Tx, owner: str) -> None:
         quota.lock(tx, owner)

@@ -37,7 +37,7 @@ class Snapshots:
         """The id of a new image that is `saving`. Raises TooLarge where the owner's quota is used up."""
         wire.bounded_properties(len(properties))
         self._check_count(tx, context.project_id)
-        self._check_size(tx, context.project_id, 0)
+        self.check_size(tx, context.project_id)
         image_id = self._ids.uuid()
         values = {
             "id": image_id,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from pilvi.db import Tx
 from pilvi.engine.engine import Engine
+from pilvi.tenancy import Owned
 from pilvi.volume import store
 from pilvi.volume.auditing import Auditing
 from pilvi.volume.for_servers import BootSource
@@ -18,7 +19,7 @@ from pilvi.volume.moving import Moving
 from pilvi.volume.operations import operations
 from pilvi.volume.qos import Qos
 from pilvi.volume.reimaging import Reimaging
-from pilvi.volume.tables import attachments, snapshots, transfers, volumes
+from pilvi.volume.tables import attachments, backups, groups, snapshots, transfers, volumes
 from pilvi.volume.volumes import Found, VolumeCreate
 
 __all__ = ["BootSource", "Found", "Listing", "VolumeCreate", "Volumes"]
@@ -38,6 +39,10 @@ class Volumes(Moving, Reimaging, Qos, Auditing, Groups):
     def bootstrap(self) -> None:
         super().bootstrap()
         self.bootstrap_groups()
+
+    def kept_for_projects(self) -> list[Owned]:
+        tables = {"volumes": volumes, "volume_snapshots": snapshots, "volume_backups": backups, "volume_groups": groups}
+        return [Owned(kind, table.c.project_id) for kind, table in tables.items()]
 
     def forget_volume(self, tx: Tx, volume_id: str) -> None:
         row = store.get(tx, volumes, volume_id)
