@@ -172,7 +172,7 @@ class Guest:
             host.ip(self.namespace, "route", "add", destination, "via", nexthop)
 
     def dhcp(self) -> dict:
-        with contextlib.closing(self.call(_packet_socket, self.device)) as wire:
+        with contextlib.closing(self.call(packet_socket, self.device)) as wire:
             return dhcp(wire.send, wire.recv, wire.fileno(), self.mac)
 
     def dhcpv6(self) -> str | None:
@@ -189,7 +189,7 @@ class Guest:
     def hearing(self) -> Iterator[Callable[[], set[str]]]:
         """Yields a function that tells the MAC addresses of those from whom frames have come so far."""
         senders: set[str] = set()
-        with contextlib.closing(self.call(_packet_socket, self.device)) as wire:
+        with contextlib.closing(self.call(packet_socket, self.device)) as wire:
 
             def heard() -> set[str]:
                 while select.select([wire], [], [], 0)[0]:
@@ -273,7 +273,7 @@ class Vlan(Guest):
         host.ip(self.namespace, "link", "set", "dev", self.device, "address", mac, "mtu", "1400", "up")
         self._number = number
         self._inner = host.open_tap(self.namespace, self.device, offloads=False)
-        self._wire = guest.call(_packet_socket, guest.device)
+        self._wire = guest.call(packet_socket, guest.device)
         self._wire.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
         self._stop, self._stopped = os.pipe()
         self._thread = threading.Thread(target=self._carry, daemon=True)
@@ -329,7 +329,7 @@ class TapGuest:
         os.close(self._handle)
 
 
-def _packet_socket(device: str) -> socket.socket:
+def packet_socket(device: str) -> socket.socket:
     everything = socket.htons(3)
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, everything)
     wire.bind((device, 3))
@@ -365,7 +365,7 @@ def _options6(data: bytes) -> dict[int, bytes]:
     return options
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     total = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
@@ -382,7 +382,7 @@ def _ping(address: str, tries: int) -> bool:
     with socket.socket(family, socket.SOCK_RAW, protocol) as echo:
         for number in range(tries):
             message = struct.pack("!BBH2sH", request, 0, 0, mark, number)
-            message = message[:2] + struct.pack("!H", _checksum(message)) + message[4:]
+            message = message[:2] + struct.pack("!H", checksum(message)) + message[4:]
             with contextlib.suppress(OSError):
                 echo.sendto(message, (address, 0))
             deadline = time.monotonic() + 0.3
@@ -425,7 +425,7 @@ def _dhcp_frame(hardware: bytes, transaction: bytes, options: bytes) -> bytes:
     header = struct.pack(
         "!BBHHHBBH4s4s", 0x45, 0, 20 + len(datagram), 0, 0, 64, 17, 0, b"\0" * 4, b"\xff" * 4
     )
-    header = header[:10] + struct.pack("!H", _checksum(header)) + header[12:]
+    header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
     return b"\xff" * 6 + hardware + b"\x08\x00" + header + datagram
 
 

@@ -173,10 +173,13 @@ class TestPorts:
         assert {(acl["direction"], acl["match"]) for acl in acls if acl["action"] == "drop"} == {
             ("to-lport", "outport == @pilvi_drop && ip"),
             ("from-lport", "inport == @pilvi_drop && ip"),
+            ("from-lport", "inport == @pilvi_drop && ip4 && udp.src == 67 && udp.dst == 68"),
+            ("from-lport", "inport == @pilvi_drop && ip6 && udp.src == 547 && udp.dst == 546"),
         }
-        assert min(acl["priority"] for acl in acls if acl["action"] == "allow") > max(
-            acl["priority"] for acl in acls if acl["action"] == "drop"
-        )
+        allowing = {acl["priority"] for acl in acls if acl["action"] == "allow"}
+        everything_else = {acl["priority"] for acl in acls if acl["match"].endswith("&& ip")}
+        assert max(everything_else) < min(allowing), "groups are asked first"
+        assert max(allowing) < min({acl["priority"] for acl in acls} - allowing - everything_else)
 
 
 class TestSubnets:

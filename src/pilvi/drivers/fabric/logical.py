@@ -49,6 +49,11 @@ BASIC_RULES = {
     "dhcpv4": "ip4 && udp.src == 68 && udp.dst == 67",
     "dhcpv6": "ip6 && udp.src == 546 && udp.dst == 547",
 }
+# Above all groups: a guest with port security is no DHCP server, whatever its rules let out.
+GUARDS = {
+    "dhcpv4-server": "ip4 && udp.src == 67 && udp.dst == 68",
+    "dhcpv6-server": "ip6 && udp.src == 547 && udp.dst == 546",
+}
 
 
 class Ref(NamedTuple):
@@ -415,13 +420,16 @@ class _Compiler:
         yield self._acl("drop-egress", "egress", f"{outward} && ip", "drop")
         for name, match in BASIC_RULES.items():
             yield self._acl(f"allow-{name}", "egress", f"{outward} && {match}", "allow")
+        for name, match in GUARDS.items():
+            yield self._acl(f"drop-{name}", "egress", f"{outward} && {match}", "drop", priority=matches.GUARD_PRIORITY)
 
-    def _acl(self, key: str, direction: str, match: str, action: str) -> Ref:
+    def _acl(self, key: str, direction: str, match: str, action: str, *, priority: int | None = None) -> Ref:
+        usual = matches.DROP_PRIORITY if action == "drop" else matches.ALLOW_PRIORITY
         return self._put(
             "ACL",
             key,
             direction="to-lport" if direction == "ingress" else "from-lport",
-            priority=matches.DROP_PRIORITY if action == "drop" else matches.ALLOW_PRIORITY,
+            priority=priority or usual,
             match=match,
             action=action,
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pilvi.drivers.fabric.base import FabricError, Rule
 
 DROP_GROUP = "pilvi_drop"
-DROP_PRIORITY, ALLOW_PRIORITY = 1001, 1002
+DROP_PRIORITY, ALLOW_PRIORITY, GUARD_PRIORITY = 1001, 1002, 1003
 
 # The names that Networking API v2.0 takes for a rule's protocol, by IANA's protocol numbers.
 PROTOCOLS = {
