@@ -254,7 +254,7 @@ class _Compiler:
     # Routers
 
     def _router(self, router: Router) -> None:
-        legs = [self._leg(port, self._advertisements(port), gated=router.gateway is not None) for port in router.ports]
+        legs = [self._leg(port, self._advertisements(port), self._leg_options(router, port)) for port in router.ports]
         routes = [self._route(router, route.destination, route.nexthop) for route in router.routes]
         nat: list[Ref] = []
         forwardings = list(self._forwardings(router))
@@ -262,7 +262,7 @@ class _Compiler:
             self.forwardings_of[port.network_id] |= dict.fromkeys(forwardings)
         if router.gateway is not None:
             chassis = list(self._gateway_chassis(router.gateway))
-            legs.append(self._leg(router.gateway, {}, chassis))
+            legs.append(self._leg(router.gateway, {}, self._leg_options(router, router.gateway), chassis))
             routes += self._default_routes(router, router.gateway)
             nat += self._nat(router, router.gateway)
         self._put(
@@ -293,12 +293,9 @@ class _Compiler:
         self,
         port: RouterPort | Gateway,
         advertisements: dict[str, str],
+        options: dict[str, str],
         chassis: Sequence[Ref] = (),
-        *,
-        gated: bool = False,
     ) -> Ref:
-        """`gated`: the router has a gateway; its legs in physical networks are then where that is, on one host alone."""
-        once = gated and self.networks[port.network_id].physical_network is not None
         outward = isinstance(port, Gateway)
         port_id = port.port_id if isinstance(port, Gateway) else port.id
         name = f"lrp-{port_id}"
@@ -318,9 +315,20 @@ class _Compiler:
             mac=port.mac,
             networks=[f"{one.ip_address}/{self._prefix(one)}" for one in port.fixed_ips],
             ipv6_ra_configs=advertisements,
-            options={"reside-on-redirect-chassis": "true"} if once else {},
+            options=options,
             gateway_chassis=list(chassis),
         )
+
+    def _leg_options(self, router: Router, leg: RouterPort | Gateway) -> dict[str, str]:
+        """With a gateway, legs in physical networks are where that is, on one host alone; where a packet is too big for
+        the network that it is to go into, its sender is told so."""
+        network, options = self.networks[leg.network_id], {}
+        if router.gateway not in (None, leg) and network.physical_network is not None:
+            options["reside-on-redirect-chassis"] = "true"
+        ends = (*router.ports, *filter(None, (router.gateway,)))
+        if network.mtu < max(self.networks[end.network_id].mtu for end in ends):
+            options["gateway_mtu"] = str(network.mtu)
+        return options
 
     def _prefix(self, fixed_ip: FixedIp) -> str:
         return self.subnets[fixed_ip.subnet_id].cidr.rpartition("/")[2]
