@@ -35,12 +35,12 @@ class Server:
     def __init__(self):
         self.serving = {}
 
-    def serve(self, network_id, listener):
+    def serve(self, network_id, *listeners):
         assert network_id not in self.serving
-        self.serving[network_id] = listener
+        self.serving[network_id] = listeners
 
     def stop_serving(self, network_id):
-        if listener := self.serving.pop(network_id, None):
+        for listener in self.serving.pop(network_id, ()):
             listener.close()
 
 
@@ -82,7 +82,8 @@ def test_from_nothing_and_twice(node):
     node.networks[:] = [RED, BLUE]
     assert node.ports.reconcile() == node.ports.reconcile() == "2 networks"
     assert sorted(node.fabric.made) == [(*BLUE[:3], tuple(BLUE[3])), (*RED[:3], tuple(RED[3]))]
-    assert sorted(node.asked) == [(f"namespace-{name}", "169.254.169.254", 80) for name in ("blue", "red")]
+    assert sorted(node.asked) == [(f"namespace-{name}", address, 80) for name in ("blue", "red")
+                                  for address in ("169.254.169.254", "fe80::a9fe:a9fe%eth0")]
     assert node.server.serving.keys() == {"red", "blue"}
     node.networks[:] = [BLUE]
     assert node.ports.reconcile() == "1 networks"

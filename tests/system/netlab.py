@@ -181,6 +181,12 @@ class Guest:
         wait_for(lambda: host.ip(self.namespace, *usable), "a usable link-local address")
         return self.call(_solicit, self.device, self.mac)
 
+    def dhcpv6_names(self) -> list[str]:
+        """The name servers that a server tells one who only asks for information (RFC 8415)."""
+        usable = ("-6", "-o", "address", "show", "dev", self.device, "scope", "link", "-tentative")
+        wait_for(lambda: host.ip(self.namespace, *usable), "a usable link-local address")
+        return self.call(_information, self.device, self.mac)
+
     def pings(self, address: str, tries: int = 10) -> bool:
         """Whether an answer comes to one of the echo requests."""
         return bool(self.call(_ping, address, tries))
@@ -341,6 +347,23 @@ def _solicit(device: str, mac: str) -> str | None:
     client = struct.pack("!4H", 1, 10, 3, 1) + bytes.fromhex(mac.replace(":", ""))
     association = struct.pack("!2H3I", 3, 12, 1, 0, 0)
     message = b"\x01" + transaction + client + association + struct.pack("!3H", 8, 2, 0)
+    answer = _ask6(device, message, b"\x02" + transaction)
+    if answer is None or 3 not in answer:
+        return None
+    # IA_NA has 12 bytes of its own before its options, IA Address begins with the address.
+    return socket.inet_ntop(socket.AF_INET6, _options6(answer[3][12:])[5][:16])
+
+
+def _information(device: str, mac: str) -> list[str]:
+    transaction = os.urandom(3)
+    client = struct.pack("!4H", 1, 10, 3, 1) + bytes.fromhex(mac.replace(":", ""))
+    message = b"\x0b" + transaction + client + struct.pack("!3H3H", 8, 2, 0, 6, 2, 23)
+    names = (_ask6(device, message, b"\x07" + transaction) or {}).get(23, b"")
+    return [socket.inet_ntop(socket.AF_INET6, names[start : start + 16]) for start in range(0, len(names), 16)]
+
+
+def _ask6(device: str, message: bytes, beginning: bytes) -> dict[int, bytes] | None:
+    """The options of the answer that begins so; None where none comes."""
     servers = ("ff02::1:2", 547, 0, socket.if_nametoindex(device))
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
         asking.bind(("::", 546))
@@ -349,10 +372,8 @@ def _solicit(device: str, mac: str) -> str | None:
             with contextlib.suppress(OSError):
                 asking.sendto(message, servers)
                 answer = asking.recv(1500)
-                if answer[:4] == b"\x02" + transaction:
-                    # IA_NA has 12 bytes of its own before its options, IA Address begins with the address.
-                    offer = _options6(_options6(answer[4:])[3][12:])[5]
-                    return socket.inet_ntop(socket.AF_INET6, offer[:16])
+                if answer[:4] == beginning:
+                    return _options6(answer[4:])
     return None
 
 

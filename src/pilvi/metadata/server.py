@@ -33,25 +33,27 @@ class MetadataServer:
         self._metadata = metadata
         self._loop = asyncio.new_event_loop()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="metadata")
-        self._servers: dict[str, asyncio.Server] = {}
+        self._servers: dict[str, list[asyncio.Server]] = {}
         self._open: Counter[tuple[str, str]] = Counter()  # connections by network and address
         self._thread = threading.Thread(target=self._loop.run_forever, name="metadata", daemon=True)
         self._thread.start()
 
-    def serve(self, network_id: str, listener: socket.socket) -> None:
-        """Answers what connects to this listening socket as coming from this network."""
+    def serve(self, network_id: str, *listeners: socket.socket) -> None:
+        """Answers what connects to these listening sockets as coming from this network."""
 
         async def start() -> None:
-            self._servers[network_id] = await asyncio.start_server(
-                lambda reader, writer: self._connection(network_id, reader, writer), sock=listener
-            )
+            self._servers[network_id] = [
+                await asyncio.start_server(lambda reader, writer: self._connection(network_id, reader, writer), sock=one)
+                for one in listeners
+            ]
 
-        listener.setblocking(False)
+        for listener in listeners:
+            listener.setblocking(False)
         asyncio.run_coroutine_threadsafe(start(), self._loop).result(10)
 
     def stop_serving(self, network_id: str) -> None:
         async def stop() -> None:
-            if server := self._servers.pop(network_id, None):
+            for server in self._servers.pop(network_id, ()):
                 server.close()
 
         asyncio.run_coroutine_threadsafe(stop(), self._loop).result(10)
@@ -75,7 +77,7 @@ class MetadataServer:
     async def _connection(
         self, network_id: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        address = writer.get_extra_info("peername")[0]
+        address = writer.get_extra_info("peername")[0].partition("%")[0]
         connection, guest = h11.Connection(h11.SERVER), (network_id, address)
         self._open[guest] += 1
         try:

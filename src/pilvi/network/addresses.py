@@ -66,6 +66,14 @@ def eui64(prefix: Prefix, mac: str) -> str:
     return str(prefix[int.from_bytes(interface, "big")])
 
 
+def mac_of(address: Address) -> str | None:
+    """The MAC address that such an address was made of (RFC 4291); None where it was made of none."""
+    own = address.packed[8:]
+    if address.version == 4 or own[3:5] != b"\xff\xfe":
+        return None
+    return bytes([own[0] ^ 2, *own[1:3], *own[5:]]).hex(":")
+
+
 def usable(prefix: Prefix) -> tuple[int, int]:
     """The first and the last number that a host may have: without the network's own address and IPv4's broadcast."""
     first, last = int(prefix.network_address), int(prefix.broadcast_address)

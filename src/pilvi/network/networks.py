@@ -138,14 +138,14 @@ class NetworkVerbs(SharingVerbs):
     # -- the metadata port
 
     def _ensure_metadata_port(self, tx: Tx, network: Any) -> None:
-        """The network's metadata port has an address in each IPv4 subnet with DHCP; there is none without such.
+        """The network's metadata port has an address in each IPv4 subnet with DHCP; there is none without any DHCP.
 
-        A subnet that has no address left gets along without one."""
-        wanted = [
-            subnet for subnet in store.subnets_of(tx, network.id) if subnet.enable_dhcp and subnet.ip_version == 4
-        ]
+        Over IPv6 metadata has the same address on every link. A subnet that has no address left gets along without
+        one."""
+        served = [subnet for subnet in store.subnets_of(tx, network.id) if subnet.enable_dhcp]
+        wanted = [subnet for subnet in served if subnet.ip_version == 4]
         port = store.metadata_port(tx, network.id)
-        if not wanted:
+        if not served:
             if port is not None:
                 store.delete_ports(tx, [port.id])
             return

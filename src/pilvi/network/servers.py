@@ -258,11 +258,15 @@ class ServerVerbs(FloatingIpVerbs, AutoAllocationVerbs):
         return {"links": links, "networks": networks, "services": unique}
 
     def server_at(self, tx: Tx, network_id: str, address: str) -> str | None:
-        """The id of the server that has this address on this network."""
+        """The id of the server that has this address on this network; a link-local one is known by its MAC address."""
         try:
-            return store_addresses.server_at(tx, network_id, str(ipaddress.ip_address(address)))
+            wanted = ipaddress.ip_address(address)
         except ValueError:
             return None
+        if wanted.version == 6 and wanted.is_link_local:
+            mac = addresses.mac_of(wanted)
+            return mac and store_addresses.server_with(tx, network_id, mac)
+        return store_addresses.server_at(tx, network_id, str(wanted))
 
     def devices_of(self, tx: Tx, port_ids: Collection[str]) -> dict[str, str]:
         """Port -> what has it: a server, a router. Ports that are not there, or that nothing has, are not named."""
@@ -273,7 +277,8 @@ class ServerVerbs(FloatingIpVerbs, AutoAllocationVerbs):
         found: dict[str, tuple[str, str, str, list[str]]] = {}
         for network_id, port_id, mac, address, cidr in store_addresses.metadata_ports(tx):
             entry = found.setdefault(network_id, (network_id, port_id, mac, []))
-            entry[3].append(f"{address}/{cidr.partition('/')[2]}")
+            if address is not None:
+                entry[3].append(f"{address}/{cidr.partition('/')[2]}")
         return list(found.values())
 
 

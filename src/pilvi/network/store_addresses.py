@@ -137,13 +137,22 @@ def server_at(tx: Tx, network_id: str, address: str) -> str | None:
     )
 
 
+def server_with(tx: Tx, network_id: str, mac: str) -> str | None:
+    """The server whose card on this network has the MAC address."""
+    return tx.scalar(
+        sa.select(ports.c.device_id).where(
+            ports.c.network_id == network_id, ports.c.mac_address == mac, ports.c.device_owner.like("compute:%")
+        )
+    )
+
+
 def metadata_ports(tx: Tx) -> list[sa.Row]:
-    """(network, port, MAC address, address, CIDR) of each address of each metadata port."""
+    """(network, port, MAC address, address, CIDR) of each address of each metadata port; None where one has none."""
     return list(
         tx.all(
             sa.select(ports.c.network_id, ports.c.id, ports.c.mac_address, addresses.c.address, subnets.c.cidr)
-            .join(addresses, addresses.c.port_id == ports.c.id)
-            .join(subnets, subnets.c.id == addresses.c.subnet_id)
+            .outerjoin(addresses, addresses.c.port_id == ports.c.id)
+            .outerjoin(subnets, subnets.c.id == addresses.c.subnet_id)
             .where(ports.c.device_owner == METADATA)
             .order_by(ports.c.network_id, addresses.c.number)
         )

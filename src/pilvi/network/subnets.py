@@ -44,7 +44,7 @@ class SubnetVerbs(SubnetPoolVerbs):
         subnet_id = self._ids.uuid()
         store.insert(tx, SUBNET, {**values, "id": subnet_id})
         subnet = store.get(tx, SUBNET, subnet_id)
-        if subnet.enable_dhcp and subnet.ip_version == 4:
+        if subnet.enable_dhcp:
             self._ensure_metadata_port(tx, network)
         if addresses.is_automatic(subnet):
             self._give_automatic_addresses(tx, network.id, subnet)
@@ -117,7 +117,7 @@ class SubnetVerbs(SubnetPoolVerbs):
             _check_services(values)
             _lists({**values, "ip_version": row.ip_version}, values)
             store.update(tx, SUBNET, subnet_id, **values)
-            if "enable_dhcp" in values and row.ip_version == 4:
+            if "enable_dhcp" in values:
                 self._ensure_metadata_port(tx, store.get(tx, NETWORK, network_id))
             self._changed(tx, NETWORK, network_id)
             return self._fresh(tx, SUBNET, context, [subnet_id])[0]
@@ -155,7 +155,7 @@ class SubnetVerbs(SubnetPoolVerbs):
                 )
             store_addresses.remove_subnet(tx, subnet_id)
             store.delete(tx, SUBNET, subnet_id)
-            if row.enable_dhcp and row.ip_version == 4:
+            if row.enable_dhcp:
                 self._ensure_metadata_port(tx, store.get(tx, NETWORK, network_id))
             self._changed(tx, NETWORK, network_id)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Port = tuple[str, str, tuple[str, ...]]  # of a network: id, MAC address, addresses with prefix
 
-METADATA_ADDRESS, METADATA_PORT = "169.254.169.254", 80
+METADATA_ADDRESSES, METADATA_PORT = ("169.254.169.254", "fe80::a9fe:a9fe%eth0"), 80
 
 
 class MetadataPorts(Reconciler):
@@ -52,8 +52,8 @@ class MetadataPorts(Reconciler):
             namespace = self._fabric.ensure_metadata(network_id, *wanted)
             self._stop_listening(network_id)
             if namespace is not None:
-                listener = listen_in(namespace, METADATA_ADDRESS, METADATA_PORT)
-                self._cloud.metadata_server.serve(network_id, listener)
+                listeners = [listen_in(namespace, address, METADATA_PORT) for address in METADATA_ADDRESSES]
+                self._cloud.metadata_server.serve(network_id, *listeners)
             self._listening[network_id] = wanted
 
     def _stop_listening(self, network_id: str) -> None:

@@ -110,7 +110,7 @@ def listen_in(namespace: str | None, address: str, port: int, backlog: int = 128
         listener = socket.socket(family, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((address, port))
+            listener.bind(socket.getaddrinfo(address, port, family, flags=socket.AI_NUMERICHOST)[0][4])  # "fe80::1%eth0" too
             listener.listen(backlog)
         except BaseException:
             listener.close()
@@ -182,13 +182,11 @@ def checksums_off(namespace: str | None, device: str) -> None:
 def ensure_addresses(namespace: str | None, device: str, addresses: Sequence[str]) -> None:
     """Exactly these addresses ("172.24.4.1/24") on the device, link-local ones aside. Raises HostError."""
     described = json.loads(ip(namespace, "-j", "address", "show", "dev", device))
-    present = {
-        f"{one['local']}/{one['prefixlen']}" for one in described[0]["addr_info"] if one["scope"] != "link"
-    }
-    for address in sorted(present - set(addresses)):
+    scopes = {f"{one['local']}/{one['prefixlen']}": one["scope"] for one in described[0]["addr_info"]}
+    for address in sorted(present for present in scopes if present not in addresses and scopes[present] != "link"):
         ip(namespace, "address", "delete", address, "dev", device)
     for address in addresses:
-        if address not in present:
+        if address not in scopes:
             nodad = ("nodad",) if ":" in address else ()
             ip(namespace, "address", "replace", address, "dev", device, *nodad)
 

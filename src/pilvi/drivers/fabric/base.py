@@ -113,7 +113,7 @@ class HostFabric(Protocol):
     def ensure_metadata(
         self, network_id: str, port_id: str, mac: str, addresses: tuple[str, ...]
     ) -> str | None:
-        """A namespace with the network's metadata port: `addresses` ("10.0.0.2/24") and 169.254.169.254.
+        """A namespace with the network's metadata port: `addresses` ("10.0.0.2/24"), 169.254.169.254 and fe80::a9fe:a9fe.
 
         Returns the namespace's name, where Pilvi then listens; None where the fabric carries no packets."""
 

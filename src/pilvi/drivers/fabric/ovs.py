@@ -20,7 +20,7 @@ from pilvi.supervise import namespace as host
 
 BRIDGE = "br-int"
 METADATA_DEVICE = "eth0"
-METADATA_ADDRESS = "169.254.169.254/32"
+METADATA_ADDRESSES = ("169.254.169.254/32", "fe80::a9fe:a9fe/64")
 VSCTL_SECONDS = 15
 
 
@@ -83,7 +83,7 @@ class OvsFabric:
                 self._remove(device)
                 self._make_pair(device, place)
             host.ip(place, "link", "set", "dev", METADATA_DEVICE, "address", mac, "up")
-            host.ensure_addresses(place, METADATA_DEVICE, (*addresses, METADATA_ADDRESS))
+            host.ensure_addresses(place, METADATA_DEVICE, (*addresses, *METADATA_ADDRESSES))
             host.ip(self._namespace, "link", "set", "dev", device, "up")
             self._join_bridge(device, port_id, mac)
         return place
