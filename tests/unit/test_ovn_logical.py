@@ -290,7 +290,12 @@ class TestRouters:
 
         assert options(self.GATEWAY) == {"reside-on-redirect-chassis": "true"}
         assert options(None) == {}
-        assert self.rows()[Ref("Logical_Router_Port", "l")]["options"] == {}
+        assert "reside-on-redirect-chassis" not in self.rows()[Ref("Logical_Router_Port", "l")]["options"]
+
+    def test_a_leg_in_a_network_of_smaller_packets_says_so(self):
+        found = self.rows()
+        assert found[Ref("Logical_Router_Port", "l")]["options"] == {"gateway_mtu": "1442"}
+        assert found[Ref("Logical_Router_Port", "g")]["options"] == {}
 
     def test_the_first_chassis_is_preferred(self):
         chassis = self.table("Gateway_Chassis", chassis=("h1", "h2"))
