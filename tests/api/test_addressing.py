@@ -104,6 +104,82 @@ def test_the_fabric_is_told_of_scopes(served, user):
     eventually(lambda: told() == [scope])
 
 
+# -- subnet pools, bit by bit
+
+
+def test_prefixes_come_and_go(user):
+    made = pool(user, "10.9.0.0/16")["id"]
+    path = f"/subnetpools/{made}"
+    more = user.ok("PUT", f"{V2}{path}/add_prefixes", {"prefixes": ["10.8.0.0/16", "192.0.2.0/24"]})
+    assert more == {"prefixes": ["10.8.0.0/15", "192.0.2.0/24"]}
+    assert pooled(user, made)["subnets"]  # 10.8.0.0/24
+    assert fault(user, "PUT", path + "/remove_prefixes", {"prefixes": ["10.8.0.0/20"]})[1] == "IllegalSubnetPoolUpdate"
+    left = user.ok("PUT", f"{V2}{path}/remove_prefixes", {"prefixes": ["10.9.0.0/16", "192.0.2.0/24"]})
+    assert left == {"prefixes": ["10.8.0.0/16"]}
+    assert user.get(V2 + path)["subnetpool"]["prefixes"] == ["10.8.0.0/16"]
+    for wrong in ({"prefixes": []}, {"prefixes": ["x"]}, {"prefixes": ["fd00::/48"]}, {}):
+        assert fault(user, "PUT", path + "/add_prefixes", wrong)[0] == 400
+    scope = make(user, "address-scope", name="lab", ip_version=4)["id"]
+    for one, prefix in ((made, None), (None, "10.7.0.0/16")):
+        if one is None:
+            pool(user, prefix, address_scope_id=scope)
+        else:
+            user.ok("PUT", V2 + path, {"subnetpool": {"address_scope_id": scope}})
+    clash = {"prefixes": ["10.7.1.0/24"]}
+    assert fault(user, "PUT", path + "/add_prefixes", clash) == (409, "AddressScopePrefixConflict")
+
+
+def test_subnets_join_a_pool(user):
+    made = pool(user, "10.9.0.0/16")["id"]
+    path = f"/subnetpools/{made}/onboard_network_subnets"
+    network = make(user, "network")["id"]
+    assert fault(user, "PUT", path, {"network_id": network}) == (404, "SubnetNotFound")
+    subnet = make(user, "subnet", network_id=network, ip_version=4, cidr="10.3.0.0/24")["id"]
+    assert user.ok("PUT", V2 + path, {"network_id": network}) == {}
+    assert user.get(f"{V2}/subnets/{subnet}")["subnet"]["subnetpool_id"] == made
+    assert user.get(f"{V2}/subnetpools/{made}")["subnetpool"]["prefixes"] == ["10.3.0.0/24", "10.9.0.0/16"]
+    twin = make(user, "network")["id"]
+    make(user, "subnet", network_id=twin, ip_version=4, cidr="10.3.0.0/25")
+    assert fault(user, "PUT", path, {"network_id": twin}) == (400, "IllegalSubnetPoolUpdate")
+    other = pool(user, "10.10.0.0/16")["id"]
+    elsewhere = f"/subnetpools/{other}/onboard_network_subnets"
+    assert fault(user, "PUT", elsewhere, {"network_id": network}) == (400, "NetworkSubnetPoolAffinityError")
+
+
+# -- what ports and networks have besides
+
+
+def test_a_network_has_a_domain(served, user):
+    made = make(user, "network", dns_domain="lab.example.org.")
+    network = made["id"]
+    make(user, "subnet", network_id=network, ip_version=4, cidr="10.3.0.0/24")
+    port = make(user, "port", network_id=network, dns_name="web")
+    assert [one["fqdn"] for one in port["dns_assignment"]] == ["web.lab.example.org."]
+
+    def told():
+        return [one.dns_domain for one in served.cloud.site.northbound.topology.networks if one.id == network]
+
+    eventually(lambda: told() == ["lab.example.org"])
+    user.ok("PUT", f"{V2}/networks/{network}", {"network": {"dns_domain": ""}})
+    shown = user.get(f"{V2}/ports/{port['id']}")["port"]
+    assert [one["fqdn"] for one in shown["dns_assignment"]] == ["web.openstacklocal."]
+    for wrong in ("lab.example.org", "-x.", "a..b.", "x" * 64 + ".", 5):
+        assert fault(user, "PUT", f"/networks/{network}", {"network": {"dns_domain": wrong}})[0] == 400
+
+
+def test_a_port_gets_another_mac_address_and_begins_with_tags(user):
+    network = make(user, "network")["id"]
+    port = make(user, "port", network_id=network, tags=["red", "blue"], mac_address="FA:16:3E:00:00:01")
+    assert (port["tags"], port["mac_address"]) == (["blue", "red"], "fa:16:3e:00:00:01")
+    path = f"/ports/{port['id']}"
+    same = user.ok("PUT", V2 + path, {"port": {"mac_address": "FA:16:3E:00:00:01"}})["port"]
+    assert same["mac_address"] == "fa:16:3e:00:00:01"
+    other = user.ok("PUT", V2 + path, {"port": {"mac_address": None}})["port"]["mac_address"]
+    assert other not in (None, port["mac_address"])
+    assert fault(user, "POST", "/ports", {"port": {"network_id": network, "tags": [""]}})[0] == 400
+    assert fault(user, "PUT", path, {"port": {"tags": ["x"]}})[0] == 400
+
+
 # -- subnets for services
 
 

@@ -102,6 +102,7 @@ def altered(kind: str, number: int, **changes: object) -> Topology:
 CHANGES = {
     "a network's name": altered("networks", 0, name="renamed"),
     "a network's MTU": altered("networks", 0, mtu=1400),
+    "a network's domain": altered("networks", 0, dns_domain="lab.test"),
     "a network's state": altered("networks", 0, admin_state_up=False),
     "a subnet's DHCP": altered("networks", 0, subnets=network(1, enable_dhcp=False).subnets),
     "a subnet's name servers": altered(

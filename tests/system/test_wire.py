@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 
+import msgspec
 import pytest
 
 from pilvi.drivers.fabric.base import (
@@ -330,6 +331,15 @@ def test_metadata_sees_which_guest_of_which_network_asks(lab: Lab):
             assert guest.asks("169.254.169.254", 80) == "10.0.1.11"
             assert served[net] == ["10.0.1.11"]
             assert served[unasked] == []
+
+
+def test_a_network_has_a_domain_of_its_own(lab: Lab):
+    net = network(1)
+    one, other = port(1, 11, hostname="one"), port(1, 12)
+    named = msgspec.structs.replace(net, dns_domain="lab.test")
+    lab.sync(Topology((named,), (one, other), (router(1, gateway=False),), (OPEN,)))
+    guest = addressed(lab, other)
+    assert guest.resolves("one.lab.test", "10.0.1.1") == ["10.0.1.11"]
 
 
 def test_names_of_guests_are_answered_on_their_network(lab: Lab):

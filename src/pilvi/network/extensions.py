@@ -31,6 +31,7 @@ _NAMES = {
     "network-ip-availability": "Network IP Availability",
     "network_availability_zone": "Network Availability Zone",
     "pagination": "Pagination support",
+    "port-mac-address-regenerate": "Neutron Port MAC address regenerate",
     "port-security": "Port Security",
     "project-id": "project_id field enabled",
     "provider": "Provider Network",
@@ -63,12 +64,15 @@ _NAMES = {
     "standard-attr-revisions": "Resource revision numbers",
     "standard-attr-tag": "Tag support for resources with standard attribute: "
     "network, subnet, subnetpool, port, router, floatingip, security_group, security_group_rule, policy",
+    "tag-ports-during-bulk-creation": "Tag Ports During Bulk Creation",
     "standard-attr-timestamp": "Resource timestamps",
     "stateful-security-group": "Stateful security group",
     "subnet-service-types": "Subnet service types",
     "vlan-transparent": "Vlantransparent",
     "trunk": "Trunk Extension",
     "trunk-details": "Trunk port details",
+    "subnet_onboard": "Subnet Onboard",
+    "subnetpool-prefix-ops": "Subnet Pool Prefix Operations",
     "subnet_allocation": "Subnet Allocation",
 }
 

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from pilvi.faults import NotFound
 from pilvi.http.request import Request, Response
-from pilvi.network import wire, wire_groups
+from pilvi.network import wire, wire_addressing, wire_groups
 from pilvi.network.extensions import EXTENSIONS
 from pilvi.network.nouns import BY_PATH, SECURITY_GROUP, TAGGED, Noun
 from pilvi.network.views import ZONE
@@ -184,6 +184,26 @@ def delete_auto_topology(request: Request) -> Response:
     return Response(204)
 
 
+# -- subnet pools' own
+
+
+def add_prefixes(request: Request) -> Response:
+    wanted = request.decode(wire_addressing.PrefixesRequest).prefixes
+    return Response(200, {"prefixes": request.cloud.network.add_prefixes(request.context, identifier(request), wanted)})
+
+
+def remove_prefixes(request: Request) -> Response:
+    gone = request.decode(wire_addressing.PrefixesRequest).prefixes
+    left = request.cloud.network.remove_prefixes(request.context, identifier(request), gone)
+    return Response(200, {"prefixes": left})
+
+
+def onboard(request: Request) -> Response:
+    network_id = request.decode(wire_addressing.OnboardRequest).network_id
+    request.cloud.network.onboard(request.context, identifier(request), network_id)
+    return Response(200, {})
+
+
 # -- address groups' own
 
 
@@ -196,7 +216,7 @@ def remove_addresses(request: Request) -> Response:
 
 
 def _change_addresses(request: Request, add: bool) -> Response:
-    wanted = request.decode(wire_groups.AddressesRequest).addresses
+    wanted = wire_groups.addresses(request)
     group = request.cloud.network.change_addresses(request.context, identifier(request), wanted, add)
     return Response(200, {"address_group": group})
 

@@ -55,6 +55,7 @@ NETWORK = _noun(
     tables.networks,
     "admin_state_up",
     "mtu",
+    "dns_domain",
     "port_security_enabled",
     "is_default",
     "vlan_transparent",

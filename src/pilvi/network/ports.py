@@ -38,11 +38,17 @@ class PortVerbs(SubnetVerbs):
         store.lock_network(tx, wanted.network_id)
         network = self._get(tx, NETWORK, context, wanted.network_id)
         del values["network_id"]
+        tags = values.pop("tags", ())
+        if values.get("mac_address") is None:
+            values.pop("mac_address", None)
         self._permit(context, PORT, values, {"host": "", "profile": {}})
         self._permit_on(tx, context, network, values)
         groups = self._groups(tx, context, project, network, values)
         self._check_policy(tx, context, values)
-        return self._insert_port(tx, network, {**values, "project_id": project}, values.pop("fixed_ips", None), groups)
+        fixed_ips = values.pop("fixed_ips", None)
+        port_id = self._insert_port(tx, network, {**values, "project_id": project}, fixed_ips, groups)
+        store.set_tags(tx, port_id, tags)
+        return port_id
 
     def _permit_on(self, tx: Tx, context: Context, network: Any, values: dict[str, Any]) -> None:
         """On a network that another project shares, only plain ports. Raises Forbidden."""
@@ -145,9 +151,11 @@ class PortVerbs(SubnetVerbs):
             self._change_security(tx, context, row, values)
             self._check_port_policy(tx, context, row, values)
             fixed_ips = values.pop("fixed_ips", ...)
-            mac = values.get("mac_address", row.mac_address).lower()
-            if mac != row.mac_address:
-                values["mac_address"] = self._mac(tx, network_id, mac)
+            mac = values.get("mac_address", row.mac_address)
+            if mac is None or mac.lower() != row.mac_address:
+                mac = self._mac(tx, network_id, mac)
+            if "mac_address" in values:
+                mac = values["mac_address"] = mac.lower()
             if "allowed_address_pairs" in values:
                 values["allowed_address_pairs"] = _pairs(values["allowed_address_pairs"], mac)
             for name, empty in (("host", ""), ("profile", {})):

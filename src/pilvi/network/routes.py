@@ -50,6 +50,7 @@ _FORWARDINGS = V2 + "/floatingips/{object_id}/port_forwardings"
 _ADDRESSES = V2 + "/address-groups/{object_id}"
 _AUTO = V2 + "/auto-allocated-topology/{project_id}"
 _TRUNK = V2 + "/trunks/{object_id}"
+_POOL = V2 + "/subnetpools/{object_id}"
 _QUOTA = V2 + "/quotas/{project_id}"
 
 ROUTES = (
@@ -80,6 +81,9 @@ ROUTES = (
     Route("PUT", _TRUNK + "/remove_subports", handlers_trunks.remove_subports, "write"),
     *handlers_qos.routes(V2 + "/qos"),
     *_object(nouns.RULE, "security_group_rules", "security_group_rule", wire.RuleNew, None),
+    Route("PUT", _POOL + "/add_prefixes", handlers.add_prefixes, "write"),
+    Route("PUT", _POOL + "/remove_prefixes", handlers.remove_prefixes, "write"),
+    Route("PUT", _POOL + "/onboard_network_subnets", handlers.onboard, "write"),
     *_object(
         nouns.ADDRESS_SCOPE,
         "address_scopes",

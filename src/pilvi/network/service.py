@@ -12,6 +12,7 @@ from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
 from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, SECURITY_GROUP, SUBNET_POOL, TRUNK
+from pilvi.network.onboarding import OnboardingVerbs
 from pilvi.network.pathverbs import PathVerbs
 from pilvi.network.proxied import ProxiedVerbs
 from pilvi.network.qos import QosVerbs
@@ -29,6 +30,7 @@ class Networks(
     ForwardingVerbs,
     FoundingVerbs,
     AddressGroupVerbs,
+    OnboardingVerbs,
     ProxiedVerbs,
     QosVerbs,
     QuotaVerbs,

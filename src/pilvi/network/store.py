@@ -212,6 +212,13 @@ def subnet_ids_of(tx: Tx, network_ids: Collection[str]) -> dict[str, list[str]]:
     return _grouped(tx, _SUBNET_IDS_OF, network_ids)
 
 
+def dns_domains(tx: Tx, network_ids: Collection[str]) -> dict[str, str]:
+    """Of the networks that have one of their own."""
+    query = sa.select(networks.c.id, networks.c.dns_domain).where(networks.c.dns_domain != "")
+    found = (row for part in chunks(network_ids) for row in tx.all(query.where(networks.c.id.in_(part))))
+    return {row.id: row.dns_domain for row in found}
+
+
 def address_scopes_of(tx: Tx, network_ids: Collection[str]) -> dict[tuple[str, int], str]:
     """(network, IP version) -> address scope, of those that have one."""
     query = (

@@ -85,7 +85,7 @@ class SubnetPoolVerbs(NetworkVerbs, AddressScopeVerbs):
         with self._db.transaction() as tx:
             tx.lock("subnet pool", pool_id)
             self._own(tx, SUBNET_POOL, context, pool_id)
-            if _taken(tx, pool_id):
+            if taken_from(tx, pool_id):
                 raise Conflict(
                     "Unable to delete subnet pool: Subnet pool has existing allocations.", kind="SubnetPoolDeleteError"
                 )
@@ -113,7 +113,7 @@ class SubnetPoolVerbs(NetworkVerbs, AddressScopeVerbs):
         self._same_pool(tx, values["network_id"], pool)
         tx.lock("subnet pool", pool.id)
         pool = self._get(tx, SUBNET_POOL, context, pool.id)
-        taken = _taken(tx, pool.id)
+        taken = taken_from(tx, pool.id)
         prefix = _choose(pool, taken, cidr, length)
         _within_quota(pool, [row for row in taken if row.project_id == values["project_id"]], prefix)
         values.update(cidr=str(prefix), subnetpool_id=pool.id)
@@ -143,8 +143,13 @@ def default_pool(tx: Tx, version: int) -> sa.Row | None:
     return tx.one(sa.select(subnetpools).where(subnetpools.c.is_default, subnetpools.c.ip_version == version))
 
 
-def _taken(tx: Tx, pool_id: str) -> Sequence[sa.Row]:
+def taken_from(tx: Tx, pool_id: str) -> Sequence[sa.Row]:
     return tx.all(sa.select(subnets.c.cidr, subnets.c.project_id).where(subnets.c.subnetpool_id == pool_id))
+
+
+def collapsed(texts: Iterable[str]) -> list[str]:
+    """As few prefixes as say the same, in order. Raises BadRequest."""
+    return [str(prefix) for prefix in _prefixes(texts)]
 
 
 def _prefixes(texts: Iterable[str]) -> list[addresses.Prefix]:

@@ -61,6 +61,7 @@ networks = sa.Table(
     sa.Column("is_default", sa.Boolean, nullable=False, default=False),
     sa.Column("mtu", sa.Integer, nullable=False),
     sa.Column("port_security_enabled", sa.Boolean, nullable=False, default=True),
+    sa.Column("dns_domain", sa.String(255), nullable=False, default="", server_default=""),  # "": the cloud's
     sa.Column("network_type", sa.String(32), nullable=False, default="geneve"),  # geneve | flat | vlan
     sa.Column("physical_network", sa.String(64)),
     sa.Column("segmentation_id", sa.Integer),  # a VLAN there, or the tunnels' id; None: untagged, or OVN chooses

@@ -145,6 +145,7 @@ def _networks(
                 row.segmentation_id if row.network_type == "vlan" else None,
                 row.segmentation_id if row.network_type == "geneve" else None,
                 row.vlan_transparent,
+                dns_domain=row.dns_domain.rstrip("."),
             )
         )
     return tuple(found)

@@ -98,6 +98,7 @@ def _networks(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str
             "router:external": row.external,
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
+            "dns_domain": row.dns_domain,
             "qos_policy_id": row.qos_policy_id,
             "vlan_transparent": row.vlan_transparent,
             "availability_zone_hints": row.availability_zone_hints,
@@ -165,6 +166,7 @@ def _subnet_pools(
 def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
     fixed, groups = store_addresses.of_ports(tx, ids), store.security_groups_of(tx, ids)
+    domains = store.dns_domains(tx, {row.network_id for row in rows})
     policies = store_qos.policies_of_networks(tx, {row.network_id for row in rows})
     trunks = store_trunks.trunks_of(tx, ids)
     subports = store_trunks.subports_of(tx, [trunk.id for trunk in trunks.values()])
@@ -188,7 +190,9 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
             "extra_dhcp_opts": row.extra_dhcp_opts,
             "qos_policy_id": row.qos_policy_id,
             "qos_network_policy_id": policies.get(row.network_id),
-            "dns_assignment": [_name(row.dns_name, address) for _, address in pairs],
+            "dns_assignment": [
+                _name(row.dns_name, address, domains.get(row.network_id) or DNS_DOMAIN) for _, address in pairs
+            ],
         }
         if (trunk := trunks.get(row.id)) is not None:
             view["trunk_details"] = _trunk_details(trunk, subports.get(trunk.id, ()))
@@ -211,9 +215,9 @@ def _trunk_details(trunk: Any, subports: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def _name(dns_name: str, address: str) -> dict[str, str]:
+def _name(dns_name: str, address: str, domain: str) -> dict[str, str]:
     host = dns_name or "host-" + address.replace(".", "-").replace(":", "-")
-    return {"hostname": host, "ip_address": address, "fqdn": f"{host}.{DNS_DOMAIN}"}
+    return {"hostname": host, "ip_address": address, "fqdn": f"{host}.{domain}"}
 
 
 @shows(ROUTER)

@@ -17,6 +17,8 @@ Text = Annotated[str, Meta(max_length=255)]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")]
 Mac = Annotated[str, Meta(pattern=r"^([0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\Z")]
 DnsName = Annotated[str, Meta(max_length=63, pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)?\Z")]
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+DnsDomain = Annotated[str, Meta(max_length=253, pattern=rf"^({_LABEL}\.)*\Z")]  # ends in a dot, or is empty
 Ip = Annotated[str, Meta(max_length=64)]
 PrefixLength = Annotated[int, Meta(ge=0, le=128)]
 Limit = Annotated[int, Meta(ge=-1, le=2**31 - 1)]
@@ -67,6 +69,7 @@ class _Network(_Named, kw_only=True):
     is_default: bool | UnsetType = UNSET
     mtu: Annotated[int, Meta(ge=0, le=65535)] | UnsetType = UNSET
     port_security_enabled: bool | UnsetType = UNSET
+    dns_domain: DnsDomain | UnsetType = UNSET
     qos_policy_id: Uuid | UnsetType | None = UNSET
 
 
@@ -159,7 +162,7 @@ class DhcpOption(Struct, forbid_unknown_fields=True):
 
 class _Port(_Named, kw_only=True):
     admin_state_up: bool | UnsetType = UNSET
-    mac_address: Mac | UnsetType = UNSET
+    mac_address: Mac | UnsetType | None = UNSET
     fixed_ips: Annotated[list[FixedIp], Meta(max_length=50)] | UnsetType | None = UNSET
     device_id: Text | UnsetType = UNSET
     device_owner: Text | UnsetType = UNSET
@@ -175,6 +178,7 @@ class _Port(_Named, kw_only=True):
 
 
 class PortNew(_Port, kw_only=True):
+    tags: Annotated[list[Tag], Meta(max_length=50)] | UnsetType = UNSET
     project_id: Text | UnsetType = UNSET
     tenant_id: Text | UnsetType = UNSET
     network_id: Uuid

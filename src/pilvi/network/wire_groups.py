@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pilvi.network.wire import Ip, RuleFields, Text
+from pilvi.http.request import Request
+from pilvi.network.wire import Ip, RuleFields, Text, convert
 
 Addresses = Annotated[list[Ip], Meta(max_length=1000)]
 
@@ -24,6 +25,13 @@ class AddressGroupNew(AddressGroupChange, kw_only=True):
 
 class AddressesRequest(Struct, forbid_unknown_fields=True):
     addresses: Addresses
+
+
+def addresses(request: Request) -> list[str]:
+    """Clients send them by themselves, and the API's description has them in an "address_group". Raises BadRequest."""
+    body = request.decode(dict[str, Any])
+    inner = body.get("address_group", body)
+    return convert(inner, AddressesRequest, "PUT").addresses
 
 
 class DefaultRuleNew(RuleFields, kw_only=True):

@@ -164,9 +164,14 @@ class _Compiler:
         )
 
     def _dhcp(self, network: Network, subnet: Subnet) -> None:
-        options = _dhcpv4(network, subnet, self.dns_domain) if subnet.ip_version == 4 else _dhcpv6(subnet)
+        options = self._dhcp_options(network, subnet)
         if options is not None:
             self._put("DHCP_Options", subnet.id, cidr=subnet.cidr, options=options)
+
+    def _dhcp_options(self, network: Network, subnet: Subnet) -> dict[str, str] | None:
+        if subnet.ip_version == 6:
+            return _dhcpv6(subnet)
+        return _dhcpv4(network, subnet, network.dns_domain or self.dns_domain)
 
     def _dns(self, network: Network) -> None:
         names = self.names_of[network.id]
@@ -174,7 +179,7 @@ class _Compiler:
             return
         records: dict[str, str] = {}
         for name, addresses in names.items():
-            full = f"{name}.{self.dns_domain}"
+            full = f"{name}.{network.dns_domain or self.dns_domain}".lower()
             records[name] = records[full] = " ".join(addresses)
             records.update((ipaddress.ip_address(one).reverse_pointer, full) for one in addresses)
         self._put("DNS", network.id, records=records)
@@ -242,7 +247,7 @@ class _Compiler:
 
     def _dhcp_for(self, network: Network, subnet: Subnet, port: Port) -> list[Ref]:
         """The subnet's row, or one of the port's own where it has options of its own."""
-        options = _dhcpv4(network, subnet, self.dns_domain) if subnet.ip_version == 4 else _dhcpv6(subnet)
+        options = self._dhcp_options(network, subnet)
         if options is None:
             return []
         own = dict(_own_option(name, value) for version, name, value in port.dhcp_options

@@ -43,6 +43,7 @@ class Network(msgspec.Struct, frozen=True):
     vlan: int | None = None  # its id on the physical network; None: untagged there
     tunnel_key: int | None = None  # its id between hosts (Geneve's VNI); None: the fabric chooses
     vlan_transparent: bool = False  # guests' own VLAN tags pass
+    dns_domain: str = ""  # of its ports' host names; empty: the fabric's
 
 
 class FixedIp(msgspec.Struct, frozen=True):
