@@ -225,6 +225,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('object_id', sa.String(length=36), nullable=True))
 
     with op.batch_alter_table('networks', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('dns_domain', sa.String(length=255), server_default='', nullable=False))
         batch_op.add_column(sa.Column('segmentation_id', sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column('vlan_transparent', sa.Boolean(), server_default=sa.text('(false)'), nullable=False))
         batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
@@ -306,6 +307,7 @@ def downgrade() -> None:
         batch_op.drop_column('qos_policy_id')
         batch_op.drop_column('vlan_transparent')
         batch_op.drop_column('segmentation_id')
+        batch_op.drop_column('dns_domain')
 
     with op.batch_alter_table('network_changes', schema=None) as batch_op:
         batch_op.drop_column('object_id')
