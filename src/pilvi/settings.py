@@ -78,6 +78,16 @@ class ImageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stores: tuple[StoreSettings, ...] = ()
 
 
+class S3Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A bucket of an S3 server; it must be there."""
+
+    endpoint: str = ""  # http://host:port; "": none
+    bucket: str = ""
+    access_key: str = ""
+    secret_key: str = ""
+    region: str = "us-east-1"
+
+
 class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A further place where volumes are kept."""
 
@@ -87,6 +97,7 @@ class BackendSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class VolumeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backends: tuple[BackendSettings, ...] = ()  # beside "file", in the state folder
+    backup_s3: S3Settings = S3Settings()  # where backups are kept, if not in the state folder
 
     def __post_init__(self) -> None:
         names = ["file", *(each.name for each in self.backends)]

@@ -419,7 +419,7 @@ def test_backups_are_restored_and_added_to(cloud, member):
     for backup in (part, full):
         assert call(member, "DELETE", f"/backups/{backup}").status == 202
         cloud.settle()
-        assert not cloud.cloud.volume.backup_file(backup).exists()
+        assert not cloud.cloud.volume.vault.exists(backup)
 
 
 def test_a_backup_that_fails(cloud, member, volumes):

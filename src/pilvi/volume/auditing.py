@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -25,35 +24,28 @@ class Auditing(Managing):
         Raises Conflict where the host does not answer."""
         before = self._wanted()
         found = self.inventory()
-        files = self._backup_files()
+        files = self.vault.names()
         with self.db.read() as tx:
             busy = engine_store.unfinished_objects(tx)
             for (table, noun), kept in zip(NOUNS, (found.volumes, found.snapshots), strict=True):
                 names = {each.name for each in kept}
                 rows = store.by_ids(tx, table, names)
                 for name in sorted(names - rows.keys() - busy):
-                    yield Finding(Key(ORPHAN, noun, name, self.pool_name()), f"there is no {noun} of this id",
+                    yield Finding(Key(ORPHAN, noun, name, self.keeper), f"there is no {noun} of this id",
                                   "kept: an administrator may take it into a project (Block Storage's manage)")
                 for row_id in sorted(before[noun] - names - busy):
                     if (row := store.get(tx, table, row_id)) is not None and row.status in AT_REST:
-                        yield Finding(Key(MISSING, noun, row_id, self.pool_name()), "nothing is kept of it",
+                        yield Finding(Key(MISSING, noun, row_id, self.keeper), "nothing is kept of it",
                                       "its status becomes error", partial(self._lost, table, noun, row_id))
-            named = {f"{row.file}.qcow2" for row in tx.all(sa.select(backups.c.file))}
+            named = {row.file for row in tx.all(sa.select(backups.c.file))}
         for name in sorted(files - named):
-            yield Finding(Key(ORPHAN, "backup file", name, str(self._backups)), "no backup has it",
+            yield Finding(Key(ORPHAN, "backup file", name, self.vault.place), "no backup has it",
                           "kept: `openstack volume backup record import` may know it")
 
     def _wanted(self) -> dict[str, set[str]]:
         with self.db.read() as tx:
             return {noun: {row.id for row in tx.all(sa.select(table.c.id).where(table.c.status.in_(AT_REST)))}
                     for table, noun in NOUNS}
-
-    @property
-    def _backups(self) -> Path:
-        return self.backup_file("any").parent
-
-    def _backup_files(self) -> set[str]:
-        return {file.name for file in self._backups.glob("[!.]*")}
 
     def _lost(self, table: sa.Table, noun: str, row_id: str) -> None:
         with self.db.transaction() as tx:

@@ -1,10 +1,10 @@
-"""Backups of volumes: files in a folder, each whole or with what has changed since another."""
+"""Backups of volumes: files in a vault, each whole or with what has changed since another."""
 
 from __future__ import annotations
 
 import base64
+import re
 import uuid
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,18 +19,15 @@ from pilvi.volume.encrypting import stored_bytes
 from pilvi.volume.listing import Listing, page
 from pilvi.volume.tables import backups, snapshots, types
 from pilvi.volume.transfers import Transfers
+from pilvi.volume.vaults import CONTAINER, Vault
 from pilvi.volume.volumes import READY, VolumeCreate
 
-SERVICE = "cinder.backup.drivers.posix.PosixBackupDriver"  # the kind of backup that this is to Cinder's clients
 RECORD = ("id", "volume_id", "snapshot_id", "parent_id", "file", "name", "description", "container", "size",
           "object_count", "metadata", "volume_facts", "data_timestamp")
 
 
 class Backups(Transfers):
-    folder: Path
-
-    def backup_file(self, name: str) -> Path:
-        return self.folder / "backups" / f"{name}.qcow2"
+    vault: Vault
 
     def list_backups(self, context: Context, listing: Listing) -> tuple[list[sa.Row], set[str], int]:
         """(a page, which of them others are based on, how many there are)."""
@@ -67,16 +64,18 @@ class Backups(Transfers):
                      "encryption_key_id": volume.encryption_key_id}
             if volume.encryption_key_id is not None:
                 self.export_key(tx, volume.encryption_key_id)
+            where = _container(container)
             values = self.fresh(tx, context, volume_id=volume_id, snapshot_id=snapshot_id, parent_id=parent and parent.id,
-                                name=name, description=description, container=container or "backups",
+                                name=name, description=description, container=where,
                                 availability_zone=ZONE, size=size, status="creating", fail_reason=None, object_count=0,
                                 metadata=metadata, volume_facts=facts, host=volume.host,
                                 data_timestamp=snapshot.created_at if snapshot is not None else tx.now)
-            row = store.insert(tx, backups, {**values, "file": values["id"], "project_id": volume.project_id})
+            file = values["id"] if where == CONTAINER else f"{where}/{values['id']}"
+            row = store.insert(tx, backups, {**values, "file": file, "project_id": volume.project_id})
             self.engine.begin(tx, "backup.create", volume_id, context=context, memory={
                 "host": volume.host, "volume": volume_id, "snapshot": snapshot_id or f"backup-{row.id}",
                 "status": None if snapshot is not None else volume.status, "backup": row.id, "file": row.file,
-                "parent_file": parent and parent.file, "shared": volume.multiattach})
+                "base": store.chain(tx, parent), "shared": volume.multiattach})
             return row
 
     def _parent(self, tx: Tx, volume_id: str) -> sa.Row:
@@ -128,7 +127,8 @@ class Backups(Transfers):
             self.busy(tx, volume, ("available",), "restoring-backup")
             store.update(tx, backups, backup_id, status="restoring")
             self.engine.begin(tx, "backup.restore", volume_id, context=context, memory={
-                "host": volume.host, "volume": volume_id, "backup": backup_id, "file": row.file,
+                "host": volume.host, "volume": volume_id, "backend": volume.backend, "backup": backup_id,
+                "files": store.chain(tx, row),
                 "size": stored_bytes(volume.size, volume.encryption_key_id), "values": values,
                 "shared": volume.multiattach})
             return volume_id, volume.name or ""
@@ -144,11 +144,11 @@ class Backups(Transfers):
 
     def import_record(self, context: Context, service: str, url: str) -> sa.Row:
         """Raises BadRequest for what is no record of ours, or whose file is not there."""
-        if service != SERVICE:
-            raise BadRequest(f"Invalid input received: backup service {service} is not this cloud's, {SERVICE}.")
+        if service != self.vault.kind:
+            raise BadRequest(f"Invalid input received: backup service {service} is not this cloud's, {self.vault.kind}.")
         record = _record(url)
-        if not self.backup_file(record.file).exists():
-            raise NotFound(f"Backup {record.id} could not be found: its file is not in {self.folder / 'backups'}.")
+        if not self.vault.exists(record.file):
+            raise NotFound(f"Backup {record.id} could not be found: its file is not in {self.vault.place}.")
         with self.db.transaction() as tx:
             if store.get(tx, backups, record.id) is not None:
                 raise BadRequest(f"Invalid backup: there is a backup {record.id} already.")
@@ -173,12 +173,22 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
     data_timestamp: int | None
 
 
+def _container(name: str | None) -> str:
+    """Raises BadRequest for what cannot be the name of a folder."""
+    if not re.fullmatch(r"\w[\w.-]*", found := name or CONTAINER, re.ASCII):
+        raise BadRequest(f"Invalid input for field/attribute container. Value: {name}. It is made of letters, digits, "
+                         "'_', '-' and '.', and does not begin with a dot.")
+    return found
+
+
 def _record(url: str) -> Record:
     try:
         found = msgspec.json.decode(base64.b64decode(url, validate=True), type=Record)
-        for each in (found.id, found.file, found.volume_id):
-            if str(uuid.UUID(each)) != each:  # which also keeps names of files harmless
+        container, _, file = found.file.rpartition("/")
+        for each in (found.id, file, found.volume_id):  # names of files are harmless, then
+            if str(uuid.UUID(each)) != each:
                 raise ValueError(each)
+        _container(container)
         if not {"name", "description", "bootable", "image_metadata", "metadata"} <= found.volume_facts.keys():
             raise ValueError("volume_facts")
     except (ValueError, msgspec.DecodeError) as error:

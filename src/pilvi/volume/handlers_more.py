@@ -10,7 +10,6 @@ from pilvi.faults import BadRequest, NotFound
 from pilvi.http.request import Request, Response
 from pilvi.policy import ADMIN
 from pilvi.volume import listing, views, wire
-from pilvi.volume.backups import SERVICE
 from pilvi.volume.base import ZONE
 from pilvi.volume.handlers_volumes import ACCEPTED, Action, run
 from pilvi.volume.tables import group_snapshots, groups, snapshots, volumes
@@ -88,7 +87,7 @@ def restore_backup(request: Request) -> Response:
 
 def export_record(request: Request) -> Response:
     url = request.cloud.volume.export_record(request.context, request.params["backup_id"])
-    return Response(200, {"backup-record": {"backup_service": SERVICE, "backup_url": url}})
+    return Response(200, {"backup-record": {"backup_service": request.cloud.volume.vault.kind, "backup_url": url}})
 
 
 def import_record(request: Request) -> Response:

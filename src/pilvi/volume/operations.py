@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING
 
 from pilvi.db import Tx
 from pilvi.engine.operations import Operation, Progress, Step
-from pilvi.faults import Fault
 from pilvi.node.messages import ImageSource
 from pilvi.node.messages_volumes import (
-    CopyIn,
     CopyOut,
     Encryption,
     NewName,
@@ -20,7 +18,7 @@ from pilvi.node.messages_volumes import (
     VolumeSize,
 )
 from pilvi.volume import operations_moving, store
-from pilvi.volume.operations_base import COPY_SECONDS, VolumeOperation
+from pilvi.volume.operations_base import COPY_SECONDS, VolumeOperation, reachable
 from pilvi.volume.tables import backups, snapshots, volumes
 
 if TYPE_CHECKING:
@@ -36,10 +34,7 @@ class Create(VolumeOperation):
     def make(self, progress: Progress) -> None:
         memory = progress.memory
         if "backup" in memory:
-            path = self.service.backup_file(memory["file"])
-            self.call(progress, "volume_copy_in", CopyIn(memory["volume"], str(path), "qcow2", memory["size"],
-                                                         memory["backend"]), timeout=COPY_SECONDS)
-            return self.share(progress, memory["volume"])
+            return self.restore(progress)
         image = ImageSource(**memory["image"]) if "image" in memory else None
         way = Encryption(**memory["encryption"]) if "encryption" in memory else None
         self.call(progress, "volume_create", VolumeNew(
@@ -269,6 +264,7 @@ class Backup(VolumeOperation):
             Step("freeze volume", self.freeze, self.unfreeze),
             Step("copy volume", self.copy, self.uncopy),
             Step("let go of volume", self.unfreeze),
+            Step("keep backup", self.keep),
         )
 
     def freeze(self, progress: Progress) -> None:
@@ -283,13 +279,19 @@ class Backup(VolumeOperation):
         return "backup-" + progress.memory["backup"]
 
     def copy(self, progress: Progress) -> None:
-        memory, service = progress.memory, self.service
-        base = memory["parent_file"] and str(service.backup_file(memory["parent_file"]))
-        order = CopyOut(memory["volume"], memory["snapshot"], str(service.backup_file(memory["backup"])), "qcow2", base)
-        self.call(progress, "volume_copy_out", order, int, timeout=COPY_SECONDS)
+        memory, vault = progress.memory, self.service.vault
+        with reachable(), vault.held(memory["base"]):
+            base = str(vault.path(memory["base"][0])) if memory["base"] else None
+            order = CopyOut(memory["volume"], memory["snapshot"], str(vault.path(memory["file"])), "qcow2", base)
+            self.call(progress, "volume_copy_out", order, int, timeout=COPY_SECONDS)
+
+    def keep(self, progress: Progress) -> None:
+        with reachable():
+            self.service.vault.keep(progress.memory["file"])
 
     def uncopy(self, progress: Progress) -> None:
-        self.service.backup_file(progress.memory["backup"]).unlink(missing_ok=True)
+        with reachable():
+            self.service.vault.remove(progress.memory["file"])
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         memory = progress.memory
@@ -310,16 +312,7 @@ class Restore(VolumeOperation):
     kind, action = "backup.restore", "restore"
 
     def steps(self) -> tuple[Step, ...]:
-        return (Step("write volume", self.write),)
-
-    def write(self, progress: Progress) -> None:
-        memory = progress.memory
-        path = self.service.backup_file(memory["file"])
-        if not path.exists():
-            raise Fault(f"the file of backup {memory['backup']} is gone: {path}")
-        self.call(progress, "volume_copy_in", CopyIn(memory["volume"], str(path), "qcow2", memory["size"]),
-                  timeout=COPY_SECONDS)
-        self.share(progress, memory["volume"])
+        return (Step("write volume", self.restore),)
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         store.switch(tx, backups, progress.memory["backup"], ("restoring",), "available")
@@ -340,7 +333,8 @@ class DeleteBackup(VolumeOperation):
 
     def remove(self, progress: Progress) -> None:
         if progress.memory["last"]:
-            self.service.backup_file(progress.memory["file"]).unlink(missing_ok=True)
+            with reachable():
+                self.service.vault.remove(progress.memory["file"])
 
     def finish(self, tx: Tx, progress: Progress) -> None:
         store.delete(tx, backups, progress.object_id)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pilvi.bus.base import BusError
 from pilvi.db import Tx
 from pilvi.drivers.volume.base import VolumeInfo
 from pilvi.engine.operations import Operation, Progress, Retry
-from pilvi.node.messages_volumes import Redirect, Sharing, SnapshotOrder
+from pilvi.node.messages_volumes import CopyIn, Redirect, Sharing, SnapshotOrder
 from pilvi.volume import store
 from pilvi.volume.tables import volumes
+from pilvi.volume.vaults import VaultError
 
 if TYPE_CHECKING:
     from pilvi.volume.service import Volumes
 
 COPY_SECONDS = 3600
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Raises Retry while the vault of backups does not answer."""
+    try:
+        yield
+    except VaultError as error:
+        raise Retry(str(error)) from None
 
 
 class VolumeOperation(Operation):
@@ -30,6 +42,14 @@ class VolumeOperation(Operation):
             return self.service.bus.call(progress.host, verb, argument, answer, timeout)
         except BusError as error:
             raise Retry(str(error)) from None
+
+    def restore(self, progress: Progress) -> None:
+        """A backup's content becomes the volume's."""
+        memory, vault = progress.memory, self.service.vault
+        with reachable(), vault.held(memory["files"]):
+            order = CopyIn(memory["volume"], str(vault.path(memory["files"][0])), "qcow2", memory["size"], memory["backend"])
+            self.call(progress, "volume_copy_in", order, timeout=COPY_SECONDS)
+        self.share(progress, memory["volume"])
 
     def tell(self, tx: Tx, progress: Progress, resource: tuple[str, str], event: str, text: str) -> None:
         self.service.tell(tx, progress.project_id, progress.request_id, resource, event, text)

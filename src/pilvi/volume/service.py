@@ -20,6 +20,7 @@ from pilvi.volume.operations import operations
 from pilvi.volume.qos import Qos
 from pilvi.volume.reimaging import Reimaging
 from pilvi.volume.tables import attachments, backups, groups, snapshots, transfers, volumes
+from pilvi.volume.vaults import vault
 from pilvi.volume.volumes import Found, VolumeCreate
 
 __all__ = ["BootSource", "Found", "Listing", "VolumeCreate", "Volumes"]
@@ -32,6 +33,7 @@ class Volumes(Moving, Reimaging, Qos, Auditing, Groups):
         """`folder`: where backups lie, and what passes between hosts on its way."""
         super().__init__(*parts, **others)
         self.folder = folder
+        self.vault = vault(folder / "backups", self.settings.volume.backup_s3)
 
     def register(self, engine: Engine) -> None:
         engine.register(*operations(self))

@@ -50,6 +50,15 @@ def by_ids(tx: Tx, table: sa.Table, ids: Iterable[str | None]) -> dict[str, sa.R
     return {row.id: row for row in tx.all(sa.select(table).where(table.c.id.in_(wanted)))} if wanted else {}
 
 
+def chain(tx: Tx, backup: sa.Row | None) -> list[str]:
+    """A backup's file in the vault, and those that this is based on."""
+    found = []
+    while backup is not None:
+        found.append(backup.file)
+        backup = get(tx, backups, backup.parent_id) if backup.parent_id else None
+    return found
+
+
 def insert(tx: Tx, table: sa.Table, values: Mapping[str, Any]) -> sa.Row:
     tx.execute(table.insert(), dict(values))
     row = get(tx, table, values["id"])

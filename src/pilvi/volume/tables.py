@@ -222,7 +222,7 @@ backups = sa.Table(
     sa.Column("volume_id", ID, nullable=False),  # which may be gone
     sa.Column("snapshot_id", ID),
     sa.Column("parent_id", ID),
-    sa.Column("file", ID, nullable=False),  # which an imported backup shares with the one that was exported
+    sa.Column("file", sa.String(300), nullable=False),  # in the vault; an imported backup shares it with the exported one
     sa.Column("name", NAME),
     sa.Column("description", sa.Text),
     sa.Column("container", NAME),

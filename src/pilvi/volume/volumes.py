@@ -195,7 +195,7 @@ class Volumes(Types, Quotas, Encrypting):
         if row.status != "available":
             raise BadRequest(f"Invalid backup: its status must be available; it is {row.status}.")
         facts = row.volume_facts
-        return Source({"backup": row.id, "file": row.file}, row.size,
+        return Source({"backup": row.id, "files": store.chain(tx, row)}, row.size,
                       {name: facts[name] for name in ("bootable", "image_metadata")}, self._type_named(tx, facts),
                       facts.get("encryption_key_id"))
 
