@@ -260,6 +260,12 @@ def upgrade() -> None:
     with op.batch_alter_table('subnets', schema=None) as batch_op:
         batch_op.add_column(sa.Column('service_types', sa.JSON(), server_default='[]', nullable=False))
 
+    with op.batch_alter_table('volume_backups', schema=None) as batch_op:
+        batch_op.alter_column('file',
+               existing_type=sa.VARCHAR(length=36),
+               type_=sa.String(length=300),
+               existing_nullable=False)
+
     with op.batch_alter_table('volumes', schema=None) as batch_op:
         batch_op.add_column(sa.Column('backend', sa.String(length=63), server_default='file', nullable=False))
         batch_op.add_column(sa.Column('migration_status', sa.String(length=16), nullable=True))
@@ -272,6 +278,12 @@ def downgrade() -> None:
         batch_op.drop_column('encryption_key_id')
         batch_op.drop_column('migration_status')
         batch_op.drop_column('backend')
+
+    with op.batch_alter_table('volume_backups', schema=None) as batch_op:
+        batch_op.alter_column('file',
+               existing_type=sa.String(length=300),
+               type_=sa.VARCHAR(length=36),
+               existing_nullable=False)
 
     with op.batch_alter_table('subnets', schema=None) as batch_op:
         batch_op.drop_column('service_types')
