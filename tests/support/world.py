@@ -57,9 +57,9 @@ class World:
         self.cloud.engine.retry_seconds = 0.01
 
     @classmethod
-    def template(cls, root: Path) -> Any:
+    def template(cls, root: Path, settings: Settings = SETTINGS) -> Any:
         """A state folder with an image, a network and a flavor in it: what `copy` starts from."""
-        world = cls(root)
+        world = cls(root, settings)
         cloud = world.cloud
         cloud.bootstrap(PASSWORDS)
         context = world.context()
