@@ -188,6 +188,18 @@ def test_one_volume_is_not_exchanged_for_another(cloud, member, server):
                                {"volumeAttachment": {"volumeId": volume}}).status == 404
 
 
+def test_nobody_needs_assistance_with_snapshots(cloud, member):
+    admin, base = cloud.login("admin"), "/compute/v2.1/os-assisted-volume-snapshots"
+    key = "5fd6e2a4-0000-4000-8000-000000000001"
+    body = {"snapshot": {"volume_id": key, "create_info": {"snapshot_id": key, "type": "qcow2", "new_file": "f"}}}
+    assert member.request("POST", base, body).status == 403
+    answer = admin.request("POST", base, body)
+    assert (answer.status, "by itself" in answer.json()["badRequest"]["message"]) == (400, True)
+    assert admin.request("POST", base, {"snapshot": {"volume_id": key}}).status == 400
+    assert admin.request("DELETE", f"{base}/{key}").status == 400
+    assert admin.request("DELETE", f"{base}/{key}?delete_info=%7B%22volume_id%22%3A%22{key}%22%7D").status == 404
+
+
 def act(cloud, member, server, action):
     member.post(f"{SERVERS}/{server}/action", {action: None})
     cloud.settle()

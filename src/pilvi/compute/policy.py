@@ -48,6 +48,7 @@ RULES: dict[str, Rule] = {
     "availability_zones:detail": ADMIN,
     "console_tokens": ADMIN,
     "external_events": SERVICE,
+    "assisted_snapshots": SERVICE,
     "hypervisors": ADMIN,
     "services": ADMIN,
     "extensions": READER,

@@ -1,15 +1,17 @@
-"""Routes of aggregates, server groups and shares; and of a second name for servers."""
+"""Routes of aggregates, server groups, shares and assisted snapshots; and of a second name for servers."""
 
 from __future__ import annotations
 
 from pilvi.compute import handlers_actions as act
 from pilvi.compute import handlers_aggregates as aggregates
+from pilvi.compute import handlers_assisted as assisted
 from pilvi.compute import handlers_servers as servers
 from pilvi.compute import handlers_shares as shares
 from pilvi.http.routing import Route
 
 AGGREGATE = "/v2.1/os-aggregates/{aggregate_id}"
 GROUP = "/v2.1/os-server-groups/{group_id}"
+ASSISTED = "/v2.1/os-assisted-volume-snapshots"
 SHARES = "/v2.1/servers/{server_id}/shares"
 BOOT = "/v2.1/os-volumes_boot"  # another name of servers, until 2.102
 
@@ -30,6 +32,9 @@ ROUTES = (
     Route("POST", SHARES, shares.attach_share, "servers:update", since="2.97"),
     Route("GET", SHARES + "/{share_id}", shares.share, "servers:show", since="2.97"),
     Route("DELETE", SHARES + "/{share_id}", shares.share, "servers:update", since="2.97"),
+
+    Route("POST", ASSISTED, assisted.create, "assisted_snapshots"),
+    Route("DELETE", ASSISTED + "/{snapshot_id}", assisted.delete, "assisted_snapshots"),
 
     Route("GET", BOOT, servers.index, "servers:index", until="2.102"),
     Route("POST", BOOT, servers.create, "servers:create", until="2.102"),
