@@ -60,7 +60,7 @@ class Cloud:
                               folder=place / "volumes", keys=self.volume_keys)
         self.compute = Compute(self.db, self.clock, self.ids, self.engine, self.bus, settings, identity=self.identity,
                                image=self.image, network=self.network, placement=self.placement, volume=self.volume)
-        self.auditors = (self.compute, self.volume, self.image)
+        self.auditors = (self.compute, self.network, self.volume, self.image)
         self.metadata_server = MetadataServer(Metadata(self.db, self.network, self.compute))
         self.oscloud = oscloud.OsCloud(self)
         self.requests = ThreadPoolExecutor(REQUEST_THREADS, thread_name_prefix="request")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import ExitStack
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +14,7 @@ from pilvi.drivers.disk.base import Image
 from pilvi.drivers.hypervisor.base import Guest
 from tests.support.cloud import PASSWORDS, simulated_cloud
 from tests.support.postgresql import postgresql
+from tests.support.wait import eventually
 
 URL = "/pilvi/v1/audit"
 STRANGER = "5ca1ab1e-0000-4000-8000-000000000000"
@@ -82,6 +84,16 @@ def test_what_nothing_owns_is_found_and_goes(cloud, server):
     assert found(cloud) == set()
     assert STRANGER not in agent.disks.disks()
     assert agent.hypervisor.guests().keys() <= {server}
+
+
+def test_the_logical_network_is_compared_too(cloud, server):
+    northbound = cloud.cloud.site.northbound
+    told = northbound.topology
+    northbound.topology = msgspec.structs.replace(told, ports=told.ports[1:])
+    assert {each[:2] for each in found(cloud)} == {("missing", "row of the logical network")}
+    assert all(repaired(cloud).values())
+    eventually(lambda: northbound.topology == told, what="the logical network as it was")
+    assert found(cloud) == set()
 
 
 def test_only_what_the_caller_has_seen_is_mended(cloud, server):

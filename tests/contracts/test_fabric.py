@@ -177,6 +177,16 @@ MISTAKES = {
 
 
 class TestNorthbound:
+    def test_what_is_too_much_and_what_is_missing(self, driver: Driver):
+        one, other = port(1, 11), port(1, 12)
+        driver.northbound.sync(Topology((network(1),), (one,), (), (OPEN,)))
+        wanted = Topology((network(1),), (other,), (), (OPEN,))
+        surplus, missing = driver.northbound.compare(wanted)
+        assert any(one.id in name for name in surplus)
+        assert any(other.id in name for name in missing)
+        driver.northbound.sync(wanted)
+        assert driver.northbound.compare(wanted) == ([], [])
+
     def test_a_second_pass_changes_nothing(self, driver: Driver):
         assert driver.northbound.sync(WHOLE) > 0
         assert driver.northbound.sync(WHOLE) == 0

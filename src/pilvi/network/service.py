@@ -7,6 +7,7 @@ from typing import Any
 
 from pilvi.engine.engine import Engine
 from pilvi.network.addressgroups import AddressGroupVerbs
+from pilvi.network.auditing import AuditVerbs
 from pilvi.network.cards import CardVerbs
 from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
@@ -38,6 +39,7 @@ class Networks(
     TrunkVerbs,
     AvailabilityVerbs,
     PathVerbs,
+    AuditVerbs,
 ):
     """The verbs of all nouns; each noun has a module of its own."""
 

@@ -70,6 +70,9 @@ class Northbound(Protocol):
         With a `scope`, what is outside of it is neither compared nor changed. Rows that are not Pilvi's are left
         alone. Raises FabricError; then nothing has changed."""
 
+    def compare(self, topology: Topology) -> tuple[list[str], list[str]]:
+        """What of ours is there and not in the topology, and what is missing, as the driver calls it. Changes nothing."""
+
     def disturbances(self) -> int:
         """Grows whenever somebody else may have changed what `sync` made: then all of it is to be compared."""
 

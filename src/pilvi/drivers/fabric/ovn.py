@@ -9,7 +9,7 @@ restarted.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from uuid import UUID, uuid5
 
 from ovs.db import error as ovs_error
@@ -77,6 +77,13 @@ class OvnNorthbound:
             raise FabricError(f"northbound database {self._address}: {error}") from error
         return difference.result
 
+    def compare(self, topology: Topology) -> tuple[list[str], list[str]]:
+        want = rows_of(topology, self._gateway_chassis, self._dns_domain)
+        connection = self._connected()
+        with connection.lock:
+            have = {Ref(table, key) for table in TABLES for key in connection.idl.marked(table)}
+        return _names(have - want.keys()), _names(want.keys() - have)
+
     def disturbances(self) -> int:
         return self._connected().idl.disturbances
 
@@ -116,6 +123,10 @@ class OvnNorthbound:
                     raise FabricError(f"northbound database {self._address}: {error}") from error
                 self._connection = connection
             return self._connection
+
+
+def _names(refs: Iterable[Ref]) -> list[str]:
+    return sorted(f"{ref.table} {ref.key}" for ref in refs)
 
 
 class _Pass(Transaction):

@@ -113,6 +113,12 @@ class SimulatedNorthbound(Faults):
             replace(self._file, msgspec.msgpack.encode(self.topology))
         return changed
 
+    def compare(self, topology: Topology) -> tuple[list[str], list[str]]:
+        with self._syncing:
+            have = {f"{kind} {key}" for kind, kept in self._objects.items() for key in kept}
+        want = {f"{kind} {key}" for kind, things in _objects(topology).items() for key in things}
+        return sorted(have - want), sorted(want - have)
+
     def disturbances(self) -> int:
         """Nobody else can."""
         return 0
