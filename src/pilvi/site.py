@@ -126,15 +126,19 @@ class RealSite:
         self.names = Names(cloud.place)
         self.stack = build_stack(cloud.place)
         self.stack.start()
+        self.join_world()
+        self.northbound = OvnNorthbound(self.stack.sockets.nb, (socket.gethostname(),),
+                                        southbound=self.stack.sockets.sb)
+        self.agents: list[Agent] = []
+
+    def join_world(self) -> None:
+        """The external network's way out, joined to its bridge. Raises HostError."""
         outside = self.external_network()
         prefix = ipaddress.ip_network(outside["external_cidr"]).prefixlen
         self.stack.ensure_way_out(EXTERNAL_BRIDGE, self.names.inner, self.names.outer,
                                   [f"{outside['gateway']}/{prefix}"])
         if self._settings.network.uplink:
             self.stack.ensure_uplink(EXTERNAL_BRIDGE, self._settings.network.uplink)
-        self.northbound = OvnNorthbound(self.stack.sockets.nb, (socket.gethostname(),),
-                                        southbound=self.stack.sockets.sb)
-        self.agents: list[Agent] = []
 
     def external_network(self) -> dict[str, Any]:
         return external_network(self._settings)
@@ -201,6 +205,10 @@ class EngineDaemons(Reconciler):
 
     def reconcile(self) -> str:
         restarted = self._site.stack.check()
+        if "conf-db" in restarted:  # it may have begun anew, and know no devices
+            self._site.join_world()
+            for agent in self._site.agents:
+                agent.switch_restarted()
         if self._site.stack.northd_waits():
             return "northd waits for the northbound database to be filled"
         return "restarted " + ", ".join(restarted) if restarted else "all run"

@@ -40,6 +40,7 @@ class Driver:
     fabric: HostFabric
     reopen_northbound: Callable[[], Northbound]
     reopen_fabric: Callable[[], HostFabric]
+    forget: Callable[[str], object]  # the switch loses what it knows of a device
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
             fabric,
             lambda: SimulatedNorthbound((SimulatedFabric(tmp_path),), tmp_path),
             lambda: SimulatedFabric(tmp_path),
+            lambda _: fabric.forget(),
         )
         return
     lab: Lab = request.getfixturevalue("lab")
@@ -79,6 +81,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
             lab.fabric,
             lambda: OvnNorthbound(stack.sockets.nb, ["host-1"]),
             lambda: OvsFabric(stack.sockets.ovsdb, lab.name, userspace=stack.userspace),
+            lambda device: stack.vsctl("del-port", device),
         )
     finally:
         lab.clear()
@@ -245,6 +248,17 @@ class TestHostFabric:
         assert driver.fabric.plugged() == {one.id: device}
         second = self.plug(driver, other)
         assert driver.fabric.plugged() == {one.id: device, other.id: second}
+
+    def test_what_the_switch_has_forgotten_is_joined_by_plugging_it_again(self, driver: Driver):
+        one = WHOLE.ports[0]
+        assert driver.fabric.joined() == frozenset()
+        device = self.plug(driver, one)
+        assert driver.fabric.joined() == {one.id}
+        driver.forget(device)
+        assert driver.fabric.joined() == frozenset()
+        assert driver.fabric.plugged() == {one.id: device}
+        assert self.plug(driver, one) == device
+        assert driver.fabric.joined() == {one.id}
 
     def test_a_port_is_plugged_for_another_user(self, driver: Driver):
         one = WHOLE.ports[0]

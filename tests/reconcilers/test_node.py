@@ -5,14 +5,22 @@ from __future__ import annotations
 import socket
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
+from pilvi.bus.local import LocalBus
 from pilvi.db import Database
+from pilvi.drivers.disk.simulated import SimulatedDisks
 from pilvi.drivers.fabric.base import FabricError
 from pilvi.drivers.fabric.simulated import SimulatedFabric
+from pilvi.drivers.hypervisor.simulated import SimulatedHypervisor
+from pilvi.drivers.volume.simulated import SimulatedVolumes
 from pilvi.engine.clock import SystemClock
 from pilvi.node import reconcilers
-from pilvi.node.reconcilers import Connections, MetadataPorts
+from pilvi.node.agent import Agent
+from pilvi.node.messages import GuestSpec, ImageSource, Order, PortSpec
+from pilvi.node.reconcilers import Cards, Connections, MetadataPorts
+from pilvi.settings import Settings
 
 RED = ("red", "port-red", "fa:16:3e:00:00:01", ["10.0.0.2/24"])
 BLUE = ("blue", "port-blue", "fa:16:3e:00:00:02", ["10.0.1.2/24", "10.0.2.2/24"])
@@ -169,3 +177,59 @@ def test_connections_are_looked_at_a_few_times_after_each_change(tmp_path):
         task.reconcile()
     assert switch.asked[3:] == [{"172.24.4.5": None}] * 3
     db.close()
+
+
+GUEST = GuestSpec("", 1, "guest", 1, 128, None, 1 << 30)
+
+
+class TestCards:
+    """Guests' cards that the switch knows no more."""
+
+    @pytest.fixture
+    def agent(self, tmp_path):
+        agent = Agent("one", tmp_path, LocalBus(), clock=SystemClock(), settings=Settings(),
+                      hypervisor=SimulatedHypervisor(tmp_path / "guests", vcpus=4, memory_mib=4096),
+                      disks=SimulatedDisks(tmp_path / "disks", capacity_bytes=1 << 40), fabric=SimulatedFabric(),
+                      volumes=SimulatedVolumes(tmp_path / "volumes"))
+        yield agent
+        agent.close()
+
+    def guest(self, agent, tmp_path, name, alive=True):
+        port = PortSpec(f"port-{name}", "fa:16:3e:00:00:09", 1442)
+        image = tmp_path / "image"
+        image.write_bytes(b"image")
+        source = ImageSource("image", str(image), "raw")
+        agent.prepare(msgspec.structs.replace(GUEST, server_id=name, ports=(port,), image=source))
+        if alive:
+            agent.start_guest(Order(name, 1))
+        return port.id
+
+    def test_are_joined_again(self, agent, tmp_path):
+        alive = self.guest(agent, tmp_path, "alive")
+        self.guest(agent, tmp_path, "off", alive=False)
+        cards = Cards(agent)
+        assert cards.reconcile() == "1 cards"
+        agent.fabric.forget()
+        assert cards.reconcile() == "0 cards, 1 joined again"
+        assert agent.fabric.joined() == {alive}
+        assert cards.reconcile() == "1 cards"
+
+    def test_while_the_switch_is_away(self, agent, tmp_path):
+        alive, other = self.guest(agent, tmp_path, "alive"), self.guest(agent, tmp_path, "other")
+        agent.fabric.forget()
+        agent.fabric.fail("plug", "no switch")
+        with pytest.raises(FabricError, match="no switch"):
+            Cards(agent).reconcile()
+        Cards(agent).reconcile()
+        assert agent.fabric.joined() == {alive, other}
+
+
+def test_metadata_ports_are_made_again_when_the_switch_may_have_forgotten_them(node):
+    node.networks[:] = [RED]
+    node.ports.reconcile()
+    node.ports.reconcile()
+    assert len(node.fabric.made) == 1
+    node.ports.again()
+    node.ports.reconcile()
+    assert len(node.fabric.made) == 2
+    assert node.server.serving.keys() == {"red"}

@@ -109,12 +109,17 @@ class Ground:
     def all_run(self) -> bool:
         return all(self.stack.status().values())
 
+    def rows(self, table: str, column: str) -> list[str]:
+        """None while the database is away."""
+        command = ("ovn-nbctl", f"--db={self.stack.sockets.nb}", "--timeout=10", "--bare", f"--columns={column}", "list")
+        return sorted(self.cloud.run(*command, table, check=False).stdout.split())
+
     def takes_orders(self) -> None:
         """What is asked of the API comes about on the switch."""
         made = self.api.post(f"{V2}/networks", {"network": {"name": "after"}})["network"]["id"]
-        wait_for(lambda: made in self.cloud.northbound("Logical_Switch"), "the new network in the northbound database", BACK)
+        wait_for(lambda: made in self.rows("Logical_Switch", "name"), "the new network in the northbound database", BACK)
         self.api.delete(f"{V2}/networks/{made}")
-        wait_for(lambda: made not in self.cloud.northbound("Logical_Switch"), "its end", BACK)
+        wait_for(lambda: made not in self.rows("Logical_Switch", "name"), "its end", BACK)
         host.run("ovn-nbctl", f"--db={self.stack.sockets.nb}", "--timeout=30", "--wait=hv", "sync")
 
     def close(self) -> None:
@@ -161,7 +166,7 @@ def faults(ground: Ground) -> dict[str, Callable[[], None]]:
 
 def strike(ground: Ground, flowing: Traffic, name: str, fault: Callable[[], None]) -> Lost:
     """Raises AssertionError where something does not come back."""
-    rows = ground.cloud.northbound("Logical_Switch_Port", "_uuid")
+    rows = ground.rows("Logical_Switch_Port", "_uuid")
     first = [len(flow.sent) for flow in flowing.flows]
     began = time.monotonic()
     fault()
@@ -169,7 +174,7 @@ def strike(ground: Ground, flowing: Traffic, name: str, fault: Callable[[], None
     flowing.settle(BACK)
     seconds = time.monotonic() - began
     ground.takes_orders()
-    assert sorted(ground.cloud.northbound("Logical_Switch_Port", "_uuid")) == sorted(rows)
+    assert ground.rows("Logical_Switch_Port", "_uuid") == rows
     flowing.settle(BACK)
     last = [len(flow.sent) - 5 for flow in flowing.flows]
     spans = list(zip(flowing.flows, first, last, strict=True))

@@ -100,14 +100,22 @@ class Agent:
 
     def start(self, cloud: Cloud) -> None:
         """From now on it serves on the bus, and keeps the metadata ports of this host."""
-        from pilvi.node.reconcilers import Connections, MetadataPorts
+        from pilvi.node.reconcilers import Cards, Connections, MetadataPorts
 
         self.hypervisor.listen(self._tell)
         self.bus.serve(self.name, self.handle)
-        cloud.engine.add_reconciler(MetadataPorts(self, cloud))
+        self._engine, self._metadata_ports = cloud.engine, MetadataPorts(self, cloud)
+        cloud.engine.add_reconciler(self._metadata_ports)
+        cloud.engine.add_reconciler(Cards(self))
         cloud.engine.add_reconciler(Connections(self, cloud))
         for task in ("metadata", "connections"):
             cloud.network.on_change(partial(cloud.engine.poke_reconciler, f"{task} {self.name}"))
+
+    def switch_restarted(self) -> None:
+        """It may have a new database, and know none of the devices."""
+        self._metadata_ports.again()
+        for task in ("metadata", "cards"):
+            self._engine.poke_reconciler(f"{task} {self.name}")
 
     def handle(self, verb: str, argument: bytes) -> Any:
         function, shape = self._verbs[verb]
@@ -253,6 +261,17 @@ class Agent:
     def plug_all(self, spec: GuestSpec) -> list[str]:
         uid = self.settings.host.guest_uid
         return [self.fabric.plug(port.id, port.mac, port.mtu, uid) for port in spec.ports]
+
+    def rejoin(self, server_id: str, port_id: str) -> bool:
+        """Plugs in the card of a guest that is alive and has it; says whether it was one."""
+        with self.locks.hold(server_id):
+            entry, uid = self.journal.get(server_id), self.settings.host.guest_uid
+            ports = entry.spec.ports if entry and entry.spec else ()
+            port = next((one for one in ports if one.id == port_id), None)
+            if port is None or self.hypervisor.state(server_id) not in ALIVE:
+                return False
+            self.fabric.plug(port.id, port.mac, port.mtu, uid)
+        return True
 
     def unplug_all(self, server_id: str) -> None:
         entry = self.journal.get(server_id)

@@ -27,6 +27,7 @@ class MetadataPorts(Reconciler):
         self.name = f"metadata {agent.name}"
         self._fabric, self._cloud = agent.fabric, cloud
         self._listening: dict[str, Port] = {}
+        self._doubtful: set[str] = set()  # networks whose ports may be joined to nothing
 
     def reconcile(self) -> str:
         with self._cloud.db.read() as tx:
@@ -48,17 +49,44 @@ class MetadataPorts(Reconciler):
         if wanted is None:
             self._stop_listening(network_id)
             self._fabric.absent_metadata(network_id)
-        elif not present or self._listening.get(network_id) != wanted:
+        elif not present or self._listening.get(network_id) != wanted or network_id in self._doubtful:
             namespace = self._fabric.ensure_metadata(network_id, *wanted)
             self._stop_listening(network_id)
             if namespace is not None:
                 listeners = [listen_in(namespace, address, METADATA_PORT) for address in METADATA_ADDRESSES]
                 self._cloud.metadata_server.serve(network_id, *listeners)
             self._listening[network_id] = wanted
+            self._doubtful.discard(network_id)
+
+    def again(self) -> None:
+        """The next pass makes all of them anew: the switch may have forgotten them."""
+        self._doubtful.update(tuple(self._listening))
 
     def _stop_listening(self, network_id: str) -> None:
         if self._listening.pop(network_id, None) is not None:
             self._cloud.metadata_server.stop_serving(network_id)
+
+
+class Cards(Reconciler):
+    """Joins guests' cards to the switch again where it has lost its database."""
+
+    shared = False
+    period = 30.0
+
+    def __init__(self, agent: Agent):
+        self.name = f"cards {agent.name}"
+        self._agent = agent
+
+    def reconcile(self) -> str:
+        joined = self._agent.fabric.joined()
+        loose = [
+            (server_id, port.id)
+            for server_id, entry in self._agent.journal.guests().items()
+            for port in entry.spec.ports
+            if port.id not in joined
+        ]
+        count = sum(self._agent.rejoin(server_id, port_id) for server_id, port_id in loose)
+        return f"{len(joined)} cards" + (f", {count} joined again" if count else "")
 
 
 class Connections(Reconciler):

@@ -101,6 +101,9 @@ class HostFabric(Protocol):
     def plugged(self) -> dict[str, str]:
         """Port ids and their devices on this host; half-made ones too, so that what is left over is found."""
 
+    def joined(self) -> frozenset[str]:
+        """The plugged ports whose devices the switch knows; it may have lost its database. Raises FabricError."""
+
     def counters(self) -> dict[str, Counters]:
         """Port -> what has gone through its device on this host since that was made. Raises FabricError."""
 

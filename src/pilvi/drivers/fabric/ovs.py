@@ -60,6 +60,10 @@ class OvsFabric:
             devices = {link["ifalias"]: name for name, link in links.items() if "ifalias" in link}
             return {**devices, **self._joined("tap")}
 
+    def joined(self) -> frozenset[str]:
+        with self._doing("list what the switch has joined"):
+            return frozenset(self._joined("tap"))
+
     def counters(self) -> dict[str, Counters]:
         with self._doing("count what has gone through the ports"):
             links = host.links(self._namespace, "type", "tun", statistics=True)

@@ -25,10 +25,12 @@ class SimulatedFabric(Faults):
         super().__init__()
         self._ports = Notes(root and root / "ports")
         self._metadata = Notes(root and root / "metadata")
+        self._loose: set[str] = set()
 
     def plug(self, port_id: str, mac: str, mtu: int, owner_uid: int) -> str:
         self.strike("plug", f"port {port_id}")
         device = f"tap{port_id}"[:14]
+        self._loose.discard(port_id)
         self._ports.put(port_id, device)
         return device
 
@@ -38,6 +40,13 @@ class SimulatedFabric(Faults):
 
     def plugged(self) -> dict[str, str]:
         return dict(self._ports.values)
+
+    def joined(self) -> frozenset[str]:
+        return frozenset(self._ports.values) - self._loose
+
+    def forget(self) -> None:
+        """The switch has lost its database: it knows none of the devices."""
+        self._loose = set(self._ports.values)
 
     def counters(self) -> dict[str, Counters]:
         """Nothing goes through pretended ports."""
