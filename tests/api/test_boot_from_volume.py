@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 
 from tests.api.test_volume import act, call, make, show, status
 from tests.support.cloud import Session, simulated_cloud
+from tests.support.wait import eventually
 
 SERVERS = "/compute/v2.1/servers"
 
@@ -291,6 +293,32 @@ def test_a_boot_that_fails_leaves_no_volume_that_was_made(cloud, user, drivers, 
     assert user.all_volumes() == [kept]
 
 
+@pytest.mark.parametrize("goes", [True, False])
+def test_one_that_is_deleted_while_its_volume_is_made(cloud, user, monkeypatch, goes):
+    store, held, begun = cloud.cloud.site.volumes, threading.Event(), threading.Event()
+    make_blank = store.ensure_blank
+
+    def slow(*arguments):
+        begun.set()
+        held.wait(30)
+        return make_blank(*arguments)
+
+    monkeypatch.setattr(store, "ensure_blank", slow)
+    answer = user.session.post(SERVERS, {"server": {
+        "name": "s", "imageRef": "", "flavorRef": "diskless", "networks": [{"uuid": user.network}],
+        "block_device_mapping_v2": [{**BLANK, "delete_on_termination": goes}]}})
+    assert begun.wait(30)
+    server = answer["server"]["id"]
+    (volume,) = user.all_volumes()
+    assert (status(user.session, volume), user.server(server)["status"]) == ("creating", "BUILD")
+    assert user.session.request("DELETE", f"{SERVERS}/{server}").status == 204
+    eventually(lambda: user.session.request("GET", f"{SERVERS}/{server}").status == 404, 30, "the server to be gone")
+    held.set()
+    cloud.settle()
+    assert user.all_volumes() == ([] if goes else [volume])
+    assert goes or status(user.session, volume) == "available"
+
+
 def test_what_is_to_go_with_it_is_kept_or_not(cloud, user):
     volume = user.bootable()
     server = user.boot(root(volume, delete_on_termination=True))
@@ -334,6 +362,7 @@ def test_an_image_of_it_describes_snapshots_of_its_volumes(cloud, user):
     made = [show(user.session, f"/volumes/{each['volumeId']}") for each in user.volumes(other)]
     assert [(each["snapshot_id"], each["size"]) for each in made] == [(snapshots[0]["id"], 1), (snapshots[1]["id"], 2)]
     assert [disk.name for disk in guest(cloud, other).disks] == [f"vol-{each['id']}" for each in made]
+    assert [each.key for each in cloud.cloud.compute.audit() if other in each.key] == [], "no disk of its own is missed"
     user.delete(other)
     assert call(user.session, "GET", f"/volumes/{made[0]['id']}").status == 404
     assert act_on(user, server, "createBackup", {"name": "b", "backup_type": "daily", "rotation": 1}).status == 400

@@ -18,9 +18,9 @@ def cloud(tiny_image):
         yield made
 
 
-def boot(cloud, name: str) -> str:
+def boot(cloud, name: str, *how: str) -> str:
     """Its address, once one can log in."""
-    cloud.openstack("server", "create", "--image", "tiny", "--flavor", "small", "--network", "net", "--key-name", "k",
+    cloud.openstack("server", "create", "--image", "tiny", *how, "--flavor", "small", "--network", "net", "--key-name", "k",
                     "--security-group", "open", "--wait", name)
     address = cloud.json("floating", "ip", "create", "public")["floating_ip_address"]
     cloud.openstack("server", "add", "floating", "ip", name, address)
@@ -67,7 +67,9 @@ def test_data_outlives_the_server_that_wrote_it(cloud):
     cloud.openstack("volume", "create", "--snapshot", "before", "--size", "1", "copy")
     cloud.openstack("server", "delete", "--wait", "one")
 
-    two = boot(cloud, "two")
+    two = boot(cloud, "two", "--boot-from-volume", "1")
+    cloud.openstack("server", "image", "create", "--name", "picture", "--wait", "two")
+    assert "snapshot_id" in cloud.json("image", "show", "picture")["properties"]["block_device_mapping"]
     cloud.openstack("server", "add", "volume", "two", "data")
     eventually(lambda: disk(cloud, two), 30, "the disk in the other guest")
     assert (text(cloud, two), text(cloud, two, 3 << 20)) == ("second", "far")

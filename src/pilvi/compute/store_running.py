@@ -89,10 +89,13 @@ def on_host(tx: Tx, host: str) -> Sequence[sa.Row]:
 
 
 def with_local_root(tx: Tx, host: str, vm_states: Collection[str]) -> frozenset[str]:
-    """Servers in these states, at rest, that were made from an image on a disk of this host."""
-    return frozenset(row.id for row in tx.all(sa.select(S.id).where(
+    """Servers in these states, at rest, that were made from an image on a disk of this host.
+
+    One that was made from an image may boot from a volume all the same: the image may describe one."""
+    rows = tx.all(sa.select(S.id, S.volumes).where(
         S.host == host, S.deleted_at.is_(None), S.task_state.is_(None), S.vm_state.in_(vm_states),
-        S.image_id.is_not(None))))
+        S.image_id.is_not(None)))
+    return frozenset(row.id for row in rows if all(each.get("boot_index") != 0 for each in row.volumes or ()))
 
 
 def known(tx: Tx, server_ids: Collection[str]) -> dict[str, sa.Row]:

@@ -73,7 +73,7 @@ class Snapshots:
         size = self.files.adopt(row.upload_id, source, consume=consume) if source else self.files.empty(row.upload_id)
         with self.files.open(row.upload_id) as file:
             virtual = self.inspect(file, image_id, row.disk_format, row.container_format, size)
-        self._settle_upload(image_id, row.owner, row.upload_id, size, virtual)
+        self._settle_upload(image_id, row.upload_id, size, virtual)
 
     def fail_snapshot(self, tx: Tx, image_id: str, reason: str) -> None:
         """The image is `killed` and says why; one with data, or gone, stays as it is."""
