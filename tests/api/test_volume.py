@@ -555,7 +555,14 @@ def test_nothing_is_encrypted_or_decrypted_on_the_way(cloud, member, encrypted):
         assert act(member, volume, "os-retype", {"new_type": kind}).status == 400
     body = {"volume_id": secret, "name": "gift"}
     assert call(member, "POST", "/volume-transfers", {"transfer": body}, "3.69").status == 400
-    assert call(member, "POST", "/volume-transfers", {"transfer": body}, "3.70").status == 202
+    before = show(member, f"/volumes/{secret}", "3.64")["encryption_key_id"]
+    transfer = call(member, "POST", "/volume-transfers", {"transfer": body}, "3.70").json()["transfer"]
+    other = cloud.new_user("who-is-given-a-secret")
+    answer = call(other, "POST", f"/volume-transfers/{transfer['id']}/accept",
+                  {"accept": {"auth_key": transfer["auth_key"]}})
+    assert answer.status == 202, answer.body
+    assert show(other, f"/volumes/{secret}", "3.64")["encryption_key_id"] not in (None, before)
+    assert call(other, "GET", f"/volumes/{secret}/encryption").json()["provider"] == "luks"
 
 
 def test_an_image_of_an_encrypted_volume_is_worth_as_much_as_its_key(cloud, member, encrypted):

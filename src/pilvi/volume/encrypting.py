@@ -69,12 +69,20 @@ class Encrypting(Base):
         if key_id is not None and not store.count(tx, volumes, volumes.c.encryption_key_id == key_id):
             tx.execute(keys.delete().where(keys.c.id == key_id, keys.c.exported.is_(False)))
 
-    def key_in_image(self, tx: Tx, context: Context, key_id: str) -> str:
-        """Raises BadRequest where there is no such key, or it is another project's."""
-        row = store.get(tx, keys, key_id)
-        if row is None or (row.project_id != context.project_id and not context.is_admin):
-            raise BadRequest(f"Invalid image identifier: its key {key_id} could not be found.")
-        return row.id
+    def key_named(self, tx: Tx, context: Context, key_id: str | None) -> str | None:
+        """The key that an image or a backup names. Raises BadRequest where there is none, or it is another project's."""
+        row = store.get(tx, keys, key_id) if key_id else None
+        if key_id and (row is None or (row.project_id != context.project_id and not context.is_admin)):
+            raise BadRequest(f"Invalid input received: the encryption key {key_id} could not be found.")
+        return row and row.id
+
+    def key_for_project(self, tx: Tx, key_id: str | None, project_id: str) -> str | None:
+        """A volume's key, as another project has it from now on; who had it before keeps what it was used for."""
+        if key_id is None:
+            return None
+        row, new = store.get(tx, keys, key_id), self.ids.uuid()
+        tx.execute(keys.insert(), {**row._mapping, "id": new, "project_id": project_id, "exported": False})
+        return new
 
     def encryption_shown(self, tx: Tx, volume: sa.Row) -> dict[str, Any]:
         """As the API tells it: without the passphrase."""

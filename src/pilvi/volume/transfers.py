@@ -77,7 +77,9 @@ class Transfers(Attachments):
             self.grow(tx, context.project_id, kind and kind.name, volumes=1, snapshots=len(held),
                       gigabytes=volume.size + sum(each.size for each in held))
             mine = {"project_id": context.project_id, "user_id": context.user_id}
-            store.update(tx, volumes, volume.id, status="available", **mine)
+            store.update(tx, volumes, volume.id, status="available", **mine,
+                         encryption_key_id=self.key_for_project(tx, volume.encryption_key_id, context.project_id))
+            self.drop_key(tx, volume.encryption_key_id)
             for each in held:
                 store.update(tx, snapshots, each.id, **mine)
             store.delete(tx, transfers, transfer_id)

@@ -166,8 +166,7 @@ class Volumes(Types, Quotas, Encrypting):
             image = self.image.for_boot(tx, context, image_id)
         except NotFound as fault:
             raise BadRequest(f"Invalid image identifier or unable to access requested image: {fault.message}") from None
-        key_id = image.properties.get(IN_IMAGE)
-        key_id = key_id and self.key_in_image(tx, context, key_id)
+        key_id = self.key_named(tx, context, image.properties.get(IN_IMAGE))
         size = max(image.min_disk_gib, -(-(image.virtual_size_bytes - stored_bytes(0, key_id)) // GIB))
         facts = {**image.properties, "image_id": image.id, "image_name": image.name or "", "disk_format": image.disk_format,
                  "container_format": "bare", "min_disk": str(image.min_disk_gib), "min_ram": str(image.min_ram_mib),
@@ -197,7 +196,7 @@ class Volumes(Types, Quotas, Encrypting):
         facts = row.volume_facts
         return Source({"backup": row.id, "files": store.chain(tx, row)}, row.size,
                       {name: facts[name] for name in ("bootable", "image_metadata")}, self._type_named(tx, facts),
-                      facts.get("encryption_key_id"))
+                      self.key_named(tx, context, facts.get("encryption_key_id")))
 
     def _type_named(self, tx: Tx, facts: Mapping[str, Any]) -> str | None:
         """An encrypted backup is restored to a volume of the type that it was of."""
