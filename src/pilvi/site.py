@@ -63,7 +63,7 @@ class SimulatedSite:
         names = [f"simulated-{number}" for number in range(1, settings.simulated_hosts + 1)]
         roots = {name: cloud.place.node / name for name in names}
         fabrics = {name: SimulatedFabric(roots[name] / "fabric") for name in names}
-        self.northbound = SimulatedNorthbound(tuple(fabrics.values()))
+        self.northbound = SimulatedNorthbound(tuple(fabrics.values()), names=tuple(names))
         stores = {"file": SimulatedVolumes(cloud.place / "volumes" / "simulated")} | {
             each.name: SimulatedVolumes(Path(each.path)) for each in settings.volume.backends}
         self.volumes = stores["file"]

@@ -66,7 +66,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
     if request.param == "simulated":
         fabric = SimulatedFabric(tmp_path)
         yield Driver(
-            SimulatedNorthbound((fabric,), tmp_path),
+            SimulatedNorthbound((fabric,), tmp_path, ("host-1",)),
             fabric,
             lambda: SimulatedNorthbound((SimulatedFabric(tmp_path),), tmp_path),
             lambda: SimulatedFabric(tmp_path),
@@ -189,6 +189,13 @@ class TestNorthbound:
         assert any(other.id in name for name in missing)
         driver.northbound.sync(wanted)
         assert driver.northbound.compare(wanted) == ([], [])
+
+    def test_hosts_are_heard(self, driver: Driver):
+        def heard() -> bool:
+            (one,) = driver.northbound.hosts()
+            return one.name == "host-1" and one.gateway and one.silent_seconds is not None and one.silent_seconds < 60
+
+        wait_for(heard, "the only host to be heard")
 
     def test_a_second_pass_changes_nothing(self, driver: Driver):
         assert driver.northbound.sync(WHOLE) > 0

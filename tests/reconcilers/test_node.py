@@ -56,6 +56,9 @@ class Networks(list):
     def metadata_networks(self, tx):
         return self
 
+    def metadata_served(self, host):
+        self.heard = host
+
 
 @pytest.fixture
 def node(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ PREFIX = "/network"
 Handler = Callable[[Request], Response]
 
 
-# -- versions, extensions, zones, agents
+# -- versions, extensions, zones
 
 
 def show_versions(request: Request) -> Response:
@@ -47,15 +47,6 @@ def show_extension(request: Request) -> Response:
 def list_zones(_request: Request) -> Response:
     zones = [{"name": ZONE, "resource": resource, "state": "available"} for resource in ("network", "router")]
     return Response(200, {"availability_zones": zones})
-
-
-def list_agents(_request: Request) -> Response:
-    """None: OVN's controllers do what Neutron's agents did."""
-    return Response(200, {"agents": []})
-
-
-def no_agent(request: Request) -> Response:
-    raise NotFound(f"Agent {request.params['agent_id']} could not be found.", kind="AgentNotFound")
 
 
 # -- objects

@@ -11,8 +11,9 @@ from pilvi.db import Tx
 from pilvi.faults import BadRequest
 from pilvi.http.request import boolean, integer
 from pilvi.network import store, store_sharing
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, RULE, SECURITY_GROUP, Noun
+from pilvi.network.nouns import AGENT, FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, RULE, SECURITY_GROUP, Noun
 from pilvi.network.tables import addresses, port_groups, ports, qos_policies, security_groups, subnets, tags
+from pilvi.network.views import ZONE
 from pilvi.policy import Context
 
 _PAGE = frozenset({"limit", "marker", "page_reverse", "sort_key", "sort_dir", "fields"})
@@ -175,6 +176,8 @@ _SPECIAL: dict[tuple[str, str], Any] = {
         ),
         "belongs_to_default_sg",
     ),
+    (AGENT.name, "admin_state_up"): _flag(sa.true(), "admin_state_up"),
+    (AGENT.name, "availability_zone"): lambda values: sa.true() if ZONE in values else sa.false(),
     (QOS_POLICY.name, "is_default"): _flag(qos_policies.c.default_of.is_not(None), "is_default"),
     (FLOATING_IP.name, "floating_port_id"): lambda values: FLOATING_IP.table.c.floating_port_id.in_(values),
 }

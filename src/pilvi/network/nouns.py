@@ -189,6 +189,7 @@ RBAC_POLICY = _noun(
     tagged=False,
     target_tenant="target",
 )
+AGENT = _noun("agent", "Agent", tables.agents, "agent_type", "host", "binary", "alive", tagged=False)
 TRUNK = _noun("trunk", "Trunk", tables.trunks, "admin_state_up", "port_id")
 QOS_POLICY = _noun(
     "policy", "QosPolicy", tables.qos_policies, plural="policies", path="qos/policies", shared_as="qos_policy"
@@ -228,6 +229,7 @@ NOUNS = (
     ADDRESS_GROUP,
     DEFAULT_RULE,
     RBAC_POLICY,
+    AGENT,
     TRUNK,
     QOS_POLICY,
     BANDWIDTH_LIMIT_RULE,

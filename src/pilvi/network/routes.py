@@ -14,6 +14,7 @@ from pilvi.network import (
     nouns,
     wire,
     wire_addressing,
+    wire_agents,
     wire_groups,
     wire_qos,
     wire_sharing,
@@ -49,6 +50,7 @@ _ROUTER = V2 + "/routers/{object_id}"
 _FORWARDINGS = V2 + "/floatingips/{object_id}/port_forwardings"
 _ADDRESSES = V2 + "/address-groups/{object_id}"
 _AUTO = V2 + "/auto-allocated-topology/{project_id}"
+_AGENT = V2 + "/agents/{object_id}"
 _TRUNK = V2 + "/trunks/{object_id}"
 _POOL = V2 + "/subnetpools/{object_id}"
 _QUOTA = V2 + "/quotas/{project_id}"
@@ -59,8 +61,10 @@ ROUTES = (
     Route("GET", V2 + "/extensions", handlers.list_extensions, "get_extension"),
     Route("GET", V2 + "/extensions/{alias}", handlers.show_extension, "get_extension"),
     Route("GET", V2 + "/availability_zones", handlers.list_zones, "get_availability_zone"),
-    Route("GET", V2 + "/agents", handlers.list_agents, "list_agents"),
-    *(Route(method, V2 + "/agents/{agent_id}", handlers.no_agent, "get_agent") for method in ("GET", "PUT", "DELETE")),
+    Route("GET", V2 + "/agents", handlers.lister(nouns.AGENT), "list_agents"),
+    Route("GET", _AGENT, handlers.shower(nouns.AGENT), "get_agent"),
+    Route("PUT", _AGENT, handlers.updater(nouns.AGENT, wire_agents.AgentChange, "update_agent"), "get_agent"),
+    Route("DELETE", _AGENT, handlers.deleter("delete_agent"), "get_agent"),
     *_object(nouns.NETWORK, "networks", "network", wire.NetworkNew, wire.NetworkChange),
     *_object(nouns.SUBNET, "subnets", "subnet", wire.SubnetNew, wire.SubnetChange),
     *_object(nouns.SUBNET_POOL, "subnetpools", "subnetpool", wire.SubnetPoolNew, wire.SubnetPoolChange),

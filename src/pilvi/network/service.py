@@ -7,6 +7,7 @@ from typing import Any
 
 from pilvi.engine.engine import Engine
 from pilvi.network.addressgroups import AddressGroupVerbs
+from pilvi.network.agents import AgentsReconciler, AgentVerbs
 from pilvi.network.auditing import AuditVerbs
 from pilvi.network.cards import CardVerbs
 from pilvi.network.forwardings import ForwardingVerbs
@@ -27,6 +28,7 @@ __all__ = ["Networks", "NicRequest", "ServerPort"]
 
 
 class Networks(
+    AgentVerbs,
     CardVerbs,
     ForwardingVerbs,
     FoundingVerbs,
@@ -49,6 +51,7 @@ class Networks(
 
     def register(self, engine: Engine) -> None:
         engine.add_reconciler(self.reconciler)
+        engine.add_reconciler(AgentsReconciler(self._db, self._ids, self._northbound))
 
     def refresh(self) -> None:
         """Has the next pass compare everything with what the driver has, and mend that."""

@@ -297,6 +297,20 @@ foundations = sa.Table(
     sa.Column("name", sa.String(64), primary_key=True),
 )
 
+agents = sa.Table(
+    "network_agents",
+    metadata,
+    *_standard(),
+    sa.Column("agent_type", sa.String(64), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("binary", sa.String(64), nullable=False),
+    sa.Column("alive", sa.Boolean, nullable=False),
+    sa.Column("started_at", Time, nullable=False),
+    sa.Column("heartbeat_at", Time, nullable=False),
+    sa.Column("configurations", sa.JSON, nullable=False),
+    sa.UniqueConstraint("agent_type", "host"),
+)
+
 tags = sa.Table(
     "network_tags",
     metadata,

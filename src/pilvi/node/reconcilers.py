@@ -24,7 +24,7 @@ class MetadataPorts(Reconciler):
     period = 20.0
 
     def __init__(self, agent: Agent, cloud: Cloud):
-        self.name = f"metadata {agent.name}"
+        self.name, self._host = f"metadata {agent.name}", agent.name
         self._fabric, self._cloud = agent.fabric, cloud
         self._listening: dict[str, Port] = {}
         self._doubtful: set[str] = set()  # networks whose ports may be joined to nothing
@@ -43,6 +43,7 @@ class MetadataPorts(Reconciler):
                 trouble.append(f"network {network_id}: {error}")
         if trouble:
             raise FabricError("; ".join(trouble))
+        self._cloud.network.metadata_served(self._host)
         return f"{len(wanted)} networks"
 
     def _network(self, network_id: str, wanted: Port | None, present: bool) -> None:

@@ -170,8 +170,7 @@ ABSENT = {
     "there are no local IPs": (
         *_all("local ip", "x", "--network n.lab"), "local ip association create x n.port", "local ip association list x",
         "local ip association delete x n.port"),
-    "OVN does what agents did: there are none": (
-        "network agent show x", "network agent delete x", "network agent set --enable x",
+    "OVN's controllers are given no networks and routers: each has all of them": (
         "network agent add network --dhcp x n.lab", "network agent remove network --dhcp x n.lab",
         "network agent add router --l3 x n.way", "network agent remove router --l3 x n.way",
         "network agent router set --ha-chassis-priority 1 x n.way"),

@@ -11,6 +11,7 @@ def features(run: Shell) -> None:
     shaping(run)
     trunks(run)
     carriers(run)
+    agents(run)
 
 
 def shaping(run: Shell) -> None:
@@ -64,3 +65,11 @@ def carriers(run: Shell) -> None:
     run("network delete n.tagged")
     run("network create --transparent-vlan n.open", user=ALICE)
     run("network delete n.open", user=ALICE)
+
+
+def agents(run: Shell) -> None:
+    run.json("network agent list")
+    agent = run.client.get("/network/v2.0/agents?agent_type=OVN%20Controller%20Gateway%20agent")["agents"][0]["id"]
+    run(f"network agent show {agent}")
+    run(f"network agent set --description Here {agent}")
+    run.refused(f"network agent delete {agent}", "alive", "an agent is deleted when it is dead: this one is alive")

@@ -19,6 +19,7 @@ from pilvi.drivers.fabric.words import (
     FloatingIp,
     Gateway,
     HostRoute,
+    HostState,
     Network,
     Port,
     PortForwarding,
@@ -42,6 +43,7 @@ __all__ = [
     "Gateway",
     "HostFabric",
     "HostRoute",
+    "HostState",
     "Network",
     "Northbound",
     "Packet",
@@ -83,6 +85,9 @@ class Northbound(Protocol):
         """The switches' and routers' pipelines that the packet would go through, in order.
 
         They are named by the ids of networks and routers. Raises FabricError, also where the network is simulated."""
+
+    def hosts(self) -> tuple[HostState, ...]:
+        """The hosts that carry the network, those that have fallen silent among them. Raises FabricError."""
 
     def close(self) -> None: ...
 

@@ -20,8 +20,8 @@ from ovs.db.types import UuidType
 from ovsdbapp.backend.ovs_idl.connection import Connection
 from ovsdbapp.backend.ovs_idl.transaction import Transaction
 
-from pilvi.drivers.fabric import tracing
-from pilvi.drivers.fabric.base import FabricError, Packet, Pipeline, Scope, Topology
+from pilvi.drivers.fabric import ovn_hosts, tracing
+from pilvi.drivers.fabric.base import FabricError, HostState, Packet, Pipeline, Scope, Topology
 from pilvi.drivers.fabric.logical import OWNER, Ref, Rows, owners, rows_of
 from pilvi.drivers.fabric.ovn_rows import MARK, MarkedRows
 
@@ -105,6 +105,12 @@ class OvnNorthbound:
             datapaths = {str(row.uuid): key for table in DATAPATHS for key, rows in marked(table).items() for row in rows}
             rules = {row.match: key for key, rows in marked("ACL").items() for row in rows}
         return tracing.named(pipelines, datapaths, rules)
+
+    def hosts(self) -> tuple[HostState, ...]:
+        try:
+            return ovn_hosts.look(self._address, self._southbound, self._gateway_chassis)
+        except tracing.HostError as error:
+            raise FabricError(f"southbound database {self._southbound}: {error}") from error
 
     def close(self) -> None:
         with self._lock:

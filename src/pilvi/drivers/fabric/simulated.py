@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from pilvi.drivers.fabric import consistency
-from pilvi.drivers.fabric.base import Counters, FabricError, Packet, Pipeline, Scope, Topology
+from pilvi.drivers.fabric.base import Counters, FabricError, HostState, Packet, Pipeline, Scope, Topology
 from pilvi.drivers.pretend import Faults
 from pilvi.notes import Notes, replace
 
@@ -79,12 +79,15 @@ class SimulatedFabric(Faults):
 
 
 class SimulatedNorthbound(Faults):
-    """`fabrics` are the hosts whose plugged ports are up."""
+    """`fabrics` are the hosts whose plugged ports are up, `names` what those are called."""
 
     error = FabricError
 
-    def __init__(self, fabrics: tuple[SimulatedFabric, ...] = (), root: Path | None = None) -> None:
+    def __init__(
+        self, fabrics: tuple[SimulatedFabric, ...] = (), root: Path | None = None, names: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
+        self._names = names
         self._fabrics = fabrics
         self._file = root / "topology" if root is not None else None
         self._syncing = threading.Lock()
@@ -131,6 +134,10 @@ class SimulatedNorthbound(Faults):
     def disturbances(self) -> int:
         """Nobody else can."""
         return 0
+
+    def hosts(self) -> tuple[HostState, ...]:
+        self.strike("hosts", "the hosts")
+        return tuple(HostState(name, name) for name in self._names)
 
     def ports_up(self) -> frozenset[str]:
         known = self._objects["ports"]

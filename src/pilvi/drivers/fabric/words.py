@@ -185,6 +185,16 @@ class Scope(msgspec.Struct, frozen=True):
     address_groups: frozenset[str] = frozenset()
 
 
+class HostState(msgspec.Struct, frozen=True):
+    """A host that carries the logical network, as its controller has told."""
+
+    name: str  # as the fabric knows it
+    hostname: str
+    gateway: bool = True  # may carry routers' gateways
+    silent_seconds: float | None = 0.0  # since it was heard last; None: never
+    bridge_mappings: dict[str, str] = {}  # physical networks and their bridges
+
+
 class Counters(msgspec.Struct, frozen=True):
     """What went through a guest's network card, as the guest sees it: what it received came in."""
 
