@@ -44,6 +44,27 @@ def upgrade() -> None:
     sa.Column('router_id', sa.String(length=36), nullable=False),
     sa.PrimaryKeyConstraint('project_id', name=op.f('pk_auto_allocated_topologies'))
     )
+    op.create_table('network_agents',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('agent_type', sa.String(length=64), nullable=False),
+    sa.Column('host', sa.String(length=255), nullable=False),
+    sa.Column('binary', sa.String(length=64), nullable=False),
+    sa.Column('alive', sa.Boolean(), nullable=False),
+    sa.Column('started_at', sa.BigInteger(), nullable=False),
+    sa.Column('heartbeat_at', sa.BigInteger(), nullable=False),
+    sa.Column('configurations', sa.JSON(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_network_agents')),
+    sa.UniqueConstraint('agent_type', 'host', name=op.f('uq_network_agents_agent_type_host'))
+    )
+    with op.batch_alter_table('network_agents', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_network_agents_project_id'), ['project_id'], unique=False)
+
     op.create_table('network_foundations',
     sa.Column('name', sa.String(length=64), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_network_foundations'))
@@ -364,6 +385,10 @@ def downgrade() -> None:
 
     op.drop_table('network_rbac_policies')
     op.drop_table('network_foundations')
+    with op.batch_alter_table('network_agents', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_network_agents_project_id'))
+
+    op.drop_table('network_agents')
     op.drop_table('auto_allocated_topologies')
     with op.batch_alter_table('address_scopes', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_address_scopes_project_id'))
