@@ -99,6 +99,12 @@ KINDS: dict[str, Make] = {
     "public": _first("/network/v2.0/networks?router:external=true", "networks"),
     "subnetpools": _network("subnetpools", name=NAME, prefixes=lambda _: ["10.100.0.0/16"]),
     "address-scopes": _network("address-scopes", name=NAME, ip_version=lambda _: 4),
+    "address-groups": _network("address-groups", name=NAME, addresses=lambda _: ["10.0.0.0/24"]),
+    "rbac-policies": lambda w: w.post("/network/v2.0/rbac-policies", "rbac_policy", object_type="network",
+                                      object_id=w["networks"], action="access_as_shared", target_tenant=w.name()),
+    "default-security-group-rules": lambda w: w.post(
+        "/network/v2.0/default-security-group-rules", "default_security_group_rule", direction="ingress",
+        description=w.name(), remote_address_group_id=w["address-groups"]),
     "domains": _identity("domains", name=NAME),
     "projects": _identity("projects", name=NAME),
     "users": _identity("users", name=NAME, password=NAME),
@@ -126,4 +132,5 @@ FIELDS = {
     **PARAMETERS, "imageRef": "images", "image_ref": "images", "flavorRef": "flavors", "net_id": "networks",
     "floating_network_id": "public", "project_id": "projects", "tenant_id": "projects", "volumeId": "volumes",
     "remote_group_id": "security-groups", "subnetpool_id": "subnetpools", "address_scope_id": "address-scopes",
+    "remote_address_group_id": "address-groups", "internal_port_id": "ports", "object_id": "networks",
 }

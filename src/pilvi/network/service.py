@@ -13,7 +13,18 @@ from pilvi.network.cards import CardVerbs
 from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
-from pilvi.network.nouns import FLOATING_IP, NETWORK, PORT, QOS_POLICY, ROUTER, SECURITY_GROUP, SUBNET_POOL, TRUNK
+from pilvi.network.nouns import (
+    ADDRESS_GROUP,
+    ADDRESS_SCOPE,
+    FLOATING_IP,
+    NETWORK,
+    PORT,
+    QOS_POLICY,
+    ROUTER,
+    SECURITY_GROUP,
+    SUBNET_POOL,
+    TRUNK,
+)
 from pilvi.network.onboarding import OnboardingVerbs
 from pilvi.network.pathverbs import PathVerbs
 from pilvi.network.proxied import ProxiedVerbs
@@ -64,7 +75,8 @@ class Networks(
 
     def kept_for_projects(self) -> list[Owned]:
         """But for the default security group that every project gets, and what goes with servers and routers."""
-        plain = [Owned(noun.plural, noun.table.c.project_id) for noun in (NETWORK, SUBNET_POOL, ROUTER, FLOATING_IP)]
+        kept = (NETWORK, SUBNET_POOL, ADDRESS_SCOPE, ADDRESS_GROUP, ROUTER, FLOATING_IP)
+        plain = [Owned(noun.plural, noun.table.c.project_id) for noun in kept]
         plain += [Owned("qos_policies", QOS_POLICY.table.c.project_id), Owned("trunks", TRUNK.table.c.project_id)]
         ports, groups = PORT.table.c, SECURITY_GROUP.table.c
         return [
