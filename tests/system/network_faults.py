@@ -52,7 +52,7 @@ class Ground:
         group = api.find(f"{V2}/security-groups?project_id={api.project_id}", "security_groups", "default")["id"]
         api.post(f"{V2}/security-group-rules", {"security_group_rule": {
             "security_group_id": group, "direction": "ingress", "ethertype": "IPv4"}})
-        self.network, self.api, self.guests = network, api, []
+        self.network, self.api, self.devices = network, api, {}
         self.one, self.other = self._guest(), self._guest()
         self.floating = api.post(f"{V2}/floatingips", {"floatingip": {
             "floating_network_id": self.public, "port_id": self.one[1]}})["floatingip"]["floating_ip_address"]
@@ -68,12 +68,18 @@ class Ground:
         host.checksums_off(space, "eth0")
         host.ip(space, "link", "set", "dev", "eth0", "address", port["mac_address"], "mtu", "1400", "up")
         host.ip(inside, "link", "set", "dev", device, "up")
-        joined = ("set", "Interface", device, f"external_ids:iface-id={port['id']}")
-        self.stack.vsctl("add-port", "br-int", device, "--", *joined)
+        self.devices[device] = port["id"]
+        self.join()
         host.ip(space, "address", "add", f"{address}/24", "dev", "eth0")
         host.ip(space, "route", "add", "default", "via", "10.9.0.1")
         eventually(lambda: self.api.get(f"{V2}/ports/{port['id']}")["port"]["status"] == "ACTIVE", BACK, "an active port")
         return Guest(space, port["mac_address"]), port["id"], address
+
+    def join(self) -> None:
+        """What the agent does for the cards of guests that are its own."""
+        for device, port_id in self.devices.items():
+            joined = ("set", "Interface", device, f"external_ids:iface-id={port_id}")
+            self.stack.vsctl("--may-exist", "add-port", "br-int", device, "--", *joined)
 
     def start(self, flowing: Traffic) -> None:
         (one, _, address), (other, *_) = self.one, self.other
@@ -151,8 +157,14 @@ def faults(ground: Ground) -> dict[str, Callable[[], None]]:
         time.sleep(1)  # flows go on without it
         ground.up()
 
+    def switch_database() -> None:
+        ground.lose("conf")
+        wait_for(lambda: ground.all_run() and "br-int" in ground.stack.vsctl("list-br"), "the bridge", BACK)
+        ground.join()
+
     return {
         **found,
+        "switch's database deleted": switch_database,
         "all databases killed": lambda: ground.kill("nb-db", "sb-db", "conf-db"),
         "all engines killed": lambda: ground.kill(*ENGINES),
         "Pilvi killed, started after 1 s": pilvi,
