@@ -99,12 +99,15 @@ def limits(tx: Tx, service: str, project_id: str) -> dict[str, int]:
     return found
 
 
+_USER_LIMITS = sa.select(user_quotas.c.resource, user_quotas.c.limit).where(
+    user_quotas.c.project_id == sa.bindparam("project_id"), user_quotas.c.user_id == sa.bindparam("user_id"),
+    user_quotas.c.service == sa.bindparam("service"))
+
+
 def user_limits(tx: Tx, service: str, project_id: str, user_id: str) -> dict[str, int]:
     """The limits that one user of a project was given."""
-    return {row.resource: row.limit for row in tx.all(
-        sa.select(user_quotas.c.resource, user_quotas.c.limit).where(
-            user_quotas.c.project_id == project_id, user_quotas.c.user_id == user_id,
-            user_quotas.c.service == service))}
+    rows = tx.all(_USER_LIMITS, {"project_id": project_id, "user_id": user_id, "service": service})
+    return {row.resource: row.limit for row in rows}
 
 
 def set_user_limits(tx: Tx, service: str, project_id: str, user_id: str, wanted: Mapping[str, int]) -> None:

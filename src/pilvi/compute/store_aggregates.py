@@ -60,10 +60,13 @@ def remove_host(tx: Tx, host: str) -> None:
     tx.execute(aggregate_hosts.delete().where(H.host == host))
 
 
+_METADATA_BY_HOST = sa.select(H.host, A.metadata).where(A.id == H.aggregate_id).order_by(A.id)
+
+
 def metadata_by_host(tx: Tx) -> dict[str, list[Mapping[str, str]]]:
     """The metadata of all aggregates that each host is in; hosts in none are not there."""
     found: dict[str, list[Mapping[str, str]]] = {}
-    for host, metadata in tx.all(sa.select(H.host, A.metadata).where(A.id == H.aggregate_id).order_by(A.id)):
+    for host, metadata in tx.all(_METADATA_BY_HOST):
         found.setdefault(host, []).append(metadata)
     return found
 

@@ -31,10 +31,13 @@ def get(tx: Tx, uuid: str) -> sa.Row | None:
     return tx.one(sa.select(migrations).where(M.uuid == uuid))
 
 
+_UNDECIDED = sa.select(migrations).where(
+    M.server_id == sa.bindparam("server"), M.type.in_((RESIZE, COLD)), M.status.in_(UNDECIDED)).order_by(M.id.desc())
+
+
 def undecided(tx: Tx, server_id: str) -> sa.Row | None:
     """The resize or cold migration of a server that is neither confirmed nor reverted."""
-    return tx.one(sa.select(migrations).where(
-        M.server_id == server_id, M.type.in_((RESIZE, COLD)), M.status.in_(UNDECIDED)).order_by(M.id.desc()))
+    return tx.one(_UNDECIDED, {"server": server_id})
 
 
 def of_server(tx: Tx, server_id: str, statuses: Sequence[str] | None = None,

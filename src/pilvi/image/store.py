@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx
+from pilvi.db import Tx, one_of
 from pilvi.image.listing import Filter, Listing
 from pilvi.image.tables import images, locations, members, properties, tags
 from pilvi.policy import Context
@@ -17,7 +17,7 @@ from pilvi.policy import Context
 WITH_DATA = ("active", "deactivated", "uploading")
 
 
-def _membership(project_id: str, statuses: Sequence[str] | None = None) -> sa.ColumnElement[bool]:
+def _membership(project_id: Any, statuses: Sequence[str] | None = None) -> sa.ColumnElement[bool]:
     found = sa.select(1).where(members.c.image_id == images.c.id, members.c.member_id == project_id)
     if statuses is not None:
         found = found.where(members.c.status.in_(statuses))
@@ -28,10 +28,14 @@ def visible(context: Context) -> sa.ColumnElement[bool]:
     """Which images this caller can see when it knows their ids."""
     if context.is_admin:
         return sa.true()
-    open_to_all = images.c.visibility.in_(("public", "community"))
-    if context.project_id is None:
-        return open_to_all
-    return sa.or_(open_to_all, images.c.owner == context.project_id, _membership(context.project_id))
+    return _OPEN_TO_ALL if context.project_id is None else _seen_by(context.project_id)
+
+
+_OPEN_TO_ALL = images.c.visibility.in_(("public", "community"))
+
+
+def _seen_by(project_id: Any) -> sa.ColumnElement[bool]:
+    return sa.or_(_OPEN_TO_ALL, images.c.owner == project_id, _membership(project_id))
 
 
 def listed(context: Context, statuses: Sequence[str], visibility: str | None) -> sa.ColumnElement[bool]:
@@ -58,13 +62,27 @@ def listed(context: Context, statuses: Sequence[str], visibility: str | None) ->
     return sa.and_(all_seen, images.c.visibility == visibility)
 
 
+# Statements that every boot needs are built once: building one takes several times as long as running it.
+
+_IMAGE = sa.select(images).where(images.c.id == sa.bindparam("id"))
+_IMAGE_FOR_ALL = _IMAGE.where(_OPEN_TO_ALL)
+_IMAGE_FOR_PROJECT = _IMAGE.where(_seen_by(sa.bindparam("project")))
+
+
 def get(tx: Tx, context: Context, image_id: str) -> sa.Row | None:
-    return tx.one(sa.select(images).where(images.c.id == image_id, visible(context)))
+    if context.is_admin:
+        return any_image(tx, image_id)
+    statement = _IMAGE_FOR_ALL if context.project_id is None else _IMAGE_FOR_PROJECT
+    return tx.one(statement, {"id": image_id, "project": context.project_id})
 
 
 def any_image(tx: Tx, image_id: str) -> sa.Row | None:
     """Whoever may see it."""
-    return tx.one(sa.select(images).where(images.c.id == image_id))
+    return tx.one(_IMAGE, {"id": image_id})
+
+
+_PROPERTIES = sa.select(properties).where(one_of(properties.c.image_id, "ids")).order_by(properties.c.name)
+_TAGS = sa.select(tags).where(one_of(tags.c.image_id, "ids")).order_by(tags.c.tag)
 
 
 def details(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
@@ -72,11 +90,9 @@ def details(tx: Tx, ids: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict
     found: dict[str, dict[str, str]] = defaultdict(dict)
     labels: dict[str, list[str]] = defaultdict(list)
     if ids:
-        for image_id, name, value in tx.all(
-            sa.select(properties).where(properties.c.image_id.in_(ids)).order_by(properties.c.name)
-        ):
+        for image_id, name, value in tx.all(_PROPERTIES, {"ids": ids}):
             found[image_id][name] = value
-        for image_id, tag in tx.all(sa.select(tags).where(tags.c.image_id.in_(ids)).order_by(tags.c.tag)):
+        for image_id, tag in tx.all(_TAGS, {"ids": ids}):
             labels[image_id].append(tag)
     return found, labels
 

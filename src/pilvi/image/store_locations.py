@@ -8,17 +8,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx
+from pilvi.db import Tx, one_of
 from pilvi.image.tables import cache, images, locations
+
+_OF = locations.select().where(one_of(locations.c.image_id, "ids")).order_by(locations.c.number)
 
 
 def of(tx: Tx, ids: Sequence[str]) -> dict[str, list[sa.Row]]:
     """The locations of each of these images, in their order."""
     found: dict[str, list[sa.Row]] = defaultdict(list)
     if ids:
-        for row in tx.all(
-            locations.select().where(locations.c.image_id.in_(ids)).order_by(locations.c.number)
-        ):
+        for row in tx.all(_OF, {"ids": ids}):
             found[row.image_id].append(row)
     return found
 

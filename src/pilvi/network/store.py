@@ -357,6 +357,11 @@ def add_security_groups(tx: Tx, port_id: str, groups: Collection[str]) -> None:
 
 
 _DELETE_ADDRESSES = addresses.delete().where(one_of(addresses.c.port_id, "ids"))
+# Few ports have a floating address or lead somewhere: one query finds those that do.
+_LED_TO = sa.union_all(
+    sa.select(floatingips.c.port_id).where(one_of(floatingips.c.port_id, "ids")),
+    sa.select(port_forwardings.c.internal_port_id).where(one_of(port_forwardings.c.internal_port_id, "ids")),
+)
 _DELETE_GROUPS = port_groups.delete().where(one_of(port_groups.c.port_id, "ids"))
 
 
@@ -369,7 +374,7 @@ def delete_ports(tx: Tx, ids: Collection[str]) -> None:
     _note_ports(tx, ids)
     tx.execute(_DELETE_ADDRESSES, {"ids": ids})
     tx.execute(_DELETE_GROUPS, {"ids": ids})
-    for part in chunks(ids):
+    for part in chunks({row[0] for row in tx.all(_LED_TO, {"ids": ids})}):
         disassociate(tx, floatingips.c.port_id.in_(part))
         store_forwardings.delete(tx, port_forwardings.c.internal_port_id.in_(part))
     delete(tx, PORT, *ids)

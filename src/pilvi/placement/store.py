@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx
+from pilvi.db import Tx, one_of
 from pilvi.placement.tables import allocations, inventories, providers
 
 I = inventories.c  # noqa: E741
@@ -22,7 +22,7 @@ def provider(tx: Tx, uuid: str) -> sa.Row | None:
 
 
 _INVENTORIES = sa.select(inventories).order_by(I.host, I.resource_class)
-_INVENTORIES_OF = _INVENTORIES.where(I.host.in_(sa.bindparam("hosts", expanding=True)))
+_INVENTORIES_OF = _INVENTORIES.where(one_of(I.host, "hosts"))
 
 
 def inventories_of(tx: Tx, hosts: Sequence[str] | None = None) -> Sequence[sa.Row]:
