@@ -46,7 +46,8 @@ class Bench:
 
     def _image(self) -> str:
         image = self.session.post("/image/v2/images", {"name": "empty", "disk_format": "raw", "container_format": "bare"})
-        self.check("PUT", f"/image/v2/images/{image['id']}/file", bytes(1 << 20), {"Content-Type": "application/octet-stream"})
+        kind = {"Content-Type": "application/octet-stream"}
+        self.check("PUT", f"/image/v2/images/{image['id']}/file", bytes(1 << 20), kind)
         return image["id"]
 
     def _flavor(self) -> str:

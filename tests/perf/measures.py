@@ -99,10 +99,13 @@ def networks(bench: Bench) -> None:
         return lambda: bench.check("POST", f"{NETWORK}/{path}", {noun: {name: value() if callable(value) else value
                                                                        for name, value in values.items()}})
 
-    numbers = iter(range(1, 60_000))
+    def cidr() -> str:
+        number = next(numbers)
+        return f"10.{128 + number // 256}.{number % 256}.0/24"
+
+    numbers = iter(range(1, 30_000))
     bench.latency("create a network", 10, network, 10)
-    bench.latency("create a subnet", 10, make("subnet", "subnets", network_id=lambda: made[next(numbers) % len(made)],
-                                              ip_version=4, cidr=lambda: f"10.{128 + next(numbers) % 100}.{next(numbers) % 256}.0/24"), 10)
+    bench.latency("create a subnet", 10, make("subnet", "subnets", network_id=lambda: made[-1], ip_version=4, cidr=cidr), 10)
     bench.latency("create a port", 10, make("port", "ports", network_id=bench.network), 10)
     bench.latency("create a security group rule", 10, make(
         "security_group_rule", "security-group-rules", security_group_id=group, direction="ingress", protocol="tcp",
@@ -112,7 +115,8 @@ def networks(bench: Bench) -> None:
 def short_lists(bench: Bench) -> None:
     project = bench.session.project_id
     for noun, path in (("images", "/image/v2/images"), ("flavors in detail", "/compute/v2.1/flavors/detail"),
-                       ("security groups", f"{NETWORK}/security-groups"), ("volumes", f"/volume/v3/{project}/volumes/detail")):
+                       ("security groups", f"{NETWORK}/security-groups"),
+                       ("volumes", f"/volume/v3/{project}/volumes/detail")):
         bench.latency(f"list {noun}, a few", None, lambda path=path: bench.check("GET", path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -124,7 +125,18 @@ def select_names(tx: Tx, query: ServerQuery) -> Sequence[sa.Row]:
     return _select(tx, _NAMES, query)
 
 
+@functools.cache
+def _newest(statement: sa.Select, everybodys: bool) -> sa.Select:
+    """What nearly all lists ask for, built once: the newest servers of a project, or of all."""
+    owner = [] if everybodys else [S.project_id == sa.bindparam("project_id")]
+    alive = statement.where(S.deleted_at.is_(None), *owner)
+    return alive.order_by(S.seq.desc(), S.id.desc()).limit(sa.bindparam("limit", type_=sa.Integer))
+
+
 def _select(tx: Tx, statement: sa.Select, query: ServerQuery) -> Sequence[sa.Row]:
+    project_id, limit = query.project_id, query.limit
+    if limit is not None and query == ServerQuery(project_id=project_id, limit=limit, sort=query.sort[:0]):
+        return tx.all(_newest(statement, project_id is None), {"project_id": project_id, "limit": limit})
     statement = statement.where(*_conditions(query))
     sort = [(S[name], descending) for name, descending in query.sort] or [(S.seq, True)]
     sort.append((S.id, sort[0][1]))

@@ -38,6 +38,8 @@ class Base:
         self._secrets = Keys(keys / "credentials")  # never rotated: what they encrypt is kept
         self._known_roles: Roles | None = None
         self._endpoints: tuple[int, list[sa.Row]] | None = None
+        # By base URL and project: the rows that a catalog was made of, and the catalog.
+        self._catalogs: dict[tuple[str, str | None], tuple[list[sa.Row], list[dict[str, Any]]]] = {}
 
     @contextmanager
     def _change(self) -> Iterator[Tx]:

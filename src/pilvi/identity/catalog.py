@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,8 @@ from pilvi.identity.base import missing
 from pilvi.identity.directory import Directory, Values
 from pilvi.identity.tables import endpoints, regions, services
 from pilvi.identity.tables_registry import registered_limits
+
+CATALOGS = 256  # that are remembered
 
 
 class Catalog(Directory):
@@ -115,27 +118,14 @@ class Catalog(Directory):
 
     def catalog(self, base_url: str, project_id: str | None) -> list[dict[str, Any]]:
         """The services with their endpoints; where there is no project, without those that need one."""
-        found: dict[str, dict[str, Any]] = {}
         with self._db.read() as tx:
             rows = self._catalog_rows(tx, project_id)
-        for row in rows:
-            url = filled(row.url, base_url, project_id)
-            if "$(" in url:
-                continue
-            service = found.setdefault(
-                row.service_id,
-                {"id": row.service_id, "type": row.type, "name": row.name or "", "endpoints": []},
-            )
-            service["endpoints"].append(
-                {
-                    "id": row.id,
-                    "interface": row.interface,
-                    "region": row.region_id,
-                    "region_id": row.region_id,
-                    "url": url,
-                }
-            )
-        return list(found.values())
+        known = self._catalogs.get((base_url, project_id))
+        if known is None or known[0] is not rows:
+            if len(self._catalogs) >= CATALOGS:
+                self._catalogs.clear()
+            known = self._catalogs[base_url, project_id] = (rows, _catalog(rows, base_url, project_id))
+        return known[1]
 
     def _catalog_rows(self, tx: Tx, project_id: str | None) -> list[sa.Row]:
         """What a project sees, or who is in none: remembered until something changes."""
@@ -143,6 +133,28 @@ class Catalog(Directory):
         if self._endpoints is None or self._endpoints[0] != count:
             self._endpoints = (count, list(store.catalog(tx)))
         return self._endpoints[1]
+
+
+def _catalog(rows: Iterable[sa.Row], base_url: str, project_id: str | None) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        url = filled(row.url, base_url, project_id)
+        if "$(" in url:
+            continue
+        service = found.setdefault(
+            row.service_id,
+            {"id": row.service_id, "type": row.type, "name": row.name or "", "endpoints": []},
+        )
+        service["endpoints"].append(
+            {
+                "id": row.id,
+                "interface": row.interface,
+                "region": row.region_id,
+                "region_id": row.region_id,
+                "url": url,
+            }
+        )
+    return list(found.values())
 
 
 def filled(template: str, base_url: str, project_id: str | None = None) -> str:
