@@ -45,13 +45,13 @@ def serve(place: Place) -> None:
 
 
 def _spare_collections() -> None:
-    """The garbage collector looks for cycles less often, and never again at what a cloud is made of.
+    """From here on the garbage collector looks for cycles, but seldom, and never at what a cloud is made of.
 
     Requests make many objects and few cycles: by default a list of 1,000 servers set off several collections, each
     of which went through all routes, tables and statements, for a third of the list's time."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    gc.enable()
 
 
 def listen(address: str) -> socket.socket:
