@@ -78,12 +78,15 @@ def transition(tx: Tx, server_id: str, vm_states: Sequence[str] | None,
                      .returning(S.generation))
 
 
+_MARK_DELETING = (
+    servers.update()
+    .where(S.id == sa.bindparam("server"), S.deleted_at.is_(None), S.task_state.is_distinct_from("deleting"))
+    .values(updated_at=sa.bindparam("now"), generation=S.generation + 1, task_state="deleting"))
+
+
 def mark_deleting(tx: Tx, server_id: str) -> bool:
     """From now on it goes away; False when it did so before."""
-    return bool(tx.execute(
-        servers.update()
-        .where(S.id == server_id, S.deleted_at.is_(None), S.task_state.is_distinct_from("deleting"))
-        .values(updated_at=tx.now, generation=S.generation + 1, task_state="deleting")).rowcount)
+    return bool(tx.execute(_MARK_DELETING, {"server": server_id, "now": tx.now}).rowcount)
 
 
 class ServerQuery(msgspec.Struct):

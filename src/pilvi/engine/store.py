@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from pilvi.db import Tx
+from pilvi.db import Tx, one_of
 from pilvi.engine.tables import events, leases, operations, reconcilers
 
 UNFINISHED = ("running", "undoing")
@@ -22,17 +22,20 @@ def insert(tx: Tx, **values: Any) -> int:
     return result.inserted_primary_key[0]
 
 
+_CANCEL = (
+    operations.update()
+    .where(
+        operations.c.object_id == sa.bindparam("object"),
+        operations.c.state.in_(UNFINISHED),
+        sa.not_(one_of(operations.c.kind, "but")),
+    )
+    .values(cancelled=True, not_before=0)
+)
+
+
 def cancel_unfinished(tx: Tx, object_id: str, but: list[str]) -> None:
     """Asks whatever is under way for this object, but for these kinds, to undo itself."""
-    tx.execute(
-        operations.update()
-        .where(
-            operations.c.object_id == object_id,
-            operations.c.state.in_(UNFINISHED),
-            operations.c.kind.not_in(but),
-        )
-        .values(cancelled=True, not_before=0)
-    )
+    tx.execute(_CANCEL, {"object": object_id, "but": but})
 
 
 # Statements that every step needs are built once: building one takes several times as long as running it.
@@ -173,16 +176,24 @@ def forget_finished(tx: Tx, before: int) -> int:
     ).rowcount
 
 
+_LEASE = sa.select(leases).where(leases.c.name == sa.bindparam("the_name"))
+_TAKE_LEASE = (
+    leases.update()
+    .where(leases.c.name == sa.bindparam("the_name"))
+    .values(owner=sa.bindparam("the_owner"), until=sa.bindparam("the_end"))
+)
+
+
 def take_lease(tx: Tx, name: str, owner: str, until: int) -> bool:
     """True when this owner holds the lease now."""
     tx.lock("lease", name)
-    row = tx.one(sa.select(leases).where(leases.c.name == name))
+    row = tx.one(_LEASE, {"the_name": name})
     if row is None:
         tx.execute(leases.insert(), {"name": name, "owner": owner, "until": until})
     elif row.owner != owner and row.until > tx.now:
         return False
     else:
-        tx.execute(leases.update().where(leases.c.name == name).values(owner=owner, until=until))
+        tx.execute(_TAKE_LEASE, {"the_name": name, "the_owner": owner, "the_end": until})
     return True
 
 

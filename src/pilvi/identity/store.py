@@ -150,38 +150,70 @@ _user_domain = projects.alias("user_domain")
 _project_domain = projects.alias("project_domain")
 
 
+# What every login asks is built once, as `_COUNT` is: building a statement takes several times as long as running it.
+
+_SUBJECT = (
+    sa.select(
+        users.c.id.label("user_id"),
+        users.c.name.label("user_name"),
+        users.c.enabled.label("user_enabled"),
+        users.c.epoch.label("user_epoch"),
+        users.c.default_project_id,
+        users.c.options.label("user_options"),
+        users.c.password_expires_at,
+        users.c.failed_count,
+        users.c.last_active_at,
+        _user_domain.c.id.label("user_domain_id"),
+        _user_domain.c.name.label("user_domain_name"),
+        _user_domain.c.enabled.label("user_domain_enabled"),
+        _user_domain.c.epoch.label("user_domain_epoch"),
+        projects.c.id.label("project_id"),
+        projects.c.name.label("project_name"),
+        projects.c.is_domain,
+        projects.c.enabled.label("project_enabled"),
+        projects.c.epoch.label("project_epoch"),
+        _project_domain.c.id.label("project_domain_id"),
+        _project_domain.c.name.label("project_domain_name"),
+        _project_domain.c.enabled.label("project_domain_enabled"),
+        _project_domain.c.epoch.label("project_domain_epoch"),
+    )
+    .join(_user_domain, _user_domain.c.id == users.c.domain_id)
+    .outerjoin(projects, projects.c.id == sa.bindparam("project"))
+    .outerjoin(_project_domain, _project_domain.c.id == projects.c.domain_id)
+    .where(users.c.id == sa.bindparam("user"))
+)
+
+
 def subject(tx: Tx, user_id: str, project_id: str | None) -> sa.Row | None:
     """A user with their domain, and the project or domain they are about to act in: all in one row."""
-    return tx.one(
-        sa.select(
-            users.c.id.label("user_id"),
-            users.c.name.label("user_name"),
-            users.c.enabled.label("user_enabled"),
-            users.c.epoch.label("user_epoch"),
-            users.c.default_project_id,
-            users.c.options.label("user_options"),
-            users.c.password_expires_at,
-            users.c.failed_count,
-            users.c.last_active_at,
-            _user_domain.c.id.label("user_domain_id"),
-            _user_domain.c.name.label("user_domain_name"),
-            _user_domain.c.enabled.label("user_domain_enabled"),
-            _user_domain.c.epoch.label("user_domain_epoch"),
-            projects.c.id.label("project_id"),
-            projects.c.name.label("project_name"),
-            projects.c.is_domain,
-            projects.c.enabled.label("project_enabled"),
-            projects.c.epoch.label("project_epoch"),
-            _project_domain.c.id.label("project_domain_id"),
-            _project_domain.c.name.label("project_domain_name"),
-            _project_domain.c.enabled.label("project_domain_enabled"),
-            _project_domain.c.epoch.label("project_domain_epoch"),
-        )
-        .join(_user_domain, _user_domain.c.id == users.c.domain_id)
-        .outerjoin(projects, projects.c.id == project_id)
-        .outerjoin(_project_domain, _project_domain.c.id == projects.c.domain_id)
-        .where(users.c.id == user_id)
+    return tx.one(_SUBJECT, {"user": user_id, "project": project_id})
+
+
+def _by_name(statement: sa.Select, table: sa.Table) -> dict[str, sa.Select]:
+    """Rows of a name in a domain, which is given by its id or by its name."""
+    named = (
+        sa.select(_project_domain.c.id)
+        .where(_project_domain.c.name == sa.bindparam("domain_name"), _project_domain.c.domain_id == ROOT)
+        .scalar_subquery()
     )
+    statement = statement.where(table.c.name == sa.bindparam("name"))
+    return {
+        "domain_id": statement.where(table.c.domain_id == sa.bindparam("domain_id")),
+        "domain_name": statement.where(table.c.domain_id == named),
+    }
+
+
+_LOGIN = sa.select(
+    users.c.id,
+    users.c.password_hash,
+    users.c.password_expires_at,
+    users.c.epoch,
+    users.c.options,
+    users.c.failed_count,
+    users.c.failed_at,
+)
+_LOGINS = {"user_id": _LOGIN.where(users.c.id == sa.bindparam("user_id")), **_by_name(_LOGIN, users)}
+_PROJECT_KEYS = _by_name(sa.select(projects.c.id), projects)
 
 
 def login(
@@ -193,45 +225,27 @@ def login(
     domain_name: str | None = None,
 ) -> sa.Row | None:
     """The user to log in."""
-    statement = sa.select(
-        users.c.id,
-        users.c.password_hash,
-        users.c.password_expires_at,
-        users.c.epoch,
-        users.c.options,
-        users.c.failed_count,
-        users.c.failed_at,
-    )
-    if user_id is not None:
-        return tx.one(statement.where(users.c.id == user_id))
-    domain = domain_id if domain_id is not None else _domain_named(domain_name)
-    return tx.one(statement.where(users.c.name == name, users.c.domain_id == domain))
+    by = "user_id" if user_id is not None else "domain_id" if domain_id is not None else "domain_name"
+    given = {"user_id": user_id, "name": name, "domain_id": domain_id, "domain_name": domain_name}
+    return tx.one(_LOGINS[by], given)
 
 
 def project_key(
     tx: Tx, *, name: str, domain_id: str | None = None, domain_name: str | None = None
 ) -> str | None:
-    domain = domain_id if domain_id is not None else _domain_named(domain_name)
-    return tx.scalar(sa.select(projects.c.id).where(projects.c.name == name, projects.c.domain_id == domain))
+    by = "domain_id" if domain_id is not None else "domain_name"
+    return tx.scalar(_PROJECT_KEYS[by], {"name": name, "domain_id": domain_id, "domain_name": domain_name})
 
 
 def domain_key(tx: Tx, name: str) -> str | None:
     return tx.scalar(sa.select(projects.c.id).where(projects.c.name == name, projects.c.domain_id == ROOT))
 
 
-def _domain_named(name: str | None) -> sa.ScalarSelect:
-    return (
-        sa.select(_project_domain.c.id)
-        .where(_project_domain.c.name == name, _project_domain.c.domain_id == ROOT)
-        .scalar_subquery()
-    )
-
-
-def _groups_of(user_id: str) -> sa.Select:
+def _groups_of(user_id: Any) -> sa.Select:
     return sa.select(members.c.group_id).where(members.c.user_id == user_id)
 
 
-def is_actor(user_id: str, table: sa.Table = assignments) -> sa.ColumnElement:
+def is_actor(user_id: Any, table: sa.Table = assignments) -> sa.ColumnElement:
     """Assignments to the user, or to a group they are in."""
     return sa.or_(
         sa.and_(table.c.actor_type == "user", table.c.actor_id == user_id),
@@ -239,7 +253,7 @@ def is_actor(user_id: str, table: sa.Table = assignments) -> sa.ColumnElement:
     )
 
 
-def above(project_id: str) -> sa.Select:
+def above(project_id: Any) -> sa.Select:
     """Ids of the projects above one, and of its domain."""
     found = sa.select(projects.c.parent_id.label("id")).where(projects.c.id == project_id)
     found = found.cte(recursive=True)
@@ -256,19 +270,21 @@ def below(parents: sa.Select | Sequence[str]) -> sa.Select:
     )
 
 
+_USER, _TARGET = sa.bindparam("user"), sa.bindparam("target")
+_GRANTED = sa.select(assignments.c.role_id).where(
+    is_actor(_USER), assignments.c.target_type == sa.bindparam("type"), assignments.c.target_id == _TARGET
+)
+_GRANTED_IN_PROJECT = _GRANTED.union(
+    sa.select(inherited_assignments.c.role_id).where(
+        is_actor(_USER, inherited_assignments), inherited_assignments.c.target_id.in_(above(_TARGET))
+    )
+)
+
+
 def granted_roles(tx: Tx, user_id: str, target_type: str, target_id: str) -> set[str]:
     """Ids of the roles given, there or to what is below something, without what they imply."""
-    granted = sa.select(assignments.c.role_id).where(
-        is_actor(user_id), assignments.c.target_type == target_type, assignments.c.target_id == target_id
-    )
-    if target_type == "project":
-        inherited = inherited_assignments
-        granted = granted.union(
-            sa.select(inherited.c.role_id).where(
-                is_actor(user_id, inherited), inherited.c.target_id.in_(above(target_id))
-            )
-        )
-    return set(tx.connection.scalars(granted))
+    statement = _GRANTED_IN_PROJECT if target_type == "project" else _GRANTED
+    return set(tx.connection.scalars(statement, {"user": user_id, "type": target_type, "target": target_id}))
 
 
 def targets_of(tx: Tx, user_id: str, target_type: str) -> Sequence[sa.Row]:
