@@ -120,21 +120,22 @@ class Lab:
     def settle(self) -> None:
         host.run("ovn-nbctl", f"--db={self.stack.sockets.nb}", "--timeout=15", "--wait=hv", "sync")
 
-    def guest(self, port: Port, mtu: int = 1442) -> Guest:
-        """A namespace with the port's card in it, without an address."""
+    def guest(self, port: Port, mtu: int = 1442, on: OvnStack | None = None) -> Guest:
+        """A namespace with the port's card in it, without an address; `on` another host than the lab's own."""
+        stack = on or self.stack
         number = f"{port.id}"[:11]
         name, device = f"{self.name}-{number}", f"v-{number}"
         self._guests.callback(host.absent_namespace, name)
         # A guest is not of the stack: it hears of IPv6 and answers as any host does.
         host.ensure_namespace(name)
-        self._guests.callback(host.absent_link, self.name, device)
-        self._guests.callback(self.stack.vsctl, "--if-exists", "del-port", "br-int", device)
-        host.ip(self.name, "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", name)
+        self._guests.callback(host.absent_link, stack.namespace, device)
+        self._guests.callback(stack.vsctl, "--if-exists", "del-port", "br-int", device)
+        host.ip(stack.namespace, "link", "add", device, "type", "veth", "peer", "name", "eth0", "netns", name)
         host.checksums_off(name, "eth0")
         host.ip(name, "link", "set", "dev", "eth0", "address", port.mac, "mtu", str(mtu), "up")
-        host.ip(self.name, "link", "set", "dev", device, "up")
+        host.ip(stack.namespace, "link", "set", "dev", device, "up")
         joined = ("set", "Interface", device, f"external_ids:iface-id={port.id}")
-        self.stack.vsctl("add-port", "br-int", device, "--", *joined)
+        stack.vsctl("add-port", "br-int", device, "--", *joined)
         wait_for(lambda: port.id in self.northbound.ports_up(), f"port {port.id} to come up")
         self.settle()
         return Guest(name, port.mac)
