@@ -119,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shutdown_seconds: float = 60  # how long a guest may take to switch itself off before it is forced
     allow_resize_to_same_host: bool = True
     shelved_offload_seconds: int = 0  # after which a shelved server leaves its host; negative: never
+    reclaim_instance_interval: int = 0  # seconds for which a deleted server can be restored; 0: it is gone at once
     resize_confirm_seconds: int = 0  # after which a resize counts as confirmed; 0: never
     workers: int = 8  # operations that may be at work at once; those that wait for something do not count
     oscloud_networks: tuple[str, ...] = ("127.0.0.0/8", "::1/128")  # who may use the unauthenticated OS Cloud face

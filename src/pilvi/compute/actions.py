@@ -46,8 +46,10 @@ class Actions(Orders):
 
     def reset_state(self, context: Context, server_id: str, state: str) -> None:
         """An administrator's word on what a server is (active | error); the guest is left alone."""
-        with self.changing(context, server_id) as (tx, _):
-            store.update_server(tx, server_id, vm_state=state, task_state=None)
+        with self.changing(context, server_id) as (tx, row):
+            aside = row.soft_deleted
+            back = {"vcpus": aside["vcpus"], "ram": aside["ram"], "soft_deleted": None} if aside else {}
+            store.update_server(tx, server_id, vm_state=state, task_state=None, **back)
 
     def console_output(self, context: Context, server_id: str, lines: int | None = None) -> str:
         """The end of what the serial console said; the last line counts, also while there is nothing on it.

@@ -183,7 +183,7 @@ def update(request: Request) -> Response:
 
 
 def delete(request: Request) -> Response:
-    request.cloud.compute.delete_server(request.context, request.params["server_id"])
+    request.cloud.compute.remove_server(request.context, request.params["server_id"])
     return Response(204)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pilvi.compute import (
     operations_boot,
     operations_cards,
+    operations_deferred,
     operations_migrating,
     operations_moving,
     operations_power,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 MODULES = (
     operations_boot,
     operations_cards,
+    operations_deferred,
     operations_migrating,
     operations_moving,
     operations_power,

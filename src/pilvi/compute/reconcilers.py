@@ -11,6 +11,7 @@ from pilvi.bus.base import BusError, RemoteError
 from pilvi.compute import states, store, store_migrations, store_running
 from pilvi.compute.operations_base import PAUSED, RUNNING, SHUT_DOWN
 from pilvi.compute.operations_boot import abandon_boot
+from pilvi.compute.reconcilers_deferred import Reclaimed
 from pilvi.compute.reconcilers_resizes import Resizes
 from pilvi.compute.reconcilers_shelved import Shelved
 from pilvi.db import Tx
@@ -246,4 +247,4 @@ class Expiry(PerHost):
 
 
 def reconcilers(compute: Compute) -> tuple[Reconciler, ...]:
-    return Hosts(compute), Guests(compute), Expiry(compute), Resizes(compute), Shelved(compute)
+    return Hosts(compute), Guests(compute), Expiry(compute), Resizes(compute), Shelved(compute), Reclaimed(compute)

@@ -20,7 +20,6 @@ RESCUE = Change("rescue", "server.rescue", "rescuing", (ACTIVE, STOPPED, ERROR))
 UNRESCUE = Change("unrescue", "server.unrescue", "unrescuing", (RESCUED,))
 PASSWORD = Change("changePassword", "server.change_password", "updating_password", (ACTIVE,), heeds_lock=False)
 DUMP = Change("trigger_crash_dump", "server.crash_dump", None, (ACTIVE, PAUSED, RESCUED, ERROR))
-RESTORE = Change("restore", "", None, ())  # deleted servers are gone at once, so that no state is one for it
 
 
 class Resting(Creation, Orders):
@@ -32,10 +31,6 @@ class Resting(Creation, Orders):
 
     def crash_dump(self, context: Context, server_id: str) -> None:
         self.order(context, server_id, DUMP)
-
-    def restore_server(self, context: Context, server_id: str) -> None:
-        """Raises NotFound, and Conflict: a server that is there was not deleted."""
-        self.order(context, server_id, RESTORE)
 
     def rescue(self, context: Context, server_id: str, password: str, image_id: str | None = None, *,
                volume_too: bool = False) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from pilvi.compute.actions import Actions
 from pilvi.compute.aggregates import Aggregates
 from pilvi.compute.auditing import Auditing
 from pilvi.compute.consoles import Consoles
 from pilvi.compute.creation import Creation, ServerCreate
+from pilvi.compute.deferred import Deferred
 from pilvi.compute.diagnostics import Diagnostics
 from pilvi.compute.events import ExternalEvents
 from pilvi.compute.guest_passwords import GuestPasswords
@@ -41,7 +41,7 @@ class Compute(
     Resting,
     Shelving,
     Creation,
-    Actions,
+    Deferred,
     Consoles,
     ExternalEvents,
     ServerVolumes,

@@ -9,6 +9,7 @@ ERROR, DELETED = "error", "deleted"
 RESIZED = "resized"
 SUSPENDED, RESCUED = "suspended", "rescued"
 SHELVED, SHELVED_OFFLOADED = "shelved", "shelved_offloaded"
+SOFT_DELETED = "soft-delete"
 
 REBOOTING = ("rebooting", "reboot_pending", "reboot_started")
 REBOOTING_HARD = ("rebooting_hard", "reboot_pending_hard", "reboot_started_hard")
@@ -28,6 +29,7 @@ STATUSES: dict[str, dict[str | None, str]] = {
     RESCUED: {None: "RESCUE"},
     SHELVED: {None: "SHELVED"},
     SHELVED_OFFLOADED: {None: "SHELVED_OFFLOADED"},
+    SOFT_DELETED: {None: "SOFT_DELETED"},
     ERROR: {None: "ERROR", **REPLACING},
     DELETED: {None: "DELETED"},
 }

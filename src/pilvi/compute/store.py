@@ -157,6 +157,8 @@ def _conditions(query: ServerQuery) -> list[sa.ColumnElement[bool]]:
     conditions += [S[name] <= moment for name, moment in query.not_after.items()]
     if query.project_id is not None:
         conditions.append(S.project_id == query.project_id)
+    if query.deleted is False and "vm_state" not in {*query.equal, *query.among}:
+        conditions.append(S.vm_state != "soft-delete")
     if query.deleted is not None:
         conditions.append(S.deleted_at.is_not(None) if query.deleted else S.deleted_at.is_(None))
     if query.flavor_id is not None:
@@ -201,8 +203,9 @@ def servers_named(tx: Tx, name: str, *, deleted: bool = False) -> Sequence[sa.Ro
     return tx.all(sa.select(servers).where(S.name == name, *alive).order_by(S.seq.desc()))
 
 
-_IN_USE = (
-    sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(S.vcpus), 0),
+_IN_USE = (  # a server that is deleted for a while has no processors, and counts for nothing
+    sa.select(sa.func.coalesce(sa.func.sum(sa.case((S.vcpus > 0, 1), else_=0)), 0),
+              sa.func.coalesce(sa.func.sum(S.vcpus), 0),
               sa.func.coalesce(sa.func.sum(S.ram), 0))
     .where(S.project_id == sa.bindparam("project_id"), S.deleted_at.is_(None))
 )
@@ -213,7 +216,7 @@ def in_use(tx: Tx, project_id: str, user_id: str | None = None) -> dict[str, int
     """Instances, cores and MiB of memory that count against the quota of a project, or of one user in it."""
     statement = _IN_USE if user_id is None else _IN_USE_BY
     instances, cores, ram = tx.one(statement, {"project_id": project_id, "user_id": user_id})
-    return {"instances": instances, "cores": int(cores), "ram": int(ram)}
+    return {"instances": int(instances), "cores": int(cores), "ram": int(ram)}
 
 
 def servers_alive_between(tx: Tx, since: int, until: int, project_id: str | None = None, *,

@@ -38,6 +38,8 @@ servers = sa.Table(
     sa.Column("config_drive", sa.Boolean, nullable=False, default=False),
     sa.Column("admin_password", sa.Text),
     sa.Column("shelved", sa.JSON),  # {"image": its id, None of a volume-backed one; "at": microseconds}
+    # {"at": microseconds, "was": the vm_state before, "vcpus", "ram": what it counted for}
+    sa.Column("soft_deleted", sa.JSON),
     sa.Column("rescue", sa.JSON),  # {"image": its id, "password": the administrator's before}
     sa.Column("guest_password", sa.Text),  # as the guest said it: encrypted for the key pair's owner
     sa.Column("fault", sa.JSON),  # {"code", "message", "details", "created": microseconds}
