@@ -271,6 +271,7 @@ def upgrade() -> None:
         batch_op.create_foreign_key(batch_op.f('fk_security_group_rules_remote_address_group_id'), 'address_groups', ['remote_address_group_id'], ['id'])
 
     with op.batch_alter_table('servers', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('soft_deleted', sa.JSON(), nullable=True))
         batch_op.add_column(sa.Column('local_disks', sa.JSON(), nullable=True))
 
     with op.batch_alter_table('subnetpools', schema=None) as batch_op:
@@ -316,6 +317,7 @@ def downgrade() -> None:
 
     with op.batch_alter_table('servers', schema=None) as batch_op:
         batch_op.drop_column('local_disks')
+        batch_op.drop_column('soft_deleted')
 
     with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_security_group_rules_remote_address_group_id'), type_='foreignkey')
