@@ -117,7 +117,7 @@ PORT = _noun(
     "qos_policy_id",
     **{"binding:host_id": "host", "binding:vnic_type": "vnic_type"},
 )
-ROUTER = _noun("router", "Router", tables.routers, "admin_state_up")
+ROUTER = _noun("router", "Router", tables.routers, "admin_state_up", "flavor_id")
 FLOATING_IP = _noun(
     "floatingip",
     "FloatingIP",
@@ -190,6 +190,17 @@ RBAC_POLICY = _noun(
     target_tenant="target",
 )
 AGENT = _noun("agent", "Agent", tables.agents, "agent_type", "host", "binary", "alive", tagged=False)
+FLAVOR = _noun("flavor", "Flavor", tables.flavors, "service_type", "enabled", tagged=False)
+SERVICE_PROFILE = _noun(
+    "service_profile",
+    "ServiceProfile",
+    tables.service_profiles,
+    "driver",
+    "metainfo",
+    "enabled",
+    path="service_profiles",
+    tagged=False,
+)
 TRUNK = _noun("trunk", "Trunk", tables.trunks, "admin_state_up", "port_id")
 QOS_POLICY = _noun(
     "policy", "QosPolicy", tables.qos_policies, plural="policies", path="qos/policies", shared_as="qos_policy"
@@ -230,6 +241,8 @@ NOUNS = (
     DEFAULT_RULE,
     RBAC_POLICY,
     AGENT,
+    FLAVOR,
+    SERVICE_PROFILE,
     TRUNK,
     QOS_POLICY,
     BANDWIDTH_LIMIT_RULE,

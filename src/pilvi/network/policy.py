@@ -9,6 +9,7 @@ RULES: dict[str, Rule] = {
     "write": MEMBER,
     "write_default_rule": ADMIN,
     "write_qos": ADMIN,
+    "write_flavor": ADMIN,
     "get_extension": ANYONE,
     "get_availability_zone": READER,
     "list_agents": READER,  # ... who finds none but for an administrator

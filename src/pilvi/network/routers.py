@@ -12,6 +12,7 @@ from msgspec import UNSET
 from pilvi.db import Tx
 from pilvi.faults import BadRequest, Conflict, Forbidden, NotFound
 from pilvi.network import addresses, store, store_addresses, wire
+from pilvi.network.flavors import check_flavor
 from pilvi.network.nouns import NETWORK, PORT, ROUTER, SUBNET
 from pilvi.network.ports import PortVerbs
 from pilvi.network.subnets import check_routes
@@ -29,6 +30,7 @@ class RouterVerbs(PortVerbs):
         project = self._project(context, values)
         self._zones(values)
         self._take_quota(tx, ROUTER, project)
+        check_flavor(tx, values.get("flavor_id"))
         gateway = values.pop("external_gateway_info", None)
         router_id = self._ids.uuid()
         store.insert(tx, ROUTER, {**values, "id": router_id, "project_id": project})

@@ -8,6 +8,7 @@ from pilvi.faults import Fault
 from pilvi.http.routing import Api, Route
 from pilvi.network import (
     handlers,
+    handlers_flavors,
     handlers_forwardings,
     handlers_qos,
     handlers_trunks,
@@ -15,6 +16,7 @@ from pilvi.network import (
     wire,
     wire_addressing,
     wire_agents,
+    wire_flavors,
     wire_groups,
     wire_qos,
     wire_sharing,
@@ -51,6 +53,7 @@ _FORWARDINGS = V2 + "/floatingips/{object_id}/port_forwardings"
 _ADDRESSES = V2 + "/address-groups/{object_id}"
 _AUTO = V2 + "/auto-allocated-topology/{project_id}"
 _AGENT = V2 + "/agents/{object_id}"
+_PROFILES = V2 + "/flavors/{object_id}/service_profiles"
 _TRUNK = V2 + "/trunks/{object_id}"
 _POOL = V2 + "/subnetpools/{object_id}"
 _QUOTA = V2 + "/quotas/{project_id}"
@@ -79,6 +82,18 @@ ROUTES = (
         wire.SecurityGroupChange,
     ),
     *_object(nouns.QOS_POLICY, "qos_policies", "qos_policy", wire_qos.PolicyNew, wire_qos.PolicyChange, "write_qos"),
+    *_object(nouns.FLAVOR, "flavors", "flavor", wire_flavors.FlavorNew, wire_flavors.FlavorChange, "write_flavor"),
+    *_object(
+        nouns.SERVICE_PROFILE,
+        "service_profiles",
+        "service_profile",
+        wire_flavors.ProfileNew,
+        wire_flavors.ProfileChange,
+        "write_flavor",
+    ),
+    Route("POST", _PROFILES, handlers_flavors.add_profile, "write_flavor"),
+    Route("DELETE", _PROFILES + "/{profile_id}", handlers_flavors.remove_profile, "write_flavor"),
+    Route("GET", V2 + "/service-providers", handlers_flavors.list_providers, "read"),
     *_object(nouns.TRUNK, "trunks", "trunk", wire_trunks.TrunkNew, wire_trunks.TrunkChange),
     Route("GET", _TRUNK + "/get_subports", handlers_trunks.show_subports, "read"),
     Route("PUT", _TRUNK + "/add_subports", handlers_trunks.add_subports, "write"),

@@ -25,7 +25,9 @@ PARTS = {
     "security_group_rule": ("security_groups", rules.c.security_group_id),
 }
 # Those that no topology tells of, but by what has them.
-NOWHERE = frozenset({"rbac_policy", "subnetpool", "default_security_group_rule", "policy", "trunk"})
+NOWHERE = frozenset({
+    "rbac_policy", "subnetpool", "default_security_group_rule", "policy", "trunk", "flavor", "service_profile",
+})  # fmt: skip
 
 
 def affected(tx: Tx, noun: Noun, ids: Collection[str]) -> tuple[str, list[str]] | None:

@@ -10,6 +10,7 @@ from pilvi.network.addressgroups import AddressGroupVerbs
 from pilvi.network.agents import AgentsReconciler, AgentVerbs
 from pilvi.network.auditing import AuditVerbs
 from pilvi.network.cards import CardVerbs
+from pilvi.network.flavors import FlavorVerbs
 from pilvi.network.forwardings import ForwardingVerbs
 from pilvi.network.founding import FoundingVerbs
 from pilvi.network.ipavailability import AvailabilityVerbs
@@ -41,6 +42,7 @@ __all__ = ["Networks", "NicRequest", "ServerPort"]
 class Networks(
     AgentVerbs,
     CardVerbs,
+    FlavorVerbs,
     ForwardingVerbs,
     FoundingVerbs,
     AddressGroupVerbs,

@@ -16,6 +16,7 @@ from pilvi.network.tables import (
     address_group_addresses,
     addresses,
     default_rules,
+    flavors,
     floatingips,
     networks,
     port_forwardings,
@@ -87,7 +88,7 @@ def visible(noun: Noun, context: Context) -> sa.ColumnElement[bool]:
 
 def _seen_by(noun: Noun, project: Any) -> sa.ColumnElement[bool]:
     table = noun.table
-    if table is default_rules:
+    if table in (default_rules, flavors):
         return sa.true()
     own = table.c.project_id == project
     if noun.shared_as:

@@ -174,6 +174,30 @@ port_groups = sa.Table(
     sa.Column("security_group_id", sa.ForeignKey("security_groups.id"), primary_key=True, index=True),
 )
 
+flavors = sa.Table(
+    "network_flavors",
+    metadata,
+    *_standard(),
+    sa.Column("service_type", sa.String(255), nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False, default=True),
+)
+
+service_profiles = sa.Table(
+    "network_service_profiles",
+    metadata,
+    *_standard(),
+    sa.Column("driver", sa.String(255), nullable=False),
+    sa.Column("metainfo", sa.String(255), nullable=False, default=""),
+    sa.Column("enabled", sa.Boolean, nullable=False, default=True),
+)
+
+flavor_profiles = sa.Table(
+    "network_flavor_profiles",
+    metadata,
+    sa.Column("flavor_id", sa.ForeignKey("network_flavors.id"), primary_key=True),
+    sa.Column("profile_id", sa.ForeignKey("network_service_profiles.id"), primary_key=True, index=True),
+)
+
 routers = sa.Table(
     "routers",
     metadata,
@@ -183,6 +207,7 @@ routers = sa.Table(
     sa.Column("enable_snat", sa.Boolean, nullable=False, default=True),
     sa.Column("routes", sa.JSON, nullable=False, default=list),  # [{"destination", "nexthop"}]
     sa.Column("availability_zone_hints", sa.JSON, nullable=False, default=list),
+    sa.Column("flavor_id", sa.ForeignKey("network_flavors.id"), index=True),
     _policy(),  # of its gateway
 )
 

@@ -232,6 +232,7 @@ def _routers(tx: Tx, _context: Context, rows: Sequence[sa.Row], labels: dict[str
             "admin_state_up": row.admin_state_up,
             "status": "ACTIVE",
             "routes": row.routes,
+            "flavor_id": row.flavor_id,
             "external_gateway_info": row.gateway_port_id
             and {
                 "network_id": gateways[row.gateway_port_id].network_id,

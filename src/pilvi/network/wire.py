@@ -53,6 +53,8 @@ READ_ONLY = frozenset(
         "qos_network_policy_id",
         "rules",
         "vlan_transparent",
+        "flavor_id",
+        "service_type",
     }
 )
 
@@ -201,6 +203,7 @@ class _Router(_Named, kw_only=True):
 
 
 class RouterNew(_Router, kw_only=True):
+    flavor_id: Uuid | UnsetType | None = UNSET
     project_id: Text | UnsetType = UNSET
     tenant_id: Text | UnsetType = UNSET
     availability_zone_hints: list[Text] | UnsetType = UNSET

@@ -174,10 +174,6 @@ ABSENT = {
         "network agent add network --dhcp x n.lab", "network agent remove network --dhcp x n.lab",
         "network agent add router --l3 x n.way", "network agent remove router --l3 x n.way",
         "network agent router set --ha-chassis-priority 1 x n.way"),
-    "routers have one flavor": (
-        *_all("network flavor", "x", "--service-type L3_ROUTER_NAT x", "--name y", "add profile x y",
-              "remove profile x y"),
-        *_all("network flavor profile", "x", "--driver d", "--driver d"), "network service provider list"),
     "there are no connection tracking helpers": (
         "network l3 conntrack helper create --helper tftp --protocol udp --port 69 n.way",
         "network l3 conntrack helper list n.way", "network l3 conntrack helper show n.way x",

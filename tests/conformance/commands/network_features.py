@@ -12,6 +12,7 @@ def features(run: Shell) -> None:
     trunks(run)
     carriers(run)
     agents(run)
+    flavors(run)
 
 
 def shaping(run: Shell) -> None:
@@ -73,3 +74,21 @@ def agents(run: Shell) -> None:
     run(f"network agent show {agent}")
     run(f"network agent set --description Here {agent}")
     run.refused(f"network agent delete {agent}", "alive", "an agent is deleted when it is dead: this one is alive")
+
+
+def flavors(run: Shell) -> None:
+    run("network flavor create --service-type L3_ROUTER_NAT n.plain")
+    profile = run.json("network flavor profile create --driver ovn")["id"]
+    run(f"network flavor profile set --description Ours --driver ovn {profile}")
+    run(f"network flavor add profile n.plain {profile}")
+    run("network flavor set --description Ours n.plain")
+    run("network flavor list", user=ALICE)
+    run("network flavor show n.plain", user=ALICE)
+    run("network flavor profile list")
+    run(f"network flavor profile show {profile}")
+    run("router create --flavor n.plain n.flavored", user=ALICE)
+    run("router delete n.flavored", user=ALICE)
+    run(f"network flavor remove profile n.plain {profile}")
+    run("network flavor delete n.plain")
+    run(f"network flavor profile delete {profile}")
+    run("network service provider list", user=ALICE)
