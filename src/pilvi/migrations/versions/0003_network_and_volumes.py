@@ -65,6 +65,21 @@ def upgrade() -> None:
     with op.batch_alter_table('network_agents', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_network_agents_project_id'), ['project_id'], unique=False)
 
+    op.create_table('network_flavors',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('service_type', sa.String(length=255), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_network_flavors'))
+    )
+    with op.batch_alter_table('network_flavors', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_network_flavors_project_id'), ['project_id'], unique=False)
+
     op.create_table('network_foundations',
     sa.Column('name', sa.String(length=64), nullable=False),
     sa.PrimaryKeyConstraint('name', name=op.f('pk_network_foundations'))
@@ -87,6 +102,22 @@ def upgrade() -> None:
     with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_network_rbac_policies_project_id'), ['project_id'], unique=False)
         batch_op.create_index('ix_network_rbac_policies_target', ['target', 'object_type'], unique=False)
+
+    op.create_table('network_service_profiles',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('project_id', sa.String(length=255), nullable=False),
+    sa.Column('name', sa.String(length=255), nullable=False),
+    sa.Column('description', sa.String(length=255), nullable=False),
+    sa.Column('revision_number', sa.Integer(), nullable=False),
+    sa.Column('created_at', sa.BigInteger(), nullable=False),
+    sa.Column('updated_at', sa.BigInteger(), nullable=False),
+    sa.Column('driver', sa.String(length=255), nullable=False),
+    sa.Column('metainfo', sa.String(length=255), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_network_service_profiles'))
+    )
+    with op.batch_alter_table('network_service_profiles', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_network_service_profiles_project_id'), ['project_id'], unique=False)
 
     op.create_table('qos_policies',
     sa.Column('id', sa.String(length=36), nullable=False),
@@ -147,6 +178,16 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('default_security_group_rules', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_default_security_group_rules_project_id'), ['project_id'], unique=False)
+
+    op.create_table('network_flavor_profiles',
+    sa.Column('flavor_id', sa.String(length=36), nullable=False),
+    sa.Column('profile_id', sa.String(length=36), nullable=False),
+    sa.ForeignKeyConstraint(['flavor_id'], ['network_flavors.id'], name=op.f('fk_network_flavor_profiles_flavor_id')),
+    sa.ForeignKeyConstraint(['profile_id'], ['network_service_profiles.id'], name=op.f('fk_network_flavor_profiles_profile_id')),
+    sa.PrimaryKeyConstraint('flavor_id', 'profile_id', name=op.f('pk_network_flavor_profiles'))
+    )
+    with op.batch_alter_table('network_flavor_profiles', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_network_flavor_profiles_profile_id'), ['profile_id'], unique=False)
 
     op.create_table('qos_bandwidth_limit_rules',
     sa.Column('id', sa.String(length=36), nullable=False),
@@ -261,8 +302,11 @@ def upgrade() -> None:
         batch_op.create_foreign_key(batch_op.f('fk_ports_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
 
     with op.batch_alter_table('routers', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('flavor_id', sa.String(length=36), nullable=True))
         batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
+        batch_op.create_index(batch_op.f('ix_routers_flavor_id'), ['flavor_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_routers_qos_policy_id'), ['qos_policy_id'], unique=False)
+        batch_op.create_foreign_key(batch_op.f('fk_routers_flavor_id'), 'network_flavors', ['flavor_id'], ['id'])
         batch_op.create_foreign_key(batch_op.f('fk_routers_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
 
     with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
@@ -326,8 +370,11 @@ def downgrade() -> None:
 
     with op.batch_alter_table('routers', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_routers_qos_policy_id'), type_='foreignkey')
+        batch_op.drop_constraint(batch_op.f('fk_routers_flavor_id'), type_='foreignkey')
         batch_op.drop_index(batch_op.f('ix_routers_qos_policy_id'))
+        batch_op.drop_index(batch_op.f('ix_routers_flavor_id'))
         batch_op.drop_column('qos_policy_id')
+        batch_op.drop_column('flavor_id')
 
     with op.batch_alter_table('ports', schema=None) as batch_op:
         batch_op.drop_constraint(batch_op.f('fk_ports_qos_policy_id'), type_='foreignkey')
@@ -371,6 +418,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_qos_bandwidth_limit_rules_project_id'))
 
     op.drop_table('qos_bandwidth_limit_rules')
+    with op.batch_alter_table('network_flavor_profiles', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_network_flavor_profiles_profile_id'))
+
+    op.drop_table('network_flavor_profiles')
     with op.batch_alter_table('default_security_group_rules', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_default_security_group_rules_project_id'))
 
@@ -381,12 +432,20 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_qos_policies_project_id'))
 
     op.drop_table('qos_policies')
+    with op.batch_alter_table('network_service_profiles', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_network_service_profiles_project_id'))
+
+    op.drop_table('network_service_profiles')
     with op.batch_alter_table('network_rbac_policies', schema=None) as batch_op:
         batch_op.drop_index('ix_network_rbac_policies_target')
         batch_op.drop_index(batch_op.f('ix_network_rbac_policies_project_id'))
 
     op.drop_table('network_rbac_policies')
     op.drop_table('network_foundations')
+    with op.batch_alter_table('network_flavors', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_network_flavors_project_id'))
+
+    op.drop_table('network_flavors')
     with op.batch_alter_table('network_agents', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_network_agents_project_id'))
 
