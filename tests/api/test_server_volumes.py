@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pilvi.settings import BackendSettings, VolumeSettings
+from pilvi.volume import store
 from tests.api.test_volume import call, make, show, status
 from tests.support.cloud import simulated_cloud
 from tests.support.wait import eventually
@@ -273,6 +274,10 @@ def test_servers_share_what_is_to_be_shared(cloud, member, server, hypervisor):
                        ("/volumes", {"volume": {"source_volid": volume}}),
                        ("/backups", {"backup": {"volume_id": volume, "force": True}})):
         assert call(member, "POST", path, body, "3.50").status == 400, path
+    with cloud.cloud.db.transaction() as tx:
+        (held,) = (each.id for each in store.attachments_of(tx, [volume])[volume] if each.server_id == server)
+        cloud.cloud.volume.start_detaching(tx, held)
+    assert status(member, volume) == "detaching"  # though another server still has it
     member.request("DELETE", f"{SERVERS}/{server}/os-volume_attachments/{volume}")
     cloud.settle()
     assert status(member, volume) == "in-use"

@@ -8,7 +8,7 @@ from pilvi.engine.operations import Progress, Step
 from pilvi.faults import Fault
 from pilvi.node.messages_volumes import Resized, VolumeOrder
 
-DETACH_SECONDS = 60  # how long a guest may take to let go of a volume
+DETACH_SECONDS = 160  # how long a guest may take to let go of a volume: as long as Nova waits
 
 
 class ServerVolumeOperation(ServerOperation):

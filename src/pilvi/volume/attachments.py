@@ -38,7 +38,7 @@ class Attachments(Snapshots):
         if any(each.server_id == server_id for each in held if server_id):
             raise BadRequest(f"Invalid volume: volume {volume_id} is already attached to server {server_id}.")
         free = volume.status == ("creating" if fresh else "available") or (
-            volume.multiattach and volume.status in ("in-use", "reserved", "attaching"))
+            volume.multiattach and volume.status in ("in-use", "reserved", "attaching", "detaching"))
         if not free:
             raise BadRequest(f"Invalid volume: Volume {volume_id} status must be available"
                              f"{' or in-use' if volume.multiattach else ''} to reserve, but the status is {volume.status}.")
@@ -95,16 +95,12 @@ class Attachments(Snapshots):
         return row.volume_id
 
     def settle(self, tx: Tx, volume_id: str) -> None:
-        """The volume's status follows from its attachments, but for one that something else is done with."""
+        """The volume's status follows from its attachments, but for one that something else is done with.
+
+        Of several, one that comes or goes is told: who waits for that waits for the volume to be in use again."""
         held = {each.status for each in store.attachments_of(tx, [volume_id]).get(volume_id, [])}
-        if "attached" in held:
-            status = "in-use"
-        elif "attaching" in held:
-            status = "attaching"
-        elif "detaching" in held:
-            status = "detaching"
-        else:
-            status = "reserved" if held else "available"
+        passing = [each for each in ("attaching", "detaching") if each in held]
+        status = passing[0] if passing else "in-use" if "attached" in held else "reserved" if held else "available"
         store.switch(tx, volumes, volume_id, ("available", "in-use", "attaching", "detaching", "reserved", "error"), status,
                      attach_status="attached" if held & {"attached", "detaching"} else "detached")
 
