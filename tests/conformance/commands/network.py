@@ -174,18 +174,19 @@ ABSENT = {
         "network agent add network --dhcp x n.lab", "network agent remove network --dhcp x n.lab",
         "network agent add router --l3 x n.way", "network agent remove router --l3 x n.way",
         "network agent router set --ha-chassis-priority 1 x n.way"),
-    "there are no connection tracking helpers": (
+    "OVN's routers follow connections, but know no protocol's helper": (
         "network l3 conntrack helper create --helper tftp --protocol udp --port 69 n.way",
         "network l3 conntrack helper list n.way", "network l3 conntrack helper show n.way x",
         "network l3 conntrack helper delete n.way x", "network l3 conntrack helper set --port 70 n.way x"),
-    "nothing is metered": (
+    "OVN's routers count nothing by labels, and the API has no counters to be read": (
         "network meter create x", "network meter list", "network meter show x", "network meter delete x",
         "network meter rule create --remote-ip-prefix 10.0.0.0/8 x", "network meter rule list",
         "network meter rule show x", "network meter rule delete x"),
-    "OVN numbers the networks": (
-        *_all("network segment", "x", "--network n.lab --network-type geneve x"),
-        *_all("network segment range", "x", "--network-type geneve --minimum 5 --maximum 9 x")),
-    "there are no proxies of neighbour discovery": _all("router ndp proxy", "x", "--port n.port n.way"),
+    "a network has one segment, which `network show` shows": _all(
+        "network segment", "x", "--network n.lab --network-type geneve x"),
+    "the range of tunnels' ids is a setting of the cloud's: `geneve_ids`": _all(
+        "network segment range", "x", "--network-type geneve --minimum 5 --maximum 9 x"),
+    "OVN's routers answer for no neighbours but themselves": _all("router ndp proxy", "x", "--port n.port n.way"),
 }
 
 REFUSED = (
