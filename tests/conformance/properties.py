@@ -45,6 +45,7 @@ WRONG = {
     r"GET /v2/info/stores.*default: .true. is not of type .boolean": "a word, as in the API reference's example",
     r"GET /v2/info/usage .* is not of type .array": "an object, as in the API reference's example",
     r"GET /v2.1/images.*links/[01]: .type. is a required": "only the third link, to Image itself, has a type",
+    r"GET /v2.0/service-providers.*default: true is not of type .string": "a boolean, as Neutron answers",
     r"network-ip-availabilities .*subnet_ip_availability": "it is a list of objects, as in the API reference's example",
 }
 

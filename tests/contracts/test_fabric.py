@@ -190,6 +190,14 @@ class TestNorthbound:
         driver.northbound.sync(wanted)
         assert driver.northbound.compare(wanted) == ([], [])
 
+    def test_a_subport_is_up_with_its_parent(self, driver: Driver):
+        parent, below = port(1, 11), port(2, 11, trunk=("p1-11", 100))
+        driver.northbound.sync(Topology((network(1), network(2)), (parent, below), (), (OPEN,)))
+        driver.fabric.plug(parent.id, parent.mac, 1442, os.getuid())
+        wait_for(lambda: driver.northbound.ports_up() == {parent.id, below.id}, "both to come up")
+        driver.fabric.unplug(parent.id)
+        wait_for(lambda: not driver.northbound.ports_up(), "both to go down")
+
     def test_hosts_are_heard(self, driver: Driver):
         def heard() -> bool:
             (one,) = driver.northbound.hosts()

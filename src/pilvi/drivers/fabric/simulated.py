@@ -141,7 +141,8 @@ class SimulatedNorthbound(Faults):
 
     def ports_up(self) -> frozenset[str]:
         known = self._objects["ports"]
-        return frozenset(port for fabric in self._fabrics for port in fabric.plugged() if port in known)
+        up = {port for fabric in self._fabrics for port in fabric.plugged() if port in known}
+        return frozenset(up.union(port.id for port in list(known.values()) if port.trunk and port.trunk[0] in up))
 
     def trace(self, packet: Packet) -> tuple[Pipeline, ...]:
         raise FabricError("no packet can be traced: this cloud's network is simulated and carries none")
