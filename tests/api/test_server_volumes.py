@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pilvi.settings import BackendSettings, VolumeSettings
-from pilvi.volume import store
+from pilvi.volume import store, tables
 from tests.api.test_volume import call, make, show, status
 from tests.support.cloud import simulated_cloud
 from tests.support.wait import eventually
@@ -288,6 +288,11 @@ def test_servers_share_what_is_to_be_shared(cloud, member, server, hypervisor):
     assert status(member, volume) == "available"
     snapshot = make(cloud, member, "/snapshots", "snapshot", volume_id=volume)
     assert show(member, f"/snapshots/{snapshot}")["status"] == "available"
+    with cloud.cloud.db.transaction() as tx:
+        store.update(tx, tables.snapshots, snapshot, status="creating")
+    assert attach(cloud, member, server, volume).status == 400  # it would be copied while another begins to write
+    with cloud.cloud.db.transaction() as tx:
+        store.update(tx, tables.snapshots, snapshot, status="available")
     act(cloud, member, other, "shelve")
     assert attach(cloud, member, other, volume).status == 400
     assert attach(cloud, member, server, volume).status == 200

@@ -42,6 +42,8 @@ class Attachments(Snapshots):
         if not free:
             raise BadRequest(f"Invalid volume: Volume {volume_id} status must be available"
                              f"{' or in-use' if volume.multiattach else ''} to reserve, but the status is {volume.status}.")
+        if volume.multiattach and self._being_copied(tx, volume_id):
+            raise BadRequest(f"Invalid volume: Volume {volume_id} is being copied: another server gets it afterwards.")
         if mode == "rw" and volume.readonly:
             raise BadRequest("Invalid volume: it is read only, so it cannot be attached to be written to.")
         row = store.insert(tx, attachments, {
@@ -51,6 +53,10 @@ class Attachments(Snapshots):
             "detached_at": None})
         self.settle(tx, volume_id)
         return row
+
+    def _being_copied(self, tx: Tx, volume_id: str) -> bool:
+        return bool(store.count(tx, snapshots, snapshots.c.volume_id == volume_id, snapshots.c.status == "creating")
+                    or store.count(tx, volumes, volumes.c.source_volid == volume_id, volumes.c.status == "creating"))
 
     def connect(self, tx: Tx, attachment_id: str, connector: Mapping[str, Any]) -> sa.Row:
         """Notes where it is used, and how that place gets at it."""

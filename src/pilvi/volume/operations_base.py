@@ -10,6 +10,7 @@ from pilvi.bus.base import BusError
 from pilvi.db import Tx
 from pilvi.drivers.volume.base import VolumeInfo
 from pilvi.engine.operations import Operation, Progress, Retry
+from pilvi.faults import Fault
 from pilvi.node.messages_volumes import CopyIn, Redirect, Sharing, SnapshotOrder
 from pilvi.volume import store
 from pilvi.volume.tables import volumes
@@ -68,8 +69,10 @@ class VolumeOperation(Operation):
 
     def freeze(self, progress: Progress) -> None:
         order = self.snapshot_order(progress)
-        target = self.call(progress, "volume_begin_snapshot", order, VolumeInfo)
         users = self.users(progress, order.volume_id)
+        if len(users) > 1:
+            raise Fault("several servers have the volume: what they write has no moment at which it is whole")
+        target = self.call(progress, "volume_begin_snapshot", order, VolumeInfo)
         for host, server in users:
             self.call(progress, "redirect_volume", Redirect(server, order.volume_id, target), host=host)
         self.call(progress, "volume_end_snapshot", order)

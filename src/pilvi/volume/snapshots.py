@@ -36,11 +36,11 @@ class Snapshots(Volumes):
             if volume.status not in (READY if force else ("available",)):
                 raise BadRequest(f"Invalid volume: Volume {volume_id} status must be available, but current status is: "
                                  f"{volume.status}.")
-            self.check_copyable(tx, volume)
             return self.new_snapshot(tx, context, volume, name=name, description=description, metadata=dict(metadata),
                                      group_snapshot_id=None)
 
     def new_snapshot(self, tx: Tx, context: Context, volume: sa.Row, **values: Any) -> sa.Row:
+        self.check_copyable(tx, volume)
         kind = store.get(tx, types, volume.type_id)
         self.grow(tx, volume.project_id, kind and kind.name, snapshots=1, gigabytes=volume.size)
         row = store.insert(tx, snapshots, self.fresh(
