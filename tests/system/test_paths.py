@@ -8,12 +8,15 @@ from pilvi.drivers.fabric.base import (
     FixedIp,
     FloatingIp,
     Gateway,
+    Network,
+    Port,
     PortForwarding,
     Route,
     Router,
     RouterPort,
     Rule,
     SecurityGroup,
+    Subnet,
     Topology,
 )
 from pilvi.network.paths import Known, Question, Step, explain
@@ -34,11 +37,19 @@ ALONE = Router("alone", "alone",
                Gateway("gw5", "ext", "0a:00:00:00:ff:05", (FixedIp("ext-4", "172.24.4.15"),), enable_snat=False))
 PORTS = (port(1, 11), port(1, 12, "web"), port(2, 11, "web"), port(4, 11), port(5, 11), port(6, 11),
          port(1, 13, admin_state_up=False), port(1, 14), port(1, 15, port_security=False))
+SIX = tuple(Network(f"six{number}", f"six {number}", 1442, (Subnet(f"fd{number}", f"fd00:{number}::/64", 6,
+                                                                 gateway_ip=f"fd00:{number}::1"),)) for number in (1, 2))
+SIX_PORTS = tuple(Port(f"six{number}-5", f"six{number}", f"0a:00:00:06:0{number}:05",
+                       (FixedIp(f"fd{number}", f"fd00:{number}::5"),), ("open",)) for number in (1, 2))
+SIX_ROUTER = Router("r6", "six", tuple(
+    RouterPort(f"leg6{number}", f"six{number}", f"0a:00:00:06:0{number}:01", (FixedIp(f"fd{number}", f"fd00:{number}::1"),))
+    for number in (1, 2)))
+PORTS += SIX_PORTS
 TOPOLOGY = Topology(
-    (*(network(number) for number in range(1, 7)), EXTERNAL_NETWORK), PORTS,
+    (*(network(number) for number in range(1, 7)), *SIX, EXTERNAL_NETWORK), PORTS,
     (router(1, 2, 3, floating_ips=(FLOATING,), routes=(Route("10.0.4.0/24", "10.0.3.254"),),
             port_forwardings=(PortForwarding("172.24.4.102", "tcp", 2222, "10.0.2.11", 22),
-                              PortForwarding("172.24.4.102", "tcp", 8080, "10.0.2.11", 80))), FAR, ALONE),
+                              PortForwarding("172.24.4.102", "tcp", 8080, "10.0.2.11", 80))), FAR, ALONE, SIX_ROUTER),
     (OPEN, WEB),
 )  # fmt: skip
 FLOATING_IDS = {"172.24.4.100": "fip", "172.24.4.101": "idle-fip", "172.24.4.102": "door"}
@@ -92,6 +103,16 @@ def test_routers_on_the_way_and_their_routes_are_named(lab: Lab):
     assert (back.kind, back.id) == ("router", "far")
     assert "no route to 10.0.1.11, and no external gateway" in back.text
     assert "openstack router set --external-gateway" in dropped(ask(lab, "p4-11", "8.8.8.8")).remedy
+
+
+def test_ipv6_is_told_the_same_way(lab: Lab):
+    assert passing(ask(lab, "six1-5", "fd00:2::5", "tcp", 22)) == [
+        ("security_group_rule", "open-egress-IPv6"), ("router", "r6"), ("security_group_rule", "open-ingress-IPv6"),
+        ("port", "six2-5"),
+    ]  # fmt: skip
+    assert "no route to fd00:3::1" in dropped(ask(lab, "six1-5", "fd00:3::1")).text
+    assert "nobody on network six2 has the address fd00:2::77" in dropped(ask(lab, "six1-5", "fd00:2::77")).text
+    assert "has no IPv4 address" in dropped(ask(lab, "six1-5", "10.0.1.11")).text
 
 
 def test_a_missing_router_is_named(lab: Lab):
