@@ -88,3 +88,15 @@ def test_the_trail_outlives_the_server(served, user, server):
     assert asked(user, server, version="2.21")["instanceActions"][0]["action"] == "delete"
     asked(user, server, version="2.20", status=404)
     asked(served.new_user("stranger"), server, status=404)
+
+
+def test_locks_are_told_too(served, user):
+    flavor = user.get(f"{V21}/flavors")["flavors"][0]["id"]
+    body = {"server": {"name": "two", "flavorRef": flavor, "imageRef": served.image(), "networks": "none"}}
+    server = user.post(f"{V21}/servers", body)["server"]["id"]
+    for action in ("lock", "unlock"):
+        assert user.request("POST", f"{V21}/servers/{server}/action", {action: None}).status == 202
+    unlocked, locked = asked(user, server)["instanceActions"][:2]
+    assert (unlocked["action"], locked["action"]) == ("unlock", "lock")
+    (event,) = asked(user, server, f"/{locked['request_id']}")["instanceAction"]["events"]
+    assert (event["event"], event["result"]) == ("api_lock", "Success")

@@ -119,6 +119,7 @@ class Servers(Base):
             owner = row.project_id == context.project_id and not context.is_admin
             if row.locked_by == "admin" and owner:
                 return
+            self.engine.note(tx, "lock", server_id, context)
             store.update_server(tx, server_id, locked=True, locked_by="owner" if owner else "admin",
                                 locked_reason=reason)
 
@@ -128,6 +129,7 @@ class Servers(Base):
             if row.locked_by == "admin" and not context.is_admin:
                 raise Forbidden("Policy doesn't allow os_compute_api:os-lock-server:unlock:unlock_override to be "
                                 f"performed: an administrator locked instance {server_id}.")
+            self.engine.note(tx, "unlock", server_id, context)
             store.update_server(tx, server_id, locked=False, locked_by=None, locked_reason=None)
 
     def check_lock(self, context: Context, row: sa.Row) -> None:

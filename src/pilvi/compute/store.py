@@ -132,7 +132,7 @@ def select_names(tx: Tx, query: ServerQuery) -> Sequence[sa.Row]:
 def _newest(statement: sa.Select, everybodys: bool) -> sa.Select:
     """What nearly all lists ask for, built once: the newest servers of a project, or of all."""
     owner = [] if everybodys else [S.project_id == sa.bindparam("project_id")]
-    alive = statement.where(S.deleted_at.is_(None), *owner)
+    alive = statement.where(S.deleted_at.is_(None), S.vm_state != "soft-delete", *owner)
     return alive.order_by(S.seq.desc(), S.id.desc()).limit(sa.bindparam("limit", type_=sa.Integer))
 
 

@@ -135,6 +135,14 @@ class Engine:
         tx.after_commit(lambda: self.poke(object_id, cancel=wins))
         return operation_id
 
+    def note(self, tx: Tx, action: str, object_id: str, context: Any) -> None:
+        """For the trail: something that the caller's transaction does as a whole, so that no operation is needed."""
+        operation_id = self.ids.uuid()
+        store.insert(tx, id=operation_id, kind=f"note.{action}", action=action, object_id=object_id, state="done",
+                     memory={}, project_id=context.project_id, user_id=context.user_id, request_id=context.request_id)
+        store.add_event(tx, operation_id=operation_id, name=f"api_{action}", started_at=tx.now, finished_at=tx.now,
+                        result="Success", host=None, details=None)
+
     def poke(self, object_id: str, cancel: bool = False) -> None:
         """Looks at the object's operations now; also wakes a step that waits."""
         with self._guard:
