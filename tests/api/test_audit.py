@@ -137,6 +137,15 @@ def test_data_that_nobody_owns_is_kept(cloud, server):
     assert (backups / "old.qcow2").exists()
 
 
+def test_a_snapshot_that_an_operation_left_goes(cloud, server):
+    volume = cloud.login().get("/volume/v3/volumes")["volumes"][0]["id"]
+    volumes = cloud.cloud.site.volumes
+    volumes.begin_snapshot(volume, "backup-x")
+    volumes.end_snapshot(volume, "backup-x")
+    assert repaired(cloud) == {"backup-x": True}
+    assert "backup-x" not in volumes.snapshots()
+
+
 def test_an_image_without_its_file(cloud, server):
     image = cloud.login("admin").get("/image/v2/images?name=image")["images"][0]["id"]
     for file in cloud.cloud.place.images.iterdir():

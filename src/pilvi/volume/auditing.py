@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
@@ -14,6 +15,7 @@ from pilvi.volume.managing import Managing
 from pilvi.volume.tables import backups, snapshots, volumes
 
 AT_REST = ("available", "in-use", "reserved")
+PASSING = re.compile("(of|backup|rebuild)-")  # what an operation freezes for itself while it copies
 NOUNS = ((volumes, "volume"), (snapshots, "snapshot"))
 
 
@@ -31,6 +33,11 @@ class Auditing(Managing):
                 names = {each.name for each in kept}
                 rows = store.by_ids(tx, table, names)
                 for name in sorted(names - rows.keys() - busy):
+                    if table is snapshots and PASSING.match(name):
+                        if not busy:
+                            yield Finding(Key(ORPHAN, noun, name, self.keeper), "no operation is at work on it", "deleted",
+                                          partial(self.bus.call, self.keeper, "volume_absent_snapshot", name))
+                        continue
                     yield Finding(Key(ORPHAN, noun, name, self.keeper), f"there is no {noun} of this id",
                                   "kept: an administrator may take it into a project (Block Storage's manage)")
                 for row_id in sorted(before[noun] - names - busy):
