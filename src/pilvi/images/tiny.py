@@ -11,7 +11,7 @@ from pilvi.images.making import DISK, candidates, digest, once, run
 GUEST = Path(__file__).with_name("tiny_guest")  # the guest's files, and the script that puts them together
 KERNEL = "linux-image-cloud-amd64"  # names the kernel of the day as what it depends on
 PACKAGES = (
-    "busybox-static", "dropbear-bin", "e2fsprogs",
+    "busybox-static", "dosfstools", "dropbear-bin", "e2fsprogs",
     "libblkid1", "libc6", "libcom-err2", "libcrypt1", "libext2fs2", "libglib2.0-0", "libgmp10", "libmount1", "libnuma1",
     "libpcre2-8-0", "libselinux1", "libsmartcols1", "libss2", "libtomcrypt1", "libtommath1", "libudev1", "liburing2",
     "libuuid1", "qemu-guest-agent", "util-linux", "zlib1g",

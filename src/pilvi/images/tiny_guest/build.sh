@@ -75,6 +75,7 @@ cp "$files"/usr/bin/{dropbearkey,dbclient} "$root/usr/bin/"
 ln -s dbclient "$root/usr/bin/ssh"
 cp "$files"/sbin/{resize2fs,mke2fs,blkid,mkfs} "$root/sbin/"
 cp "$files/bin/lsblk" "$root/bin/"
+cp "$files/sbin/mkfs.fat" "$root/sbin/mkfs.vfat"
 ln -s mke2fs "$root/sbin/mkfs.ext4"
 for name in libtomcrypt.so.1 libtommath.so.1 libz.so.1 libcrypt.so.1 libc.so.6 libgmp.so.10 libe2p.so.2 libext2fs.so.2 \
     libcom_err.so.2 libblkid.so.1 libuuid.so.1 libmount.so.1 libsmartcols.so.1 libudev.so.1 libselinux.so.1 \
