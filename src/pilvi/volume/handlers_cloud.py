@@ -210,7 +210,8 @@ def thaw(request: Request) -> Response:
 
 
 def failover(request: Request) -> Response:
-    host = request.decode(wire.HostOnly).host
+    body = request.decode(wire.Failover)
+    host = body.host or body.cluster
     raise BadRequest(f"Invalid host: the backend of {host} has no replication target that it could fail over to.")
 
 
@@ -295,6 +296,15 @@ def clusters(request: Request) -> Response:
 
 def show_cluster(request: Request) -> Response:
     raise NotFound(f"Cluster {request.params['name']} could not be found.")
+
+
+def set_cluster(request: Request) -> Response:
+    """Raises NotFound: there are no clusters that could be switched on or off."""
+    raise NotFound(f"Cluster {request.decode(wire.Cluster).name} could not be found.")
+
+
+def log_levels(request: Request) -> Response:
+    raise BadRequest("What is logged is decided for the whole cloud: its services have no levels of their own.")
 
 
 def cleanup(request: Request) -> Response:

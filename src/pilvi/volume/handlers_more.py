@@ -382,7 +382,15 @@ def reset_group(request: Request, key: str, value: Any) -> None:
     request.cloud.volume.reset_group(request.context, groups, key, _status(value))
 
 
-GROUP_ACTIONS = {"delete": Action(delete_group), "reset_status": Action(reset_group, ADMIN, (3, 20))}
+def no_replication(request: Request, key: str, value: Any) -> None:
+    """Raises BadRequest; NotFound for a group that is not there."""
+    request.cloud.volume.show_group(request.context, key)
+    raise BadRequest(f"Invalid group: the volumes of group {key} are of types without replication.")
+
+
+GROUP_ACTIONS = {"delete": Action(delete_group), "reset_status": Action(reset_group, ADMIN, (3, 20)), **{
+    f"{verb}_replication{what}": Action(no_replication, ADMIN, (3, 38))
+    for verb, what in (("enable", ""), ("disable", ""), ("failover", ""), ("list", "_targets"))}}
 
 # -- snapshots of groups
 

@@ -127,6 +127,11 @@ BELOW = (
     Route("GET", "/clusters", cloud.clusters, ADMIN, "3.7"),
     Route("GET", "/clusters/detail", cloud.clusters, ADMIN, "3.7"),
     Route("GET", "/clusters/{name}", cloud.show_cluster, ADMIN, "3.7"),
+    Route("PUT", "/clusters/enable", cloud.set_cluster, ADMIN, "3.7"),
+    Route("PUT", "/clusters/disable", cloud.set_cluster, ADMIN, "3.7"),
+    Route("PUT", "/os-services/failover", cloud.failover, ADMIN, "3.26"),
+    Route("PUT", "/os-services/get-log", cloud.log_levels, ADMIN, "3.32"),
+    Route("PUT", "/os-services/set-log", cloud.log_levels, ADMIN, "3.32"),
     Route("PUT", _B, more.update_backup, WRITE, "3.9"),
     *crud(
         ("GET", "/group_types", more.list_group_types, READ), ("POST", "/group_types", more.create_group_type, ADMIN),

@@ -143,6 +143,18 @@ class HostOnly(Body):
     host: Required
 
 
+class Failover(Body):
+    host: Required | None = None
+    cluster: Required | None = None
+    backend_id: Name | None = None
+
+
+class Cluster(Body):
+    name: Required
+    binary: Name | None = None
+    disabled_reason: Name | None = None
+
+
 class DefaultType(Body):
     volume_type: Required
 

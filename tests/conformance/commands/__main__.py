@@ -15,12 +15,14 @@ from tests.conformance.commands.identity import identity
 from tests.conformance.commands.image import image
 from tests.conformance.commands.network import network
 from tests.conformance.commands.shell import Shell, Tried, groups
+from tests.conformance.commands.volume import volume
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/reference/openstack-commands.md"
 SCENARIOS: dict[str, Callable[[Shell, Path], None]] = {
     "identity": identity, "image": image, "compute": compute, "network": network,
+    "volume": volume,
 }
-AREAS = ("common", "identity", "image", "compute", "network")
+AREAS = ("common", "identity", "image", "compute", "network", "volume")
 HEAD = """# What the `openstack` command can do here
 
 Made by `scripts/openstack-commands`, which runs every subcommand of openstackclient {version} on a throw-away cloud with

@@ -75,6 +75,13 @@ class Shell:
         except AssertionError as error:
             self.tried.append(Tried(self._name(line), False, str(error)))
 
+    def gone(self, line: str, *, user: str = "admin", seconds: float = 20) -> None:
+        """Until what the command shows is not there, or it is noted that it stays."""
+        try:
+            eventually(lambda: self.run(line, user)[0] != 0, seconds, f"the end of what is shown by {line}")
+        except AssertionError as error:
+            self.tried.append(Tried(self._name(line), False, str(error)))
+
     def run(self, line: str, user: str = "admin") -> tuple[int, str]:
         """The exit code, and what was said on both channels."""
         cloud = "pilvi-admin" if user == "admin" else user
