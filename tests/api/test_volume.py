@@ -632,7 +632,7 @@ def test_deleted_by_force_while_it_is_made(cloud, member, volumes):
     assert volumes.info(volume) is None
 
 
-@pytest.mark.parametrize("path, body, status, word", [
+@pytest.mark.parametrize(("path", "body", "status", "word"), [
     ("/clusters/enable", {"name": "c1", "binary": "cinder-volume"}, 404, "c1"),
     ("/clusters/disable", {"name": "c1", "disabled_reason": "upkeep"}, 404, "c1"),
     ("/os-services/failover", {"host": "h1@file", "backend_id": "b2"}, 400, "replication"),
@@ -640,7 +640,8 @@ def test_deleted_by_force_while_it_is_made(cloud, member, volumes):
 ])
 def test_what_services_here_do_not_have(cloud, path, body, status, word):
     answer = call(cloud.login("admin"), "PUT", path, body)
-    assert answer.status == status and word in str(answer.body)
+    assert answer.status == status
+    assert word in str(answer.body)
 
 
 def test_groups_have_no_replication(cloud):
@@ -649,7 +650,8 @@ def test_groups_have_no_replication(cloud):
     group = make(cloud, admin, "/groups", "group", group_type=kind, volume_types=[show(admin, "/types/default")["id"]])
     for action in ("enable_replication", "disable_replication", "failover_replication", "list_replication_targets"):
         answer = call(admin, "POST", f"/groups/{group}/action", {action: {}})
-        assert answer.status == 400 and "replication" in str(answer.body)
+        assert answer.status == 400
+        assert "replication" in str(answer.body)
         assert call(admin, "POST", "/groups/none/action", {action: {}}).status == 404
     assert call(admin, "POST", f"/groups/{group}/action", {"enable_replication": {}}, "3.37").status == 400
     assert call(admin, "POST", f"/groups/{group}/action", {"delete": {"delete-volumes": False}}).status == 202
