@@ -530,3 +530,11 @@ def router(*nets: int, gateway: bool = True, **details: object) -> Router:
         Gateway("gw", "ext", "0a:00:00:00:ff:01", (FixedIp("ext-4", "172.24.4.10"),)) if gateway else None
     )
     return Router("r", "router", legs, outward, **details)
+
+
+def addressed(lab: Lab, which: Port, gateway: bool = True) -> Guest:
+    """A guest that has its address without asking for it."""
+    guest = lab.guest(which)
+    address = which.fixed_ips[0].ip_address
+    guest.use(f"{address}/24", f"{address.rpartition('.')[0]}.1" if gateway else None)
+    return guest

@@ -26,7 +26,7 @@ from pilvi.drivers.fabric.base import (
 )
 from pilvi.supervise import namespace as host
 from tests.system import netlab
-from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Lab, TapGuest, network, port, router, wait_for
+from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Lab, TapGuest, addressed, network, port, router, wait_for
 
 pytestmark = [
     pytest.mark.system,
@@ -34,26 +34,6 @@ pytestmark = [
 ]
 
 EGRESS = tuple(Rule(f"egress-{ip}", "egress", ip) for ip in ("IPv4", "IPv6"))
-
-
-@pytest.fixture(scope="module")
-def whole_lab():
-    lab = Lab()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def lab(whole_lab: Lab):
-    yield whole_lab
-    whole_lab.clear()
-
-
-def addressed(lab: Lab, which: Port, gateway: bool = True) -> netlab.Guest:
-    guest = lab.guest(which)
-    address = which.fixed_ips[0].ip_address
-    guest.use(f"{address}/24", f"{address.rpartition('.')[0]}.1" if gateway else None)
-    return guest
 
 
 def test_a_guest_gets_its_address_routes_and_names_by_dhcp(lab: Lab):

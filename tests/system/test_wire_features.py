@@ -13,7 +13,19 @@ import pytest
 from pilvi.drivers.fabric.base import FixedIp, FloatingIp, Network, Port, Shaping, Subnet, Topology
 from pilvi.supervise import namespace as host
 from tests.system import netlab
-from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Guest, Lab, Vlan, network, port, router, wait_for
+from tests.system.netlab import (
+    EXTERNAL_NETWORK,
+    OPEN,
+    WORLD,
+    Guest,
+    Lab,
+    Vlan,
+    addressed,
+    network,
+    port,
+    router,
+    wait_for,
+)
 
 pytestmark = [
     pytest.mark.system,
@@ -22,26 +34,6 @@ pytestmark = [
 
 SENT = 5000  # kbit/s that a test sends; a limit of 1000 is far from it, whatever else the machine does
 LIMIT, BURST = 1000, 100
-
-
-@pytest.fixture(scope="module")
-def whole_lab():
-    lab = Lab()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def lab(whole_lab: Lab):
-    yield whole_lab
-    whole_lab.clear()
-
-
-def addressed(lab: Lab, which: Port) -> Guest:
-    guest = lab.guest(which)
-    address = which.fixed_ips[0].ip_address
-    guest.use(f"{address}/24", f"{address.rpartition('.')[0]}.1")
-    return guest
 
 
 class Flow:

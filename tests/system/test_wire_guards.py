@@ -27,19 +27,6 @@ LAN = Network("net1", "lan 1", 1442, (Subnet("four", "10.0.1.0/24", enable_dhcp=
 EVERYONE = "ff:ff:ff:ff:ff:ff"
 
 
-@pytest.fixture(scope="module")
-def whole_lab():
-    lab = Lab()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def lab(whole_lab: Lab):
-    yield whole_lab
-    whole_lab.clear()
-
-
 def card(last: int, *groups: str, **details) -> Port:
     """A port with an address of each kind."""
     fixed = FixedIp("four", f"10.0.1.{last}"), FixedIp("six", f"fd00:1::{last}")

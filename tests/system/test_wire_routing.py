@@ -8,27 +8,13 @@ import pytest
 from pilvi.drivers.fabric.base import FloatingIp, PortForwarding, Topology
 from pilvi.supervise import namespace as host
 from tests.system import netlab
-from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Lab, network, port, router, wait_for
-from tests.system.test_wire import addressed
+from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Lab, addressed, network, port, router, wait_for
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(netlab.missing() is not None, reason=f"no OVN here: {netlab.missing()}"),
 ]
 DOOR = "172.24.4.100"
-
-
-@pytest.fixture(scope="module")
-def whole_lab():
-    lab = Lab()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def lab(whole_lab: Lab):
-    yield whole_lab
-    whole_lab.clear()
 
 
 def forwarded(external: int, fixed_ip: str, internal: int, protocol: str = "tcp") -> PortForwarding:

@@ -21,7 +21,7 @@ from pilvi.drivers.fabric.base import (
 )
 from pilvi.supervise import namespace as host
 from tests.system import netlab
-from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Guest, Lab, network, port, router, wait_for
+from tests.system.netlab import EXTERNAL_NETWORK, OPEN, WORLD, Guest, Lab, addressed, network, port, router, wait_for
 
 pytestmark = [
     pytest.mark.system,
@@ -31,26 +31,6 @@ pytestmark = [
 
 IP_MTU_DISCOVER, IP_MTU, IP_PMTUDISC_DONT, IP_PMTUDISC_DO = 10, 14, 0, 2  # linux/in.h
 HEADERS = 28  # of IPv4 and UDP
-
-
-@pytest.fixture(scope="module")
-def whole_lab():
-    lab = Lab()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def lab(whole_lab: Lab):
-    yield whole_lab
-    whole_lab.clear()
-
-
-def addressed(lab: Lab, which: Port) -> Guest:
-    guest = lab.guest(which)
-    address = which.fixed_ips[0].ip_address
-    guest.use(f"{address}/24", f"{address.rpartition('.')[0]}.1")
-    return guest
 
 
 def test_without_snat_guests_are_known_outside_by_their_own_addresses(lab: Lab):
