@@ -332,6 +332,9 @@ class TapGuest:
         )
         return dhcp(send, receive, self._handle, self.mac)
 
+    def say(self, frame: bytes) -> None:
+        os.write(self._handle, frame)
+
     def close(self) -> None:
         os.close(self._handle)
 

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from pilvi.drivers.fabric import ovs_guard
 from pilvi.drivers.fabric.base import FixedIp, Network, Port, Rule, SecurityGroup, Subnet, Topology
+from pilvi.supervise import namespace as host
 from tests.system import netlab
-from tests.system.netlab import OPEN, Guest, Lab, wait_for
+from tests.system.netlab import OPEN, Guest, Lab, TapGuest, wait_for
 
 pytestmark = [
     pytest.mark.system,
@@ -121,6 +123,43 @@ def test_a_guest_cannot_pretend_to_be_others_or_a_dhcp_server(lab: Lab):
         assert [what for what, frame in said.items() if heard(frame)] == []
         for what, frame in false(trusted.mac, "10.0.1.13").items():
             wait_for(lambda frame=frame: say(free, frame) or heard(frame), f"{what}, without port security")
+
+
+def advertisement(mac: str) -> bytes:
+    """RFC 4861, 4.2: everybody is told that this is a router."""
+    ends = socket.inet_pton(socket.AF_INET6, link_local(mac)) + socket.inet_pton(socket.AF_INET6, "ff02::1")
+    said = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    total = netlab.checksum(ends + struct.pack("!2I", len(said), 58) + said)
+    header = struct.pack("!IHBB", 6 << 28, len(said), 58, 255)
+    return ethernet(mac, 0x86DD, header + ends + said[:2] + struct.pack("!H", total) + said[4:], "33:33:00:00:00:01")
+
+
+def test_a_guest_cannot_pretend_to_be_a_router(lab: Lab):
+    """As on a host: behind taps, whose guards the agent keeps, and which the switch forgets with its controller."""
+    victim, thief, trusted = card(11), card(12), card(13, port_security=False)
+    lab.sync(Topology((LAN,), (victim, thief, trusted), (), (OPEN,)))
+    target = lab.guest(victim)
+    with contextlib.ExitStack() as stack:
+        taps = {one.id: stack.enter_context(contextlib.closing(TapGuest(
+            lab.name, lab.fabric.plug(one.id, one.mac, 1442, 0), one.mac))) for one in (thief, trusted)}
+        wait_for(lambda: {thief.id, trusted.id} <= lab.northbound.ports_up(), "the taps' ports")
+        heard = stack.enter_context(listening(target))
+        false, marker = advertisement(thief.mac), claim(thief.mac, "10.0.1.12")
+
+        def nothing_but_the_marker() -> None:
+            taps[thief.id].say(false)
+            wait_for(lambda: taps[thief.id].say(marker) or heard(marker), "what the guest may say")
+            assert not heard(false)
+
+        nothing_but_the_marker()  # as soon as it is plugged
+        lab.fabric.guard([trusted.id])
+        nothing_but_the_marker()
+        free = advertisement(trusted.mac)
+        wait_for(lambda: taps[trusted.id].say(free) or heard(free), "a router without port security")
+        lab.fabric.guard([])
+        host.run("ovs-ofctl", "del-flows", f"unix:{lab.root}/ovn/br-int.mgmt", f"cookie={ovs_guard.COOKIE}/-1")
+        assert lab.fabric.guard([]) == 2
+        assert lab.fabric.guard([]) == 0
 
 
 def test_a_connection_is_cut_when_its_rule_is_taken_away(lab: Lab):

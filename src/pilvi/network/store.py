@@ -275,6 +275,11 @@ def ports_of_devices(tx: Tx, device_ids: Collection[str], owner: str | None = No
     return list(tx.all(statement, {"ids": device_ids, "owner": owner}))
 
 
+def without_security(tx: Tx) -> list[str]:
+    return [row.id for row in tx.all(sa.select(ports.c.id).where(
+        ports.c.port_security_enabled.is_(False), ports.c.device_owner.startswith("compute:")))]
+
+
 _SHOWN_CARDS = (
     sa.select(
         ports.c.id,

@@ -100,7 +100,7 @@ class Agent:
 
     def start(self, cloud: Cloud) -> None:
         """From now on it serves on the bus, and keeps the metadata ports of this host."""
-        from pilvi.node.reconcilers import Cards, Connections, MetadataPorts
+        from pilvi.node.reconcilers import Cards, Connections, Guards, MetadataPorts
 
         self.hypervisor.listen(self._tell)
         self.bus.serve(self.name, self.handle)
@@ -108,7 +108,8 @@ class Agent:
         cloud.engine.add_reconciler(self._metadata_ports)
         cloud.engine.add_reconciler(Cards(self))
         cloud.engine.add_reconciler(Connections(self, cloud))
-        for task in ("metadata", "connections"):
+        cloud.engine.add_reconciler(Guards(self, cloud))
+        for task in ("metadata", "connections", "guards"):
             cloud.network.on_change(partial(cloud.engine.poke_reconciler, f"{task} {self.name}"))
 
     def switch_restarted(self) -> None:

@@ -1,4 +1,4 @@
-"""An agent's own reconcilers: its host's metadata ports, and connections that have lost their way."""
+"""An agent's own reconcilers: its metadata ports, cards and their guards, and connections that have lost their way."""
 
 from __future__ import annotations
 
@@ -88,6 +88,25 @@ class Cards(Reconciler):
         ]
         count = sum(self._agent.rejoin(server_id, port_id) for server_id, port_id in loose)
         return f"{len(joined)} cards" + (f", {count} joined again" if count else "")
+
+
+class Guards(Reconciler):
+    """Keeps guests from saying that they are routers.
+
+    The switch forgets it when it or its controller begins anew, and nobody tells: so it is asked often."""
+
+    shared = False
+    period = 3.0
+
+    def __init__(self, agent: Agent, cloud: Cloud):
+        self.name = f"guards {agent.name}"
+        self._fabric, self._cloud = agent.fabric, cloud
+
+    def reconcile(self) -> str:
+        with self._cloud.db.read() as tx:
+            trusted = self._cloud.network.trusted_ports(tx)
+        changed = self._fabric.guard(trusted)
+        return f"{changed} ports changed" if changed else "as they should be"
 
 
 class Connections(Reconciler):

@@ -7,7 +7,7 @@ guests' network cards use, and joins them to the logical network. Contract: `tes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from pilvi.drivers.fabric.tracing import Packet, Pipeline, Stage
@@ -117,6 +117,11 @@ class HostFabric(Protocol):
 
         `floating`: address -> fixed address. The switch alone would let them go on. Returns how many pairs of
         addresses were cut off; what other addresses have is left alone. Raises FabricError."""
+
+    def guard(self, trusted: Collection[str]) -> int:
+        """Guests' router advertisements go nowhere, but for those from behind these ports.
+
+        Returns for how many ports that was changed. The switch may forget it. Raises FabricError."""
 
     def namespace(self) -> str | None:
         """The network namespace that the devices are in; None for the host's own."""

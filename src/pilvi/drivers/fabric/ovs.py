@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pilvi.drivers.fabric import ovs_connections
+from pilvi.drivers.fabric import ovs_connections, ovs_guard
 from pilvi.drivers.fabric.base import Counters, FabricError
 from pilvi.supervise import namespace as host
 
@@ -47,6 +47,8 @@ class OvsFabric:
             commands.append(f"link set dev {device} mtu {mtu} alias {port_id} up")
             host.ip(self._namespace, "-batch", "-", stdin="\n".join([*commands, ""]))
             self._join_bridge(device, port_id, mac)
+            if (number := self._numbers().get(port_id)) is not None:
+                self._ofctl("add-flow", self._bridge, ovs_guard.drop(number))
         return device
 
     def unplug(self, port_id: str) -> None:
@@ -75,6 +77,16 @@ class OvsFabric:
             for zone, tuples in found:
                 self._appctl("dpctl/flush-conntrack", f"zone={zone}", *tuples)
         return len(found)
+
+    def guard(self, trusted: Collection[str]) -> int:
+        with self._doing("keep guests' router advertisements back"):
+            want = {number for port_id, number in self._numbers().items() if port_id not in trusted}
+            mark = f"cookie={ovs_guard.COOKIE}/-1"
+            have = ovs_guard.present(self._ofctl("--no-names", "dump-flows", self._bridge, mark))
+            if have != want:
+                changes = "\n".join([*ovs_guard.changes(have, want), ""])
+                self._ofctl("add-flows", self._bridge, "-", stdin=changes)
+        return len(have ^ want)
 
     def namespace(self) -> str | None:
         return self._namespace
@@ -141,6 +153,20 @@ class OvsFabric:
             name: dict(marks[1]) for name, marks in json.loads(listed)["data"] if name.startswith(prefix)
         }
         return {marks["iface-id"]: name for name, marks in devices.items() if "iface-id" in marks}
+
+    def _numbers(self) -> dict[str, int]:
+        """Port -> what the switch calls its tap in flows; not yet those that it has not opened."""
+        listed = self._vsctl("--format=json", "--columns=name,ofport,external_ids", "list", "Interface")
+        found = [(name, number, dict(marks[1])) for name, number, marks in json.loads(listed)["data"]]
+        return {marks["iface-id"]: number for name, number, marks in found
+                if name.startswith("tap") and "iface-id" in marks and isinstance(number, int) and number > 0}
+
+    @property
+    def _bridge(self) -> str:
+        return f"unix:{Path(self._ovsdb.removeprefix('unix:')).parent / BRIDGE}.mgmt"
+
+    def _ofctl(self, *arguments: str, stdin: str = "") -> str:
+        return host.run("ovs-ofctl", f"--timeout={VSCTL_SECONDS}", *arguments, stdin=stdin)
 
     def _appctl(self, *arguments: str) -> str:
         return host.run("ovs-appctl", f"--timeout={VSCTL_SECONDS}", "-t", _control_socket(self._ovsdb), *arguments)

@@ -7,7 +7,7 @@ What it remembers lasts in a folder where it is given one: a file written and re
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -55,6 +55,11 @@ class SimulatedFabric(Faults):
     def end_stale(self, floating: Mapping[str, str | None]) -> int:
         """Nobody is connected."""
         self.strike("end_stale", "connections")
+        return 0
+
+    def guard(self, trusted: Collection[str]) -> int:
+        """Nobody says anything."""
+        self.strike("guard", "the ports")
         return 0
 
     def namespace(self) -> str | None:
