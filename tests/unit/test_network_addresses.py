@@ -74,7 +74,8 @@ def test_the_address_that_a_host_makes_of_its_mac_address():
 
 def rule(**fields):
     return {"direction": "ingress", "ethertype": "IPv4", "protocol": None, "port_range_min": None,
-            "port_range_max": None, "remote_group_id": None, "remote_ip_prefix": None, **fields}
+            "port_range_max": None, "remote_group_id": None, "remote_ip_prefix": None,
+            "remote_address_group_id": None, **fields}
 
 
 @pytest.mark.parametrize(("fields", "kind"), [

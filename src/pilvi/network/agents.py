@@ -55,14 +55,13 @@ def _text(moment: int) -> str:
 
 class AgentVerbs(Base):
     def update_agent(self, context: Context, agent_id: str, change: AgentChange) -> dict[str, Any]:
-        """Raises BadRequest for a state that OVN's controllers do not have."""
+        """Raises NotFound, BadRequest for a state that OVN's controllers do not have."""
         values = wire.given(change)
-        if not values.pop("admin_state_up", True):
-            raise BadRequest(
-                "Invalid input for admin_state_up. Reason: OVN's controllers are not told to rest.", kind="HTTPBadRequest"
-            )
         with self._db.transaction() as tx:
             self._get(tx, AGENT, context, agent_id)
+            if not values.pop("admin_state_up", True):
+                raise BadRequest("Invalid input for admin_state_up. Reason: OVN's controllers are not told to rest.",
+                                 kind="HTTPBadRequest")
             store.update(tx, AGENT, agent_id, **values)
             return self._fresh(tx, AGENT, context, [agent_id])[0]
 

@@ -47,7 +47,8 @@ class PortVerbs(SubnetVerbs):
         self._check_policy(tx, context, values)
         fixed_ips = values.pop("fixed_ips", None)
         port_id = self._insert_port(tx, network, {**values, "project_id": project}, fixed_ips, groups)
-        store.set_tags(tx, port_id, tags)
+        if tags:
+            store.set_tags(tx, port_id, tags)
         return port_id
 
     def _permit_on(self, tx: Tx, context: Context, network: Any, values: dict[str, Any]) -> None:

@@ -213,11 +213,12 @@ def subnet_ids_of(tx: Tx, network_ids: Collection[str]) -> dict[str, list[str]]:
     return _grouped(tx, _SUBNET_IDS_OF, network_ids)
 
 
-def dns_domains(tx: Tx, network_ids: Collection[str]) -> dict[str, str]:
-    """Of the networks that have one of their own."""
-    query = sa.select(networks.c.id, networks.c.dns_domain).where(networks.c.dns_domain != "")
-    found = (row for part in chunks(network_ids) for row in tx.all(query.where(networks.c.id.in_(part))))
-    return {row.id: row.dns_domain for row in found}
+_GIVEN = sa.select(networks.c.id, networks.c.dns_domain, networks.c.qos_policy_id).where(one_of(networks.c.id, "ids"))
+
+
+def given_to_ports(tx: Tx, network_ids: Collection[str]) -> dict[str, sa.Row]:
+    """(id, DNS domain or "", QoS policy) of networks."""
+    return {row.id: row for row in tx.all(_GIVEN, {"ids": network_ids})}
 
 
 def address_scopes_of(tx: Tx, network_ids: Collection[str]) -> dict[tuple[str, int], str]:

@@ -60,11 +60,8 @@ def delete_rules(tx: Tx, policy_id: str) -> None:
 
 def policies_of_networks(tx: Tx, network_ids: Collection[str]) -> dict[str, str]:
     """The policies of those networks that have one."""
-    found: dict[str, str] = {}
-    for part in store.chunks(network_ids):
-        where = networks.c.id.in_(part), networks.c.qos_policy_id.is_not(None)
-        found.update((row.id, row.qos_policy_id) for row in tx.all(sa.select(networks).where(*where)))
-    return found
+    rows = store.given_to_ports(tx, network_ids).values()
+    return {row.id: row.qos_policy_id for row in rows if row.qos_policy_id is not None}
 
 
 # -- for the logical network

@@ -166,8 +166,7 @@ def _subnet_pools(
 def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, list[str]]) -> list[dict[str, Any]]:
     ids = [row.id for row in rows]
     fixed, groups = store_addresses.of_ports(tx, ids), store.security_groups_of(tx, ids)
-    domains = store.dns_domains(tx, {row.network_id for row in rows})
-    policies = store_qos.policies_of_networks(tx, {row.network_id for row in rows})
+    given = store.given_to_ports(tx, {row.network_id for row in rows})
     trunks = store_trunks.trunks_of(tx, ids)
     subports = store_trunks.subports_of(tx, [trunk.id for trunk in trunks.values()])
     found = []
@@ -189,9 +188,9 @@ def _ports(tx: Tx, context: Context, rows: Sequence[sa.Row], labels: dict[str, l
             "dns_name": row.dns_name,
             "extra_dhcp_opts": row.extra_dhcp_opts,
             "qos_policy_id": row.qos_policy_id,
-            "qos_network_policy_id": policies.get(row.network_id),
+            "qos_network_policy_id": given[row.network_id].qos_policy_id,
             "dns_assignment": [
-                _name(row.dns_name, address, domains.get(row.network_id) or DNS_DOMAIN) for _, address in pairs
+                _name(row.dns_name, address, given[row.network_id].dns_domain or DNS_DOMAIN) for _, address in pairs
             ],
         }
         if (trunk := trunks.get(row.id)) is not None:

@@ -41,7 +41,7 @@ class OvnNorthbound:
     """`connection` is OVSDB's way to say it: "unix:/path" or "tcp:address:port", several with commas between.
 
     `gateway_chassis` are the system ids of the hosts that may carry routers' gateways, by preference;
-    `southbound`, the other database, is where packets are traced.
+    `southbound`, the other database, is where packets are traced and hosts are heard of.
     A verb gives up after `timeout` seconds; when that happens in the middle of a reconnection the transaction
     may still be made, and the next pass finds it done."""
 
@@ -107,6 +107,8 @@ class OvnNorthbound:
         return tracing.named(pipelines, datapaths, rules)
 
     def hosts(self) -> tuple[HostState, ...]:
+        if not self._southbound:
+            return ()
         try:
             return ovn_hosts.look(self._address, self._southbound, self._gateway_chassis)
         except tracing.HostError as error:
