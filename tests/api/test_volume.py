@@ -331,6 +331,13 @@ def test_quotas_hold(cloud, member):
 # -- snapshots
 
 
+def test_a_short_listing_of_snapshots_leaves_out_what_later_microversions_added(cloud, member):
+    taken = make(cloud, member, "/snapshots", "snapshot", volume_id=make(cloud, member, size=1))
+    (short,), (full,) = show(member, "/snapshots"), show(member, "/snapshots/detail")
+    assert short["id"] == full["id"] == taken
+    assert {"user_id", "consumes_quota"} <= full.keys() - short.keys()
+
+
 def test_a_snapshot_that_fails(cloud, member, volumes):
     volume = make(cloud, member, size=1)
     volumes.fail("end_snapshot", "no", None)
@@ -617,6 +624,7 @@ def test_limits_that_no_host_can_keep_are_refused(cloud):
             {"read_bytes_sec_max": "5"}, {"read_bytes_sec": "5", "read_bytes_sec_max": "5"},
             {"write_iops_sec_max_length": "3"})):
         assert qos(f"bad-{number}", "both", **specs).status == 400, specs
+    assert qos("slashed", "both", **{"total/iops": "1"}).status == 400
     good = next(each["id"] for each in show(admin, "/qos-specs") if each["name"] == "good")
     assert call(admin, "PUT", f"/qos-specs/{good}", {"qos_specs": {"write_iops_sec": "7"}}).status == 400
 

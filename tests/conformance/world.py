@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pilvi.cli.client import ApiFault
+from tests.support.wait import eventually
 
 Make = Callable[["World"], str]
 
@@ -14,6 +15,9 @@ Make = Callable[["World"], str]
 class World:
     def __init__(self, client: Any):
         self.client = client
+        client.versions = "compute 2.96, volume 3.71"
+        client.put(f"/volume/v3/os-quota-sets/{client.project_id}", {"quota_set": dict.fromkeys(
+            ("volumes", "gigabytes", "snapshots", "backups", "backup_gigabytes", "groups"), -1)})
         self._made: dict[str, str] = {}
         self._numbers = itertools.count(1)
 
@@ -50,6 +54,36 @@ def _identity(kind: str, **body: Callable[[World], Any]) -> Make:
                                     **{name: make(world) for name, make in body.items()})
 
 
+def _volume(path: str, key: str = "", **body: Callable[[World], Any]) -> Make:
+    """Made, and settled; of a volume of its own, which it may spoil."""
+
+    def make(world: World) -> str:
+        name = key or path.removesuffix("s")
+        made = world.post(f"/volume/v3/{path}", name, **{field: value(world) for field, value in body.items()})
+        if path in ("volumes", "snapshots", "backups", "groups", "group_snapshots"):
+            there = f"/volume/v3/{path}/{made}"
+            eventually(lambda: world.client.get(there)[name]["status"] == "available", 20, f"{there} being available")
+        return made
+
+    return make
+
+
+def _group(world: World) -> str:
+    kind = VOLUME_TYPE(world)
+    made = _volume("groups", group_type=lambda w: w["group_types"], volume_types=lambda _: [kind])(world)
+    _volume("volumes", size=lambda _: 1, volume_type=lambda _: kind, group_id=lambda _: made)(world)
+    return made
+
+
+def _message(world: World) -> str:
+    """What no backend can keep is an error, and leaves a message."""
+    nowhere = world.post("/volume/v3/types", "volume_type", name=world.name(), extra_specs={"volume_backend_name": "none"})
+    lost = world.post("/volume/v3/volumes", "volume", size=1, volume_type=nowhere)
+    listing = f"/volume/v3/messages?resource_uuid={lost}"
+    eventually(lambda: world.client.get(listing)["messages"], 20, "the message of a volume that no backend keeps")
+    return world.client.get(listing)["messages"][0]["id"]
+
+
 def _server(world: World) -> str:
     return world.post("/compute/v2.1/servers", "server", name=world.name(), imageRef=world["images"],
                       flavorRef=world["flavors"], networks=[{"port": world["ports"]}])
@@ -78,6 +112,9 @@ def _first(path: str, key: str) -> Make:
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAizjzF/pXgcBuYzm/qhCT6H7m9/pKiGTDMiCDyKV6u1 pilvi"
 NAME: Callable[[World], str] = World.name
+VOLUME = _volume("volumes", size=lambda _: 1)
+VOLUME_TYPE = _volume("types", "volume_type", name=NAME)
+TRANSFER = _volume("volume-transfers", "transfer", volume_id=VOLUME)
 KINDS: dict[str, Make] = {
     "servers": _server,
     "flavors": lambda w: w.post("/compute/v2.1/flavors", "flavor", name=w.name(), vcpus=1, ram=64, disk=1),
@@ -115,22 +152,40 @@ KINDS: dict[str, Make] = {
     "endpoints": _identity("endpoints", service_id=lambda w: w["services"], interface=lambda _: "public",
                            url=lambda _: "http://127.0.0.1/"),
     "credentials": _identity("credentials", user_id=lambda w: w["users"], type=lambda _: "cert", blob=NAME),
-    "volumes": lambda w: w.post("/volume/v3/volumes", "volume", size=1),
-    "snapshots": lambda w: w.post("/volume/v3/snapshots", "snapshot", volume_id=w["volumes"]),
-    "types": lambda w: w.post("/volume/v3/types", "volume_type", name=w.name()),
+    "volumes": VOLUME,
+    "snapshots": _volume("snapshots", volume_id=VOLUME),
+    "types": VOLUME_TYPE,
+    "backups": _volume("backups", volume_id=VOLUME),
+    "attachments": _volume("attachments", volume_uuid=VOLUME),
+    "volume-transfers": TRANSFER,
+    "os-volume-transfer": TRANSFER,
+    "qos-specs": _volume("qos-specs", "qos_specs", name=NAME),
+    "group_types": _volume("group_types", name=NAME),
+    # Identity has groups too.
+    "volume/groups": _group,
+    "group_snapshots": _volume("group_snapshots", group_id=lambda w: w["volume/groups"]),
+    "messages": _message,
+    "os-hosts": lambda w: w.client.get("/volume/v3/os-hosts")["hosts"][1]["host_name"],
+    "default-types": lambda w: w["projects"],
+    "capabilities": lambda w: w.client.get("/volume/v3/scheduler-stats/get_pools")["pools"][0]["name"],
 }
 
+# What a call may spoil that names it in its body.
+SPOILED = ("volumes", "snapshots", "backups")
 # What a path's parameter, or a field of a body, names.
 PARAMETERS = {
     "server_id": "servers", "flavor_id": "flavors", "image_id": "images", "network_id": "networks", "subnet_id": "subnets",
     "port_id": "ports", "router_id": "routers", "security_group_id": "security-groups", "floatingip_id": "floatingips",
     "subnetpool_id": "subnetpools", "user_id": "users", "group_id": "groups", "role_id": "roles", "domain_id": "domains",
     "endpoint_id": "endpoints", "service_id": "services", "region_id": "regions", "volume_id": "volumes",
-    "snapshot_id": "snapshots", "type_id": "types",
+    "snapshot_id": "snapshots", "type_id": "types", "group_type_id": "group_types",
 }
 FIELDS = {
     **PARAMETERS, "imageRef": "images", "image_ref": "images", "flavorRef": "flavors", "net_id": "networks",
     "floating_network_id": "public", "project_id": "projects", "tenant_id": "projects", "volumeId": "volumes",
     "remote_group_id": "security-groups", "subnetpool_id": "subnetpools", "address_scope_id": "address-scopes",
     "remote_address_group_id": "address-groups", "internal_port_id": "ports", "object_id": "networks",
+    "source_volid": "volumes", "volume_type": "types", "backup_id": "backups",
+    "group_type": "group_types", "volume_uuid": "volumes", "source_group_id": "groups",
+    "group_snapshot_id": "group_snapshots",
 }

@@ -211,7 +211,8 @@ def thaw(request: Request) -> Response:
 
 def failover(request: Request) -> Response:
     body = request.decode(wire.Failover)
-    host = body.host or body.cluster
+    if not (host := body.host or body.cluster):
+        raise BadRequest("Invalid input for field/attribute host. Name the host, or its cluster.")
     raise BadRequest(f"Invalid host: the backend of {host} has no replication target that it could fail over to.")
 
 

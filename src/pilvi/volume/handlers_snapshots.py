@@ -20,7 +20,7 @@ NAMES = {"display_name": "name"}
 def _page(request: Request, full: bool) -> Response:
     asked = listing.parse(request, FILTERS - {"availability_zone"}, SORTABLE, NAMES)
     rows, count = request.cloud.volume.list_snapshots(request.context, asked)
-    shown = [views.snapshot(request, row, full=full) for row in rows]
+    shown = [views.snapshot(request, row, full=True) if full else views.snapshot_summary(row) for row in rows]
     return Response(200, listing.links(request, "snapshots", shown, asked, count))
 
 

@@ -222,7 +222,7 @@ def show_qos(request: Request) -> Response:
 
 
 def _qos_body(request: Request) -> dict[str, str]:
-    values = request.decode(dict[str, dict[wire.Key, wire.Value]]).get("qos_specs")
+    values = request.decode(dict[str, wire.Specs]).get("qos_specs")
     if values is None or values.get("consumer", "both") not in CONSUMERS:
         raise BadRequest(f"Invalid input for field/attribute qos_specs. Its consumer is one of {', '.join(CONSUMERS)}.")
     return dict(values)

@@ -91,10 +91,14 @@ def _used(request: Request, row: sa.Row) -> dict[str, Any]:
             "attached_at": moment(row.attached_at)}
 
 
+def snapshot_summary(row: sa.Row) -> dict[str, Any]:
+    return {"id": row.id, "name": row.name, "description": row.description, "status": row.status, "size": row.size,
+            "volume_id": row.volume_id, "metadata": row.metadata, "created_at": moment(row.created_at),
+            "updated_at": moment(row.updated_at)}
+
+
 def snapshot(request: Request, row: sa.Row, *, full: bool = False) -> dict[str, Any]:
-    shown = {"id": row.id, "name": row.name, "description": row.description, "status": row.status, "size": row.size,
-             "volume_id": row.volume_id, "metadata": row.metadata, "created_at": moment(row.created_at),
-             "updated_at": moment(row.updated_at)}
+    shown = snapshot_summary(row)
     if full:
         shown |= {"os-extended-snapshot-attributes:progress": row.progress,
                   "os-extended-snapshot-attributes:project_id": row.project_id}
