@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pilvi.drivers.disk.base import Image
 from pilvi.drivers.tools import run, told
@@ -20,6 +22,7 @@ from pilvi.drivers.volume.base import VolumeError, Way
 COPY_SECONDS = 3600
 CIPHERS = ("aes", "serpent", "twofish")
 STRETCHING_MS = 10
+UNMEASURED, ATTEMPTS = "Unable to get accurate CPU usage", 10
 
 
 class Luks:
@@ -48,15 +51,27 @@ class Luks:
             secret = ("--object", f"secret,id=key,file=/dev/fd/{passphrase}")
             how = ",".join(("key-secret=key", f"iter-time={STRETCHING_MS}", *options(way.cipher, way.key_bits)))
             if image is None:
-                run("qemu-img", "create", "-q", *secret, "-f", "luks", "-o", how, str(file), "0", files=(passphrase,))
+                _stretched("qemu-img", "create", "-q", *secret, "-f", "luks", "-o", how, str(file), "0", files=(passphrase,))
             else:
                 described = json.loads(run("qemu-img", "info", "--output=json", "-f", image.format, image.path))
                 if described.get("backing-filename"):
                     raise ValueError("the image is based on another file")  # it may be any file of this host
-                run("qemu-img", "convert", "-q", *secret, "-f", image.format, "-O", "luks", "-o", how, image.path, str(file),
-                    files=(passphrase,), seconds=COPY_SECONDS)
+                _stretched("qemu-img", "convert", "-q", *secret, "-f", image.format, "-O", "luks", "-o", how, image.path,
+                           str(file), files=(passphrase,), seconds=COPY_SECONDS)
         finally:
             os.close(passphrase)
+
+
+def _stretched(*command: str, **more: Any) -> None:
+    """qemu-img measures its key derivation, and gives up where the clock saw none of it: another time it will."""
+    for attempts_left in reversed(range(ATTEMPTS)):
+        try:
+            run(*command, **more)
+        except subprocess.CalledProcessError as error:
+            if not attempts_left or UNMEASURED not in error.stderr:
+                raise
+        else:
+            return
 
 
 def options(cipher: str, key_bits: int) -> list[str]:
