@@ -189,16 +189,27 @@ def test_one_volume_is_not_exchanged_for_another(cloud, member, server):
                                {"volumeAttachment": {"volumeId": volume}}).status == 404
 
 
-def test_nobody_needs_assistance_with_snapshots(cloud, member):
+def test_a_service_asks_for_a_snapshot_of_what_a_server_has(cloud, member, server):
     admin, base = cloud.login("admin"), "/compute/v2.1/os-assisted-volume-snapshots"
-    key = "5fd6e2a4-0000-4000-8000-000000000001"
-    body = {"snapshot": {"volume_id": key, "create_info": {"snapshot_id": key, "type": "qcow2", "new_file": "f"}}}
+    volume, key = make(cloud, member, size=1), "5fd6e2a4-0000-4000-8000-000000000001"
+    body = {"snapshot": {"volume_id": volume, "create_info": {"snapshot_id": key, "type": "qcow2", "new_file": "f"}}}
+    gone = f"{base}/{key}?delete_info=%7B%22volume_id%22%3A%22{volume}%22%7D"
     assert member.request("POST", base, body).status == 403
-    answer = admin.request("POST", base, body)
-    assert (answer.status, "by itself" in answer.json()["badRequest"]["message"]) == (400, True)
-    assert admin.request("POST", base, {"snapshot": {"volume_id": key}}).status == 400
+    assert admin.request("POST", base, {"snapshot": {"volume_id": volume}}).status == 400
+    assert admin.request("POST", base, body).status == 404, "no server has it"
+    attach(cloud, member, server, volume)
+    assert admin.post(base, body) == {"snapshot": {"id": key, "volumeId": volume}}
+    cloud.settle()
+    shown = member.get(f"/volume/v3/snapshots/{key}")["snapshot"]
+    assert (shown["status"], shown["volume_id"]) == ("available", volume)
+    assert key in cloud.cloud.site.volumes.snapshots()
+    assert admin.request("POST", base, body).status == 400, "it is there"
     assert admin.request("DELETE", f"{base}/{key}").status == 400
-    assert admin.request("DELETE", f"{base}/{key}?delete_info=%7B%22volume_id%22%3A%22{key}%22%7D").status == 404
+    assert admin.request("DELETE", gone.replace(volume, key)).status == 404
+    assert admin.request("DELETE", gone).status == 204
+    cloud.settle()
+    assert member.request("GET", f"/volume/v3/snapshots/{key}").status == 404
+    assert key not in cloud.cloud.site.volumes.snapshots()
 
 
 def act(cloud, member, server, action):

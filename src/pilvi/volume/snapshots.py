@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pilvi.db import Tx
-from pilvi.faults import BadRequest
+from pilvi.faults import BadRequest, NotFound
 from pilvi.policy import Context
 from pilvi.volume import store
 from pilvi.volume.encrypting import stored_bytes
@@ -49,6 +49,29 @@ class Snapshots(Volumes):
         self.engine.begin(tx, "snapshot.create", volume.id, context=context, memory={
             "host": volume.host, "volume": volume.id, "snapshot": row.id, "shared": volume.multiattach})
         return row
+
+    def assist(self, context: Context, volume_id: str, snapshot_id: str) -> sa.Row:
+        """A snapshot of this id, asked for by a service on behalf of the volume's project, while a server has the volume.
+
+        Raises NotFound for a volume that no server has, BadRequest for an id that is taken, TooLarge."""
+        with self.db.transaction() as tx:
+            volume = store.get(tx, volumes, volume_id)
+            if volume is None or volume.status != "in-use":
+                raise NotFound(f"No volume Block Device Mapping with id {volume_id}.")
+            if store.get(tx, snapshots, snapshot_id) is not None:
+                raise BadRequest(f"Invalid input for field/attribute snapshot_id: there is a {snapshot_id} already.")
+            return self.new_snapshot(tx, context, volume, id=snapshot_id, name=None, description=None, metadata={},
+                                     group_snapshot_id=None)
+
+    def end_assistance(self, context: Context, volume_id: str, snapshot_id: str) -> None:
+        """The snapshot goes, also one that is still being taken. Raises NotFound, BadRequest for one of a group's."""
+        with self.db.transaction() as tx:
+            row = store.get(tx, snapshots, snapshot_id)
+            if row is None or row.volume_id != volume_id:
+                raise NotFound(f"Snapshot {snapshot_id} of volume {volume_id} could not be found.")
+            if row.group_snapshot_id is not None or row.status not in (*DELETABLE, "creating"):
+                raise BadRequest(f"Invalid snapshot: it is {row.status}, or part of a group's.")
+            self.begin_snapshot_delete(tx, context, row)
 
     def users(self, tx: Tx, volume_id: str) -> list[tuple[str, str]]:
         """Host and server of everybody who may have it open; a server's host is where Compute has it now."""
