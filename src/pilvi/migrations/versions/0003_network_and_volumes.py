@@ -306,8 +306,8 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('qos_policy_id', sa.String(length=36), nullable=True))
         batch_op.create_index(batch_op.f('ix_routers_flavor_id'), ['flavor_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_routers_qos_policy_id'), ['qos_policy_id'], unique=False)
-        batch_op.create_foreign_key(batch_op.f('fk_routers_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
         batch_op.create_foreign_key(batch_op.f('fk_routers_flavor_id'), 'network_flavors', ['flavor_id'], ['id'])
+        batch_op.create_foreign_key(batch_op.f('fk_routers_qos_policy_id'), 'qos_policies', ['qos_policy_id'], ['id'])
 
     with op.batch_alter_table('security_group_rules', schema=None) as batch_op:
         batch_op.add_column(sa.Column('remote_address_group_id', sa.String(length=36), nullable=True))
@@ -369,8 +369,8 @@ def downgrade() -> None:
         batch_op.drop_column('remote_address_group_id')
 
     with op.batch_alter_table('routers', schema=None) as batch_op:
-        batch_op.drop_constraint(batch_op.f('fk_routers_flavor_id'), type_='foreignkey')
         batch_op.drop_constraint(batch_op.f('fk_routers_qos_policy_id'), type_='foreignkey')
+        batch_op.drop_constraint(batch_op.f('fk_routers_flavor_id'), type_='foreignkey')
         batch_op.drop_index(batch_op.f('ix_routers_qos_policy_id'))
         batch_op.drop_index(batch_op.f('ix_routers_flavor_id'))
         batch_op.drop_column('qos_policy_id')
