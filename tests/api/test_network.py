@@ -168,7 +168,7 @@ def test_a_listing_takes_as_many_queries_however_long_it_is(served, user):
     network, _ = lan(user)
 
     def queries():
-        with served.cloud.db.counting() as seen:
+        with served.cloud.db.counting("request") as seen:
             assert user.get(f"{V2}/ports?network_id={network}")["ports"]
         return len([statement for statement in seen if statement.startswith("SELECT")])
 

@@ -291,7 +291,7 @@ def test_by_metadata(cloud, member):
 
 def test_a_listing_takes_as_many_queries_for_many_as_for_one(cloud, member):
     def count():
-        with cloud.cloud.db.counting() as seen:
+        with cloud.cloud.db.counting("request") as seen:
             show(member, "/volumes/detail")
         return len(seen)
 
