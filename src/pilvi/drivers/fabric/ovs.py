@@ -47,7 +47,8 @@ class OvsFabric:
             commands.append(f"link set dev {device} mtu {mtu} alias {port_id} up")
             host.ip(self._namespace, "-batch", "-", stdin="\n".join([*commands, ""]))
             self._join_bridge(device, port_id, mac)
-            if (number := self._numbers().get(port_id)) is not None:
+            number = json.loads(self._vsctl("get", "Interface", device, "ofport"))
+            if _opened(number):
                 self._ofctl("add-flow", self._bridge, ovs_guard.drop(number))
         return device
 
@@ -148,18 +149,18 @@ class OvsFabric:
         self._vsctl("--may-exist", "add-port", BRIDGE, device, "--", "set", "Interface", device, *marks)
 
     def _joined(self, prefix: str) -> dict[str, str]:
-        listed = self._vsctl("--format=json", "--columns=name,external_ids", "list", "Interface")
-        devices = {
-            name: dict(marks[1]) for name, marks in json.loads(listed)["data"] if name.startswith(prefix)
-        }
-        return {marks["iface-id"]: name for name, marks in devices.items() if "iface-id" in marks}
+        return {port_id: name for port_id, (name, _) in self._interfaces(prefix).items()}
 
     def _numbers(self) -> dict[str, int]:
         """Port -> what the switch calls its tap in flows; not yet those that it has not opened."""
+        return {port_id: number for port_id, (_, number) in self._interfaces("tap").items() if _opened(number)}
+
+    def _interfaces(self, prefix: str) -> dict[str, tuple[str, object]]:
+        """Port -> its device, if that begins so, and the number that the switch has given it, if any."""
         listed = self._vsctl("--format=json", "--columns=name,ofport,external_ids", "list", "Interface")
         found = [(name, number, dict(marks[1])) for name, number, marks in json.loads(listed)["data"]]
-        return {marks["iface-id"]: number for name, number, marks in found
-                if name.startswith("tap") and "iface-id" in marks and isinstance(number, int) and number > 0}
+        return {marks["iface-id"]: (name, number) for name, number, marks in found
+                if name.startswith(prefix) and "iface-id" in marks}
 
     @property
     def _bridge(self) -> str:
@@ -174,6 +175,11 @@ class OvsFabric:
     def _vsctl(self, *arguments: str) -> str:
         """Waits until the switch has done it, which is what makes two calls two transactions for it."""
         return host.run("ovs-vsctl", f"--db={self._ovsdb}", f"--timeout={VSCTL_SECONDS}", *arguments)
+
+
+def _opened(number: object) -> bool:
+    """An empty set where the switch has not come to the device yet, -1 where it could not open it."""
+    return isinstance(number, int) and number > 0
 
 
 def _control_socket(ovsdb: str) -> str:
